@@ -1,0 +1,52 @@
+# make paper   environment in .venv, then the default run: Table 1, Figures 1 and 2
+# make test    environment, then every test
+# make lint    formatters and linters, as they run in CI
+# make lock    write requirements*.txt anew from the ranges in pyproject.toml
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: paper test lint lock clean
+
+paper: .venv/run
+	$(BIN)/snakemake --cores all --resources gpu=1
+
+test: .venv/test
+	$(BIN)/python -m pytest
+
+lint: .venv/test
+	$(BIN)/ruff check scripts tests
+	$(BIN)/ruff format --check scripts tests
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/mypy
+	$(BIN)/snakemake --lint
+
+.venv/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "$(PYTHON) is too old: Python 3.11 or newer is needed; make PYTHON=…"; exit 1; }
+	$(PYTHON) -m venv .venv
+	@touch $@
+
+.venv/run: requirements.txt | .venv/python
+	$(BIN)/python -m pip install --quiet --requirement requirements.txt
+	@touch $@
+
+.venv/test: requirements-test.txt .venv/run
+	$(BIN)/python -m pip install --quiet --requirement requirements-test.txt
+	@touch $@
+
+# PyTorch names the CUDA libraries it needs by itself, for each platform its own.
+FREEZE = freeze --exclude dualscale --exclude torch | grep --invert-match --extended-regexp '^(nvidia|triton|cuda)'
+
+lock:
+	rm -rf .lock
+	$(PYTHON) -m venv .lock
+	.lock/bin/python -m pip install --quiet .
+	{ echo torch==2.13.0; .lock/bin/python -m pip $(FREEZE); } > requirements.txt
+	.lock/bin/python -m pip install --quiet '.[test]'
+	{ echo '-r requirements.txt'; .lock/bin/python -m pip $(FREEZE) | \
+		grep --invert-match --fixed-strings --line-regexp --file requirements.txt; } > requirements-test.txt
+	rm -rf .lock build scripts/*.egg-info
+
+clean:
+	rm -rf .venv .lock

@@ -1,0 +1,29 @@
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+
+configfile: f"{workflow.basedir}/config.yaml"
+
+
+report: "workflow/report/workflow.rst"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/paper.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        "results/metrics.csv",
+        expand("results/paper/table1.{format}", format=TABLE_FORMATS),
+        expand("results/paper/figure1.{format}", format=FIGURE_FORMATS),
+        expand("results/paper/figure2.{format}", format=FIGURE_FORMATS),
+
+
+localrules:
+    all,

@@ -1,0 +1,1 @@
+"""DualScale diffusion: low-dimensional generative models with several weighted branches."""

@@ -1,0 +1,267 @@
+"""The paper's networks: branches at several scales, and the weights that combine them.
+
+A backbone predicts the noise in x_t. It holds a stack of models of one architecture (several
+seeds, say), all of whose parameters lie in one buffer: the optimiser, the clipping and the EMA are
+then one pass each, and the branches of all models run as batched products.
+
+Shapes: S models, K branches, n points of d dimensions, T timesteps, E features a coordinate.
+"""
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save
+from torch import Tensor
+from torch.nn import functional
+
+from dualscale.schedule import Schedule
+from dualscale.streams import stream_seed
+
+
+class _Sinusoids(torch.autograd.Function):
+    """sin and cos of an angle; each is the other's derivative, so backward computes neither."""
+
+    @staticmethod
+    def forward(context, x: Tensor, frequencies: Tensor) -> Tensor:
+        half = len(frequencies)
+        out = x.new_empty(*x.shape, 2 * half)
+        angle = torch.mul(x[..., None], frequencies)
+        torch.sin(angle, out=out[..., :half])
+        torch.cos(angle, out=out[..., half:])
+        context.save_for_backward(out, frequencies)
+        return out
+
+    @staticmethod
+    def backward(context, gradient: Tensor) -> tuple[Tensor | None, None]:
+        if not context.needs_input_grad[0]:
+            return None, None
+        out, frequencies = context.saved_tensors
+        half = len(frequencies)
+        slope = gradient[..., :half] * out[..., half:] - gradient[..., half:] * out[..., :half]
+        return slope @ frequencies, None
+
+
+def sinusoidal_features(x: Tensor, frequencies: Tensor) -> Tensor:
+    """sin then cos of every frequency, for each coordinate in turn: (..., d) to (..., d E)."""
+    return _Sinusoids.apply(x, frequencies).flatten(-2)
+
+
+def embedding_frequencies(count: int) -> Tensor:
+    """Angular frequencies from 1 down to 1e-4, log-spaced, shape (count,)."""
+    return torch.logspace(0, -4, count, dtype=torch.float64)
+
+
+class Backbone:
+    """eps_theta(x_t, t) of S models at once (the paper's equations 3 to 8).
+
+    Args:
+        settings: the variant's `branches`, `weighting` and `network` (see the config's schema).
+        dimensions: d.
+        timesteps: T.
+        models: S.
+
+    Attributes:
+        flat: every parameter, (S, parameters).
+        views: the same memory by name, each (S, *shape); these are what gradients are taken of.
+    """
+
+    def __init__(
+        self,
+        settings: Mapping,
+        dimensions: int,
+        timesteps: int,
+        models: int = 1,
+        device: torch.device | None = None,
+    ):
+        self.settings = dict(settings)
+        self.dimensions, self.timesteps, self.models = dimensions, timesteps, models
+        self.branches = settings["branches"]
+        network = settings["network"]
+        self.width, self.layers = network["width"], network["hidden_layers"]
+        self.embedding = network["embedding"]
+        self.shapes = self._shapes()
+        self.sizes = [math.prod(shape) for shape in self.shapes.values()]
+        self.flat = torch.zeros(models, sum(self.sizes), device=device)
+        self.views = {name: v.requires_grad_() for name, v in self.named_views(self.flat).items()}
+        frequencies = embedding_frequencies(self.embedding // 2)
+        times = torch.arange(timesteps, dtype=torch.float64)[:, None]
+        self.frequencies = (network["input_scale"] * frequencies).float().to(device)
+        self.time_features = sinusoidal_features(times, frequencies).float().to(device)
+
+    def _shapes(self) -> dict[str, tuple[int, ...]]:
+        """Name and shape of every parameter of one model; weights are (in, out)."""
+        d, width, count = self.dimensions, self.width, len(self.branches)
+        shapes: dict[str, tuple[int, ...]] = {}
+        for name, branch in self.branches.items():
+            inputs = d
+            if up := branch["upscaled_dimensions"]:
+                shapes |= {f"upscale.{name}.weight": (d, up), f"upscale.{name}.bias": (up,)}
+                inputs = branch["embedded_dimensions"] or up
+            shapes[f"input.{name}.weight"] = (inputs * self.embedding, width)
+        shapes["time.weight"] = (count, self.embedding, width)
+        shapes["time.bias"] = (count, width)
+        for layer in range(self.layers):
+            shapes[f"hidden.{layer}.weight"] = (count, width, width)
+            shapes[f"hidden.{layer}.bias"] = (count, width)
+        shapes["output.weight"] = (count, width, d)
+        shapes["output.bias"] = (count, d)
+        weighting = self.settings["weighting"]
+        if weighting["kind"] == "learned":
+            logits = 1 if weighting["gate"] == "sigmoid" else count
+            widths = [self.embedding, *weighting["hidden"], logits]
+            for layer, (fan_in, fan_out) in enumerate(pairwise(widths)):
+                shapes[f"weighting.{layer}.weight"] = (fan_in, fan_out)
+                shapes[f"weighting.{layer}.bias"] = (fan_out,)
+        return shapes
+
+    @property
+    def parameters_per_model(self) -> int:
+        return sum(self.sizes)
+
+    def named_views(self, flat: Tensor) -> dict[str, Tensor]:
+        """The buffer (S, parameters) as named views of shape (S, *shape)."""
+        pieces = flat.split(self.sizes, dim=1)
+        return {
+            name: piece.view(self.models, *shape)
+            for (name, shape), piece in zip(self.shapes.items(), pieces, strict=True)
+        }
+
+    @torch.no_grad()
+    def initialise(self, streams: Sequence[int | str]) -> None:
+        """Draw U(-1/sqrt(fan_in), 1/sqrt(fan_in)), PyTorch's own default for a linear layer.
+
+        Every parameter of every branch has a stream of its own, so that variants with a branch
+        in common start it from the same values.
+
+        Args:
+            streams: one name a model.
+        """
+        for model, stream in enumerate(streams):
+            for name, view in self.views.items():
+                bound = 1 / math.sqrt(self._fan_in(name))
+                stacked = name.startswith(("time.", "hidden.", "output."))
+                whole = [("", view[model])]
+                parts = zip(self.branches, view[model], strict=True) if stacked else whole
+                for branch, part in parts:
+                    generator = torch.Generator()
+                    generator.manual_seed(stream_seed(stream, "initialise", name, branch))
+                    part.copy_(torch.rand(part.shape, generator=generator) * 2 * bound - bound)
+
+    def _fan_in(self, name: str) -> int:
+        """Inputs of the layer that a parameter belongs to; the time is an input of the first."""
+        layer = name.rpartition(".")[0]
+        if layer == "time":
+            layer = f"input.{next(iter(self.branches))}"
+        fan_in = self.shapes[f"{layer}.weight"][-2]
+        return fan_in + self.embedding if layer.startswith("input.") else fan_in
+
+    def branch_weights(self, times: slice = slice(None)) -> Tensor | None:
+        """w(t) for a range of timesteps, (S, range, K), equations 6 and 7; None: one branch."""
+        features = self.time_features[times]
+        weighting = self.settings["weighting"]
+        if weighting["kind"] == "none":
+            return None
+        if weighting["kind"] == "fixed":
+            weights = features.new_tensor([weighting["weights"][name] for name in self.branches])
+            return weights.expand(self.models, len(features), -1)
+        hidden = features.expand(self.models, -1, -1)
+        last = len(weighting["hidden"])
+        for layer in range(last + 1):
+            bias = self.views[f"weighting.{layer}.bias"][:, None]
+            hidden = torch.baddbmm(bias, hidden, self.views[f"weighting.{layer}.weight"])
+            if layer < last:
+                hidden = functional.leaky_relu(hidden, weighting["negative_slope"])
+        if weighting["gate"] == "sigmoid":
+            first = hidden.sigmoid()
+            return torch.cat([first, 1 - first], dim=-1)
+        return hidden.softmax(dim=-1)
+
+    def __call__(self, x: Tensor, t: Tensor | int) -> Tensor:
+        """Predict the noise.
+
+        Args:
+            x: noisy points, (S, n, d).
+            t: timesteps, integers of shape (S, n), or one that all points share.
+        """
+        views = self.views
+        models, count, width = self.models, len(self.branches), self.width
+        time = self.time_features[t]
+        if isinstance(t, int):
+            time = time.expand(models, 1, -1)
+        features = sinusoidal_features(x, self.frequencies)
+        first = []
+        for index, (name, branch) in enumerate(self.branches.items()):
+            own = features
+            if branch["upscaled_dimensions"]:
+                up = torch.baddbmm(
+                    views[f"upscale.{name}.bias"][:, None], x, views[f"upscale.{name}.weight"]
+                )
+                seen = up[..., : branch["embedded_dimensions"]]
+                own = sinusoidal_features(seen, self.frequencies)
+            bias = views["time.bias"][:, index, None]
+            start = torch.baddbmm(bias, time, views["time.weight"][:, index])
+            first.append(torch.baddbmm(start, own, views[f"input.{name}.weight"]))
+        hidden = torch.stack(first, dim=1).flatten(0, 1)
+        for layer in range(self.layers):
+            bias = views[f"hidden.{layer}.bias"].reshape(-1, 1, width)
+            weight = views[f"hidden.{layer}.weight"].reshape(-1, width, width)
+            hidden = torch.baddbmm(hidden + bias, hidden.relu(), weight)
+        out = torch.baddbmm(
+            views["output.bias"].reshape(models * count, 1, -1),
+            hidden.relu(),
+            views["output.weight"].reshape(models * count, width, -1),
+        ).view(models, count, -1, self.dimensions)
+        if isinstance(t, int):
+            weights = self.branch_weights(slice(t, t + 1))
+        elif (weights := self.branch_weights()) is not None:
+            weights = weights.gather(1, t[..., None].expand(-1, -1, count))
+        if weights is None:
+            return out[:, 0]
+        return (out * weights.transpose(1, 2)[..., None]).sum(dim=1)
+
+
+class NoiseDenoiser:
+    """E[x_0 | x_t] from a backbone that predicts the noise: (x_t - sigma_t eps) / alpha_t."""
+
+    def __init__(self, backbone: Callable[[Tensor, int], Tensor], schedule: Schedule):
+        self.backbone = backbone
+        self.alpha, self.sigma = schedule.alpha.tolist(), schedule.sigma.tolist()
+
+    def __call__(self, x: Tensor, t: int) -> Tensor:
+        """x: (S, n, d); the same shape comes back."""
+        return (x - self.sigma[t] * self.backbone(x, t)) / self.alpha[t]
+
+
+def save_backbone(path: Path, backbone: Backbone, flat: Tensor, model: int, notes: Mapping) -> None:
+    """Write one model of the stack as safetensors, with all that is needed to build it again.
+
+    Args:
+        flat: the buffer to save, (S, parameters): the EMA's, say.
+        model: which of the S.
+        notes: settings to keep beside it, as JSON.
+    """
+    views = backbone.named_views(flat.detach())
+    tensors = {name: view[model].cpu().contiguous() for name, view in views.items()}
+    about = {
+        "settings": backbone.settings,
+        "dimensions": backbone.dimensions,
+        "timesteps": backbone.timesteps,
+        **notes,
+    }
+    path.write_bytes(save(tensors, metadata={"dualscale": json.dumps(about, sort_keys=True)}))
+
+
+def load_backbone(path: Path, device: torch.device | None = None) -> tuple[Backbone, dict]:
+    """Read a model that `save_backbone` wrote, and its notes. Runs no code of the file's."""
+    with safe_open(path, framework="pt") as file:
+        about = json.loads(file.metadata()["dualscale"])
+        shape = about["settings"], about["dimensions"], about["timesteps"]
+        backbone = Backbone(*shape, device=device)
+        for name, view in backbone.views.items():
+            view.data.copy_(file.get_tensor(name)[None])
+    return backbone, about

@@ -1,0 +1,45 @@
+"""What all figures share: a style for print and for the colour-blind, and how they are saved."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+# Okabe and Ito (2008): told apart with any common colour blindness, and in grey by lightness.
+COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
+DASHES = ["-", "--", ":", "-."]
+INK = "#1b2a41"
+
+STYLE: Any = {
+    "font.family": "DejaVu Sans",
+    "font.size": 8,
+    "axes.titlesize": 9,
+    "axes.labelsize": 8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "lines.linewidth": 1.3,
+    "legend.frameon": False,
+    "figure.constrained_layout.use": True,
+    "savefig.dpi": 220,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "dualscale",  # the same figure gives the same bytes
+    "pdf.fonttype": 42,
+}
+
+
+def use_style() -> None:
+    mpl.use("agg")
+    mpl.rcParams.update(STYLE)
+
+
+def save_figure(figure: Figure, paths: Iterable[Path]) -> None:
+    """Save in the format that each path ends with, without the date of the day."""
+    dated = {".svg": "Date", ".pdf": "CreationDate"}
+    for path in paths:
+        key = dated.get(path.suffix)
+        figure.savefig(path, metadata={key: None} if key else None)

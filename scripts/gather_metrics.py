@@ -1,0 +1,50 @@
+"""Gather the records of all runs into one table, a row a run."""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+from job import logged, read_json, whole
+
+COLUMNS = [
+    "variant",
+    "dataset",
+    "seed",
+    "kl_bits",
+    "train_seconds",
+    "sample_seconds",
+    "eval_loss",
+    "parameters",
+    "device",
+    "models_trained_together",
+]
+
+
+def main(
+    runs: Sequence[Sequence[str]],
+    training: Sequence[str],
+    sampling: Sequence[str],
+    divergences: Sequence[str],
+    output: str | Path,
+) -> None:
+    """Write metrics.csv; the records lie in the order of the runs."""
+    with whole(output) as part, part.open("w", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        for run, *records in zip(runs, training, sampling, divergences, strict=True):
+            row = dict(zip(("variant", "dataset", "seed"), run, strict=True))
+            # The device of a row is the one that trained: its record is read last.
+            for record in reversed(records):
+                row |= read_json(record)
+            writer.writerow(row)
+
+
+if snakemake := globals().get("snakemake"):
+    with logged(snakemake.log[0]):
+        main(
+            snakemake.params.runs,
+            snakemake.input.training,
+            snakemake.input.sampling,
+            snakemake.input.divergences,
+            snakemake.output[0],
+        )

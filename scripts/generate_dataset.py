@@ -1,0 +1,24 @@
+"""Draw one dataset from its distribution."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from dualscale.datasets import DISTRIBUTIONS
+from dualscale.streams import stream_seed
+from job import logged, whole
+
+
+def main(output: str | Path, settings: Mapping) -> None:
+    """Write (n, d) float32 points."""
+    name = settings["distribution"]
+    rng = np.random.default_rng(stream_seed(settings["seed"], "dataset", name))
+    points = DISTRIBUTIONS[name]().sample(settings["points"], rng)
+    with whole(output) as part, part.open("wb") as file:
+        np.save(file, points.astype(np.float32))
+
+
+if snakemake := globals().get("snakemake"):
+    with logged(snakemake.log[0]):
+        main(snakemake.output[0], snakemake.params.settings)

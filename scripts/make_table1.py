@@ -1,0 +1,147 @@
+"""Table 1: KL, training and sampling time, measured beside published."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+from tabulate import tabulate
+
+from dualscale.statistics import mean_interval
+from job import logged, whole
+
+FIGURES = ["kl_bits", "train_seconds", "sample_seconds"]
+HEADINGS = {
+    "kl_bits": "KL (bits)",
+    "train_seconds": "training (s)",
+    "sample_seconds": "sampling (s)",
+}
+DIGITS = {"kl_bits": 3, "train_seconds": 2, "sample_seconds": 3}
+PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>Table 1</title><style>
+body {{ font: 15px/1.45 system-ui, sans-serif; max-width: 62rem;
+  margin: 2rem auto; padding: 0 1rem }}
+table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; width: 100% }}
+th, td {{ padding: .25rem .7rem; border-bottom: 1px solid #ddd; text-align: left }}
+thead th {{ border-bottom: 2px solid #333 }}
+caption, p {{ text-align: left; margin: .8rem 0 }}
+</style></head><body>
+<h1>Table 1</h1>
+<p>{caption}</p>
+{table}
+{notes}
+</body></html>
+"""
+
+
+def main(
+    metrics: str | Path, published: str | Path, outputs: Mapping[str, str], settings: Mapping
+) -> None:
+    table = summarise(pd.read_csv(metrics), pd.read_csv(published), settings["labels"])
+    header, rows = printed(table, settings)
+    layout = {"disable_numparse": True, "colalign": ["left", "left"] + ["right"] * 6}
+    caption = describe(table, settings)
+    marked = [name for name in settings["labels"] if settings["notes"][name]]
+    notes = [f"({marked.index(name) + 1}) {settings['notes'][name]}" for name in marked]
+    with whole(outputs["csv"]) as part:
+        table.to_csv(part, index=False, lineterminator="\n")
+    texts = {
+        "md": "\n\n".join([tabulate(rows, header, "github", **layout), caption, *notes]) + "\n",
+        "tex": latex(tabulate(rows, header, "latex_booktabs", **layout), caption, notes),
+        "html": PAGE.format(
+            caption=caption,
+            table=tabulate(rows, header, "html", **layout),
+            notes="\n".join(f"<p>{note}</p>" for note in notes),
+        ),
+    }
+    for name, text in texts.items():
+        with whole(outputs[name]) as part:
+            part.write_text(text, encoding="utf-8")
+
+
+def summarise(
+    metrics: pd.DataFrame, published: pd.DataFrame, variants: Mapping[str, str]
+) -> pd.DataFrame:
+    """A row a (variant, dataset): mean, interval, seeds and published figure of each quantity."""
+    published = published.set_index(["variant", "dataset"])
+    rows = []
+    for variant in variants:
+        for dataset, runs in metrics[metrics["variant"] == variant].groupby("dataset", sort=False):
+            row = {"variant": variant, "dataset": dataset, "seeds": len(runs)}
+            for name in FIGURES:
+                mean, low, high = mean_interval(runs[name].tolist())
+                known = (variant, dataset) in published.index
+                row |= {
+                    f"{name}_mean": mean,
+                    f"{name}_low": low,
+                    f"{name}_high": high,
+                    f"{name}_published": published.loc[(variant, dataset), name] if known else None,
+                }
+            row["device"] = "; ".join(runs["device"].unique())
+            row["models_trained_together"] = "; ".join(
+                str(count) for count in runs["models_trained_together"].unique()
+            )
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def printed(table: pd.DataFrame, settings: Mapping) -> tuple[list[str], list[list[str]]]:
+    """The table as text, a variant's label on its first row only."""
+    marked = [name for name in settings["labels"] if settings["notes"][name]]
+    header = ["variant", "dataset"]
+    for name in FIGURES:
+        header += [HEADINGS[name], "published"]
+    rows, last = [], None
+    for record in table.to_dict("records"):
+        name = record["variant"]
+        mark = f" ({marked.index(name) + 1})" if name in marked else ""
+        row = ["" if name == last else settings["labels"][name] + mark, record["dataset"]]
+        for quantity in FIGURES:
+            row += [measured(record, quantity), figure(record[f"{quantity}_published"], quantity)]
+        rows.append(row)
+        last = name
+    return header, rows
+
+
+def figure(value: float | None, quantity: str) -> str:
+    return "" if pd.isna(value) else f"{value:.{DIGITS[quantity]}f}"
+
+
+def measured(record: Mapping, quantity: str) -> str:
+    mean, low, high = (record[f"{quantity}_{part}"] for part in ("mean", "low", "high"))
+    if pd.isna(low):
+        return figure(mean, quantity)
+    return f"{figure(mean, quantity)} [{figure(low, quantity)}, {figure(high, quantity)}]"
+
+
+def describe(table: pd.DataFrame, settings: Mapping) -> str:
+    """One sentence on what was measured, and on what."""
+    seeds = sorted(table["seeds"].unique())
+    count = f"{seeds[0]} seed" if seeds == [1] else f"{seeds[0]} seeds"
+    spread = "" if seeds == [1] else ", mean and 95 % interval (Student's t)"
+    devices = "; ".join(dict.fromkeys(table["device"]))
+    together = "; ".join(dict.fromkeys(table["models_trained_together"]))
+    steps = "; ".join(f"{count:,}" for count in dict.fromkeys(settings["steps"].values()))
+    return (
+        f"k-nearest-neighbour KL(real || generated) in bits, seconds of {steps} training steps "
+        f"and of drawing {settings['points']:,} points; {count} a cell{spread}; measured on "
+        f"{devices}, models trained together: {together}. Published: one run a cell on an "
+        "NVIDIA V100."
+    )
+
+
+def latex(body: str, caption: str, notes: list[str]) -> str:
+    """The table as a float; the texts' special characters are escaped."""
+    text = " ".join([caption, *notes]).replace("||", r"$\|$")
+    for special in "%_&#":
+        text = text.replace(special, f"\\{special}")
+    return f"\\begin{{table}}\n\\centering\n{body}\n\\caption{{{text}}}\n\\end{{table}}\n"
+
+
+if snakemake := globals().get("snakemake"):
+    with logged(snakemake.log[0]):
+        main(
+            snakemake.input.metrics,
+            snakemake.input.published,
+            dict(snakemake.output.items()),
+            snakemake.params.settings,
+        )

@@ -1,0 +1,53 @@
+"""Figure 1: generated samples, a row a variant and a column a dataset."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from dualscale.figures import INK, save_figure, use_style
+from job import logged, whole_group
+
+
+def main(samples: Sequence[str | Path], outputs: Sequence[str | Path], settings: Mapping) -> None:
+    """samples: a file for each variant and dataset, the datasets of the first variant first."""
+    use_style()
+    labels, datasets = list(settings["labels"].values()), settings["datasets"]
+    rows, columns = len(labels), len(datasets)
+    points = [np.load(path, allow_pickle=False) for path in samples]
+    figure, axes = plt.subplots(
+        rows,
+        columns,
+        figsize=(1.75 * columns + 0.4, 1.75 * rows + 0.3),
+        squeeze=False,
+        sharex="col",
+        sharey="col",
+    )
+    for index, (axis, cloud) in enumerate(zip(axes.flat, points, strict=True)):
+        axis.plot(cloud[:, 0], cloud[:, 1], ",", color=INK, alpha=0.6, rasterized=True)
+        row, column = divmod(index, columns)
+        if column == 0:
+            axis.set_ylabel(labels[row].replace(" weight", "\nweight"))
+        if row == 0:
+            axis.set_title(datasets[column])
+    for column in range(columns):
+        share_square(axes[:, column], np.concatenate(points[column::columns]))
+    with whole_group(outputs) as parts:
+        save_figure(figure, parts)
+    plt.close(figure)
+
+
+def share_square(axes: np.ndarray, cloud: np.ndarray) -> None:
+    """One square range for a column of panels, around all of its points."""
+    low, high = cloud.min(axis=0), cloud.max(axis=0)
+    middle, half = (low + high) / 2, 0.53 * (high - low).max()
+    for axis in axes:
+        axis.set_aspect("equal")
+        axis.set_xlim(middle[0] - half, middle[0] + half)
+        axis.set_ylim(middle[1] - half, middle[1] + half)
+
+
+if snakemake := globals().get("snakemake"):
+    with logged(snakemake.log[0]):
+        main(snakemake.input, snakemake.output, snakemake.params.settings)

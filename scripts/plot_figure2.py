@@ -1,0 +1,63 @@
+"""Figure 2: the weights of the branches over the timesteps, a panel a variant."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+from dualscale.figures import COLOURS, DASHES, save_figure, use_style
+from job import logged, whole_group
+
+
+def main(weights: Sequence[str | Path], outputs: Sequence[str | Path], settings: Mapping) -> None:
+    """weights: a file for each variant, dataset and seed, the seeds varying fastest."""
+    use_style()
+    labels, datasets = list(settings["labels"].values()), settings["datasets"]
+    seeds = len(settings["seeds"])
+    tables = [pd.read_csv(path).set_index("timestep") for path in weights]
+    figure, axes = plt.subplots(
+        1, len(labels), figsize=(2.4 * len(labels) + 0.3, 2.9), squeeze=False, sharey=True
+    )
+    branches: list[str] = []
+    for panel, (axis, label) in enumerate(zip(axes[0], labels, strict=True)):
+        axis.set_title(label)
+        for column in range(len(datasets)):
+            start = (panel * len(datasets) + column) * seeds
+            runs = tables[start : start + seeds]
+            branches += [name for name in runs[0] if name not in branches]
+            draw(axis, runs, COLOURS[column % len(COLOURS)])
+        axis.set_xlim(max(table.index[-1] for table in tables), 0)
+        axis.set_xlabel("timestep t")
+    axes[0, 0].set_ylabel("weight")
+    handles = [
+        Line2D([], [], color=COLOURS[i % len(COLOURS)], label=name)
+        for i, name in enumerate(datasets)
+    ] + [
+        Line2D([], [], color="0.35", linestyle=DASHES[i % len(DASHES)], label=name)
+        for i, name in enumerate(branches)
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
+    with whole_group(outputs) as parts:
+        save_figure(figure, parts)
+    plt.close(figure)
+
+
+def draw(axis: Axes, runs: Sequence[pd.DataFrame], colour: str) -> None:
+    """The mean over the seeds of each branch's weight, and their range as a band."""
+    for dashes, branch in zip(DASHES, runs[0], strict=False):
+        values = np.stack([run[branch].to_numpy() for run in runs])
+        steps = runs[0].index
+        axis.plot(steps, values.mean(axis=0), color=colour, linestyle=dashes)
+        if len(runs) > 1:
+            axis.fill_between(
+                steps, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.15, lw=0
+            )
+
+
+if snakemake := globals().get("snakemake"):
+    with logged(snakemake.log[0]):
+        main(snakemake.input, snakemake.output, snakemake.params.settings)

@@ -1,0 +1,96 @@
+"""A copy of the project, run to its end on a tiny config, for the tests of the workflow."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+PARTS = ["Snakefile", "config.yaml", "profiles", "scripts", "workflow", "envs"]
+
+TINY = {
+    "run": {"variants": ["baseline", "adaptive"], "datasets": ["circle", "line"], "seeds": [0]},
+    "datasets": {name: {"points": 300} for name in ("circle", "dino", "line", "moons")},
+    "network": {"width": 8, "hidden_layers": 1, "embedding": 8},
+    "training": {"steps": 20, "batch_size": 8},
+    "sampling": {"points": 100},
+    "device": "cpu",
+}
+
+
+@dataclass
+class Project:
+    """A copy of the project in a folder of its own."""
+
+    path: Path
+
+    def configure(self, **changes):
+        """Merge changes into the config file; a mapping that is there is merged, not replaced."""
+        file = self.path / "config.yaml"
+        config = yaml.safe_load(file.read_text())
+
+        def merge(base, change):
+            for key, value in change.items():
+                if isinstance(value, dict) and isinstance(base.get(key), dict):
+                    merge(base[key], value)
+                else:
+                    base[key] = value
+
+        merge(config, changes)
+        file.write_text(yaml.safe_dump(config, sort_keys=False))
+
+    def snakemake(self, *arguments):
+        command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
+        environment = {**os.environ, "PYTHONPATH": "", "XDG_CACHE_HOME": str(self.path / ".cache")}
+        return subprocess.run(
+            command, cwd=self.path, env=environment, capture_output=True, text=True, check=False
+        )
+
+    def run(self, *arguments):
+        done = self.snakemake(*arguments)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done
+
+    def waiting(self, *arguments):
+        """What a run would do now: the messages of its jobs."""
+        dry = self.run("--dry-run", *arguments)
+        return set(re.findall(r"^Job \d+: (.*)$", dry.stdout + dry.stderr, flags=re.MULTILINE))
+
+
+def copy_project(source, target):
+    """Copy with the dates of the files, as `cp -a` does."""
+    target.mkdir(parents=True)
+    for part in PARTS:
+        if (source / part).is_dir():
+            ignored = shutil.ignore_patterns("__pycache__")
+            if (source / part).is_symlink():
+                (target / part).symlink_to((source / part).readlink())
+            else:
+                shutil.copytree(source / part, target / part, ignore=ignored)
+        else:
+            shutil.copy2(source / part, target / part)
+    return Project(target)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """The tiny run, finished; not to be changed."""
+    project = copy_project(ROOT, tmp_path_factory.mktemp("finished") / "project")
+    project.configure(**TINY)
+    project.run()
+    return project
+
+
+@pytest.fixture
+def project(finished, tmp_path):
+    """A copy of the finished run that a test may change."""
+    copy = copy_project(finished.path, tmp_path / "project")
+    for part in ("results", ".snakemake"):
+        shutil.copytree(finished.path / part, copy.path / part, symlinks=True)
+    return copy

@@ -1,0 +1,221 @@
+from pathlib import Path
+
+import pytest
+import yaml
+from snakemake.utils import update_config
+
+from dualscale.configuration import ConfigurationError, check, model_settings, stream, variant
+
+ROOT = Path(__file__).parents[1]
+SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
+
+
+def shipped(**overrides):
+    """The shipped config, with overrides merged as Snakemake merges --configfile."""
+    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    update_config(config, overrides)
+    return config
+
+
+def released():
+    overrides = yaml.safe_load((ROOT / "workflow/protocols/released.yaml").read_text())
+    return check(shipped(**overrides), SCHEMA)
+
+
+def test_the_shipped_config_says_every_default_of_the_schema():
+    config = shipped()
+    sparse = {key: config[key] for key in ("run", "datasets", "variants")}
+    assert check(sparse, SCHEMA) == check(config, SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (
+            {"trainning": {"steps": 5}},
+            "the configuration has the unknown key 'trainning' (did you mean training?): ",
+        ),
+        (
+            {"training": {"learning_rat": 1}},
+            "training has the unknown key 'learning_rat' (did you mean learning_rate?): steps, ",
+        ),
+        (
+            {"training": {"learning_rate": "1e-3"}},
+            "training.learning_rate is '1e-3', a string: number is allowed; YAML reads 1e-3 as",
+        ),
+        (
+            {"run": {"seeds": [0, 1, 0]}},
+            "run.seeds holds 0 twice: each is allowed once",
+        ),
+        (
+            {"run": {"seeds": [-1]}},
+            "run.seeds.0 is -1: 0 or more is allowed",
+        ),
+        (
+            {"run": {"seeds": []}},
+            "run.seeds is []: 1 or more items is allowed",
+        ),
+        (
+            {"run": {"datasets": ["dyno"]}},
+            "run.datasets names 'dyno', which is not defined: circle, dino, line, moons; did you "
+            "mean 'dino'?",
+        ),
+        (
+            {"run": {"variants": ["baseline", "adaptiv"]}},
+            "run.variants names 'adaptiv', which is not defined: baseline, fixed, adaptive, ",
+        ),
+        (
+            {"training": {"steps": 0}},
+            "training.steps is 0: 1 or more is allowed",
+        ),
+        (
+            {"schedule": {"beta_last": 1.0}},
+            "schedule.beta_last is 1.0: less than 1 is allowed",
+        ),
+        (
+            {"training": {"optimiser": "sgd"}},
+            "training.optimiser is 'sgd': one of adam, adamw is allowed",
+        ),
+        (
+            {"network": {"embedding": 7}},
+            "network.embedding is 7: a multiple of 2 is allowed",
+        ),
+        (
+            {"training": {"ema": {"warmup": "yes"}}},
+            "training.ema.warmup is 'yes', a string: boolean is allowed",
+        ),
+        (
+            {"training": None},
+            "training is None, null: object is allowed",
+        ),
+        (
+            {"kl": {"k": 10_001}},
+            "kl.k is 10001: at most sampling.points, 10000, is allowed",
+        ),
+        (
+            {"kl": {"k": 50}, "datasets": {"dino": {"points": 50}}},
+            "kl.k is 50: less than datasets.dino.points, 50, is allowed",
+        ),
+        (
+            {"variants": {"../evil": {"like": "baseline"}}},
+            "variants is '../evil': a name of letters, digits, _ and -, 64 at most is allowed",
+        ),
+        (
+            {"variants": {"adaptive": {"like": "nobody"}}},
+            "variants.adaptive.like names 'nobody', which is not defined: baseline, ",
+        ),
+        (
+            {"variants": {"fixed": {"like": "adaptive"}}},
+            "variants.fixed.like leads back to itself: fixed -> adaptive -> fixed",
+        ),
+        (
+            {"variants": {"adaptive": {"weighting": {"kind": "none", "hidden": None}}}},
+            "variants.adaptive.weighting.kind is 'none': 2 branches need fixed or learned",
+        ),
+        (
+            {"variants": {"adaptive": {"weighting": {"hidden": None}}}},
+            "variants.adaptive.weighting has no hidden: kind learned needs it",
+        ),
+        (
+            {"variants": {"fixed": {"weighting": {"hidden": [3]}}}},
+            "variants.fixed.weighting.hidden is [3]: kind fixed takes weights",
+        ),
+        (
+            {"variants": {"fixed": {"weighting": {"weights": {"third": 1.0}}}}},
+            "variants.fixed.weighting.weights names ['global', 'local', 'third']: one weight for",
+        ),
+        (
+            {"variants": {"fixed": {"branches": {"local": {"embedded_dimensions": 5}}}}},
+            "variants.fixed.branches.local.embedded_dimensions is 5: at most upscaled_dimensions,",
+        ),
+        (
+            {
+                "variants": {
+                    "adaptive": {"branches": {"only": {}}, "weighting": {"gate": "sigmoid"}}
+                }
+            },
+            "variants.adaptive.weighting.gate is 'sigmoid': 1 branches; it weighs two",
+        ),
+    ],
+    ids=lambda value: None if isinstance(value, dict) else value[:40],
+)
+def test_a_mistake_is_named_with_its_value_and_what_is_allowed(overrides, message):
+    with pytest.raises(ConfigurationError) as caught:
+        check(shipped(**overrides), SCHEMA)
+    assert str(caught.value).startswith(message)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_default_follows_the_papers_text():
+    config = check(shipped(), SCHEMA)
+    adaptive = model_settings(config, "adaptive")
+    assert adaptive["branches"]["local"] == {
+        "upscaled_dimensions": 4,
+        "embedded_dimensions": None,
+    }
+    assert adaptive["weighting"] == {
+        "kind": "learned",
+        "hidden": [256],
+        "gate": "softmax",
+        "negative_slope": 0.2,
+    }
+    assert adaptive["training"]["optimiser"] == "adam"
+    assert adaptive["training"]["clip_norm"] is None
+    assert not adaptive["training"]["ema"]["warmup"]
+    assert model_settings(config, "fixed")["weighting"]["weights"] == {"global": 0.5, "local": 0.5}
+    assert model_settings(config, "improved")["weighting"]["hidden"] == [256, 128]
+
+
+def test_the_released_protocol_is_what_the_release_ran():
+    config = released()
+    for name in ("fixed", "adaptive", "weight_analysis", "improved"):
+        settings = model_settings(config, name)
+        assert settings["branches"]["local"]["embedded_dimensions"] == 2
+        assert settings["training"]["optimiser"] == "adamw"
+        assert settings["training"]["weight_decay"] == 0.01
+        assert settings["training"]["clip_norm"] == 0.5
+        assert settings["training"]["ema"] == {"decay": 0.995, "every": 10, "warmup": True}
+    assert model_settings(config, "fixed")["weighting"] == {
+        "kind": "learned",
+        "hidden": [256],
+        "gate": "sigmoid",
+        "negative_slope": 0.0,
+    }
+    assert model_settings(config, "adaptive")["weighting"]["negative_slope"] == 0.0
+    assert model_settings(config, "weight_analysis")["weighting"]["negative_slope"] == 0.0
+    assert model_settings(config, "improved")["weighting"]["negative_slope"] == 0.2
+
+
+def test_a_variant_changes_single_settings_for_itself_alone():
+    own = {"training": {"ema": {"decay": 0.9}}, "network": {"width": 64}}
+    config = check(shipped(variants={"baseline": own}), SCHEMA)
+    changed, other = model_settings(config, "baseline"), model_settings(config, "fixed")
+    assert changed["training"]["ema"] == {"decay": 0.9, "every": 10, "warmup": False}
+    assert changed["training"]["steps"] == other["training"]["steps"]
+    assert (changed["network"]["width"], other["network"]["width"]) == (64, 256)
+
+
+def test_the_order_of_keys_changes_no_settings():
+    def reverse(value):
+        if not isinstance(value, dict):
+            return value
+        return {key: reverse(value[key]) for key in reversed(value)}
+
+    config = shipped()
+    one, two = check(config, SCHEMA), check(reverse(config), SCHEMA)
+    for name in config["run"]["variants"]:
+        assert repr(model_settings(one, name)) == repr(model_settings(two, name))
+
+
+def test_variants_share_their_random_numbers_unless_they_name_their_own():
+    config = check(shipped(), SCHEMA)
+    assert stream(config, "baseline", "dino", 3) == stream(config, "improved", "dino", 3)
+    assert stream(config, "adaptive", "dino", 3) != stream(config, "weight_analysis", "dino", 3)
+    assert stream(config, "adaptive", "dino", 3) != stream(config, "adaptive", "dino", 4)
+
+
+def test_a_copy_inherits_neither_label_nor_note_nor_stream():
+    copy = {"like": "weight_analysis"}
+    config = check(shipped(variants={"mine": copy}, run={"variants": ["mine"]}), SCHEMA)
+    mine = variant(config, "mine")
+    assert (mine["label"], mine["note"], mine["stream"]) == ("mine", None, None)

@@ -1,0 +1,126 @@
+import numpy as np
+import pytest
+from scipy import integrate, stats
+
+from dualscale.datasets import DISTRIBUTIONS, circle, dino, line
+
+LEVELS = [(0.999, 0.05), (0.9, 0.4), (0.6, 0.8)]
+each_dataset = pytest.mark.parametrize("name", sorted(DISTRIBUTIONS))
+each_level = pytest.mark.parametrize(("alpha", "sigma"), LEVELS)
+
+
+def noisy_sample(name, n, alpha, sigma, seed=0):
+    rng = np.random.default_rng(seed)
+    points = DISTRIBUTIONS[name]().sample(n, rng)
+    return alpha * points + sigma * rng.standard_normal(points.shape)
+
+
+@each_dataset
+def test_a_sample_has_its_shape_and_repeats_with_its_seed(name):
+    first, second = (DISTRIBUTIONS[name]().sample(50, np.random.default_rng(4)) for _ in range(2))
+    assert first.shape == (50, 2)
+    np.testing.assert_array_equal(first, second)
+
+
+@each_dataset
+@each_level
+def test_density_integrates_to_one(name, alpha, sigma):
+    reach = 5 + 7 * sigma
+    # The density is smooth on the scale of sigma: sums over a finer grid are exact.
+    ticks = np.arange(-reach, reach, 0.7 * sigma)
+    grid = np.stack(np.meshgrid(ticks, ticks), axis=-1).reshape(-1, 2)
+    distribution = DISTRIBUTIONS[name]()
+    mass = np.exp(distribution.log_density(grid, alpha, sigma)).sum() * (ticks[1] - ticks[0]) ** 2
+    assert mass == pytest.approx(1, abs=2e-3)
+
+
+@each_dataset
+@each_level
+def test_density_is_that_of_the_samples(name, alpha, sigma):
+    """The overlap of the density with a Gaussian, once by samples of each of the two."""
+    distribution = DISTRIBUTIONS[name]()
+    points = noisy_sample(name, 4000, alpha, sigma)
+    rng = np.random.default_rng(9)
+    centre, width = points[0], 0.5 * sigma + 0.2
+    probes = rng.normal(centre, width, size=(4000, 2))
+    by_probes = np.exp(distribution.log_density(probes, alpha, sigma))
+    by_points = stats.multivariate_normal(centre, width**2).pdf(points)
+    error = 5 * np.hypot(by_probes.std(), by_points.std()) / np.sqrt(4000)
+    assert by_probes.mean() == pytest.approx(by_points.mean(), abs=error)
+
+
+@each_dataset
+@each_level
+def test_score_is_the_gradient_of_the_log_density(name, alpha, sigma):
+    distribution = DISTRIBUTIONS[name]()
+    points = noisy_sample(name, 200, alpha, sigma, seed=2)
+    step = 1e-5
+    numeric = np.stack(
+        [
+            distribution.log_density(points + shift, alpha, sigma)
+            - distribution.log_density(points - shift, alpha, sigma)
+            for shift in step * np.eye(2)
+        ],
+        axis=1,
+    ) / (2 * step)
+    score = distribution.score(points, alpha, sigma)
+    np.testing.assert_allclose(score, numeric, rtol=2e-4, atol=2e-4)
+
+
+@each_dataset
+def test_score_far_away_points_home(name):
+    distribution = DISTRIBUTIONS[name]()
+    far = np.array([[60.0, 0.0], [0.0, -60.0]])
+    score = distribution.score(far, 0.9, 0.5)
+    assert np.isfinite(score).all()
+    assert score[0, 0] < -100
+    assert score[1, 1] > 100
+
+
+def test_line_is_uniform_on_its_rectangle():
+    points = line().sample(2000, np.random.default_rng(0))
+    assert (np.abs(points) <= [2, 4]).all()
+    density = np.exp(line().log_density(np.array([[0.0, 0.0], [1.9, -3.9], [2.1, 0.0]])))
+    np.testing.assert_allclose(density, [1 / 32, 1 / 32, 0])
+
+
+def test_circle_has_sixteen_discs_on_the_rim_and_one_in_the_middle():
+    centres, weights = circle().centres, circle().weights
+    length = np.hypot(*centres.T)
+    np.testing.assert_allclose(np.sort(length), [0] + [3] * 16)
+    assert weights.sum() == pytest.approx(1)
+    assert weights[length == 0] == pytest.approx(1 / 25)
+
+
+def test_circle_agrees_with_the_construction_by_rounding():
+    rng = np.random.default_rng(5)
+    uv = 2 * np.round(rng.uniform(-0.25, 0.25, (50_000, 2)), 1)
+    length = np.maximum(np.hypot(*uv.T), 1e-9)[:, None]
+    centres = 3 * uv / np.where(length < 1e-6, 1, length)
+    distance = np.linalg.norm(centres[:, None] - circle().centres, axis=2)
+    assert distance.min(axis=1).max() < 1e-9
+    share = np.bincount(distance.argmin(axis=1), minlength=17) / len(uv)
+    np.testing.assert_allclose(share, circle().weights, atol=5e-3)
+
+
+def test_noisy_disc_agrees_with_a_double_integral():
+    alpha, sigma, x = 0.8, 0.05, np.array([0.06, 0.02])
+    radius = alpha * circle().radius
+
+    def integrand(angle, r):
+        squared = (x[0] - r * np.cos(angle)) ** 2 + (x[1] - r * np.sin(angle)) ** 2
+        return np.exp(-0.5 * squared / sigma**2) / (2 * np.pi * sigma**2) / (2 * np.pi * radius)
+
+    expected = integrate.dblquad(integrand, 0, radius, 0, 2 * np.pi)[0] / 25
+    actual = np.exp(circle().log_density(x[None], alpha, sigma))[0]
+    assert actual == pytest.approx(expected, rel=1e-8)
+
+
+def test_dino_has_142_narrow_blobs():
+    assert dino().means.shape == (142, 2)
+    np.testing.assert_allclose(dino().width, [4 * 0.15 / 54, 4 * 0.15 / 48])
+
+
+def test_score_without_noise_is_refused():
+    with pytest.raises(ValueError, match="sigma > 0"):
+        line().score(np.zeros((1, 2)), 1.0, 0.0)

@@ -1,0 +1,105 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dualscale.divergence import knn_kl
+
+
+def brute_force(real, generated, k):
+    """The definition, with every distance and every logarithm written out."""
+
+    def kth(point, others, k):
+        return np.sort(np.abs(others - point).max(axis=1))[k - 1]
+
+    n, d = real.shape
+    ratio = [
+        np.log2(kth(x, generated, k) / kth(x, np.delete(real, i, axis=0), k))
+        for i, x in enumerate(real)
+    ]
+    return np.log2(len(generated) / (n - 1)) + d * np.mean(ratio)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    n=st.integers(8, 40),
+    m=st.integers(8, 40),
+    d=st.integers(1, 4),
+    k=st.integers(1, 7),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_agrees_with_the_definition(n, m, d, k, seed):
+    rng = np.random.default_rng(seed)
+    real, generated = rng.normal(size=(n, d)), rng.normal(1, 2, size=(m, d))
+    assert knn_kl(real, generated, k) == pytest.approx(brute_force(real, generated, k))
+
+
+@pytest.mark.parametrize(
+    ("mean", "width"), [(0.0, 1.0), (1.0, 1.0), (0.0, 2.0), (0.5, 1.5)], ids=str
+)
+def test_gaussians_of_different_mean_and_width(mean, width):
+    rng = np.random.default_rng(7)
+    real = rng.normal(size=(20_000, 2))
+    generated = rng.normal(mean, width, size=(20_000, 2))
+    per_axis = np.log(width) + (1 + mean**2) / (2 * width**2) - 0.5
+    assert knn_kl(real, generated, 5) == pytest.approx(2 * per_axis / np.log(2), abs=0.05)
+
+
+def test_uniform_inside_a_wider_one():
+    rng = np.random.default_rng(8)
+    real, generated = rng.uniform(0, 1, (20_000, 2)), rng.uniform(-1, 3, (20_000, 2))
+    # At the edge half of a real point's neighbours are missing: a small bias remains.
+    assert knn_kl(real, generated, 5) == pytest.approx(4, abs=0.1)
+
+
+def test_unit_is_the_bit():
+    """A twice wider uniform in one dimension costs one bit."""
+    rng = np.random.default_rng(9)
+    real, generated = rng.uniform(0, 1, (20_000, 1)), rng.uniform(-0.5, 1.5, (20_000, 1))
+    assert knn_kl(real, generated, 5) == pytest.approx(1, abs=0.05)
+
+
+def test_float32_points_are_measured_in_float64():
+    rng = np.random.default_rng(1)
+    real, generated = (rng.normal(size=(300, 2)).astype(np.float32) for _ in range(2))
+    doubled = knn_kl(real.astype(np.float64), generated.astype(np.float64), 3)
+    assert knn_kl(real, generated, 3) == doubled
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])
+def test_points_that_are_not_finite_are_counted(value):
+    real, generated = np.random.default_rng(0).normal(size=(2, 50, 2))
+    generated[[3, 8], 1] = value
+    with pytest.raises(ValueError, match="2 of 50 generated points are not finite"):
+        knn_kl(real, generated, 5)
+
+
+def test_repeated_real_points_are_refused():
+    real, generated = np.random.default_rng(0).normal(size=(2, 50, 2))
+    real[:6] = real[0]
+    with pytest.raises(ValueError, match="6 of 50 real points coincide with 5 or more real"):
+        knn_kl(real, generated, 5)
+
+
+def test_generated_points_repeated_on_a_real_one_are_refused():
+    real, generated = np.random.default_rng(0).normal(size=(2, 50, 2))
+    generated[:5] = real[0]
+    with pytest.raises(ValueError, match="1 of 50 real points coincide with 5 or more generated"):
+        knn_kl(real, generated, 5)
+
+
+def test_a_few_repeated_points_are_no_obstacle():
+    real, generated = np.random.default_rng(0).normal(size=(2, 50, 2))
+    real[:3] = real[0]
+    assert np.isfinite(knn_kl(real, generated, 5))
+
+
+def test_too_few_points_are_refused():
+    real, generated = np.random.default_rng(0).normal(size=(2, 5, 2))
+    with pytest.raises(ValueError, match="k = 5 needs 6 real points, there are 5"):
+        knn_kl(real, generated, 5)
+
+
+def test_samples_of_different_dimension_are_refused():
+    with pytest.raises(ValueError, match="real points have 2 dimensions, generated ones 3"):
+        knn_kl(np.zeros((9, 2)), np.zeros((9, 3)), 1)

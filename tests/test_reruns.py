@@ -1,0 +1,155 @@
+"""Change this, and exactly that runs again: promised in the README, shown here by dry runs."""
+
+import os
+import shutil
+import subprocess
+import time
+
+import yaml
+from conftest import PARTS, TINY, Project
+
+VARIANTS, DATASETS = TINY["run"]["variants"], TINY["run"]["datasets"]
+TABLE, FIGURE1, FIGURE2 = "Make Table 1", "Plot Figure 1", "Plot Figure 2"
+GATHER = "Gather the metrics of all runs"
+PAPER = {GATHER, TABLE, FIGURE1, FIGURE2}
+
+
+def jobs(*verbs, variants=VARIANTS, datasets=DATASETS, seeds=(0,)):
+    return {
+        f"{verb} {variant} on {dataset}, seed {seed}"
+        for verb in verbs
+        for variant in variants
+        for dataset in datasets
+        for seed in seeds
+    }
+
+
+ALL_OF_A_RUN = ("Train", "Sample", "Estimate KL of")
+
+
+def test_nothing_changed_runs_nothing(project):
+    assert project.waiting() == set()
+
+
+def test_new_dates_on_every_file_run_nothing(project):
+    now = time.time()
+    for number, file in enumerate(sorted(project.path.rglob("*"))):
+        if file.is_file() and ".snakemake" not in file.parts:
+            os.utime(file, (now + number, now + number))
+    assert project.waiting() == set()
+
+
+def test_one_date_on_every_file_runs_nothing(project):
+    for file in project.path.rglob("*"):
+        if file.is_file() and ".snakemake" not in file.parts:
+            os.utime(file, (2e9, 2e9))
+    assert project.waiting() == set()
+
+
+def test_learning_rate_of_a_variant_trains_that_variant(project):
+    project.configure(variants={"adaptive": {"training": {"learning_rate": 1.0e-3}}})
+    assert project.waiting() == jobs(*ALL_OF_A_RUN, variants=["adaptive"]) | PAPER
+
+
+def test_swapping_two_settings_is_noticed(project):
+    project.configure(schedule={"beta_first": 0.02, "beta_last": 1.0e-4})
+    assert project.waiting() == jobs(*ALL_OF_A_RUN) | PAPER
+
+
+def test_a_seed_more_runs_that_seed(project):
+    project.configure(run={"seeds": [0, 7]})
+    assert project.waiting() == jobs(*ALL_OF_A_RUN, seeds=[7]) | {GATHER, TABLE, FIGURE2}
+
+
+def test_a_dataset_more_runs_that_dataset(project):
+    project.configure(run={"datasets": [*DATASETS, "moons"]})
+    expected = {"Draw dataset moons"} | jobs(*ALL_OF_A_RUN, datasets=["moons"]) | PAPER
+    assert project.waiting() == expected
+
+
+def test_a_variant_more_runs_that_variant(project):
+    project.configure(
+        run={"variants": [*VARIANTS, "mine"]},
+        variants={"mine": {"like": "adaptive", "training": {"batch_size": 16}}},
+    )
+    assert project.waiting() == jobs(*ALL_OF_A_RUN, variants=["mine"]) | PAPER
+
+
+def test_another_k_neither_trains_nor_samples(project):
+    project.configure(kl={"k": 3})
+    assert project.waiting() == jobs("Estimate KL of") | {GATHER, TABLE}
+
+
+def test_more_points_to_sample_do_not_train(project):
+    project.configure(sampling={"points": 150})
+    assert project.waiting() == jobs("Sample", "Estimate KL of") | PAPER
+
+
+def test_another_label_redraws_only_what_shows_it(project):
+    project.configure(variants={"baseline": {"label": "One scale"}})
+    assert project.waiting() == {TABLE, FIGURE1}
+
+
+def edit(project, name):
+    with (project.path / "scripts" / name).open("a") as file:
+        file.write("\n# A remark.\n")
+
+
+def test_a_figures_script_redraws_that_figure(project):
+    edit(project, "plot_figure1.py")
+    assert project.waiting() == {FIGURE1}
+
+
+def test_the_figures_module_redraws_the_figures(project):
+    edit(project, "dualscale/figures.py")
+    assert project.waiting() == {FIGURE1, FIGURE2}
+
+
+def test_the_training_module_trains_again(project):
+    edit(project, "dualscale/training.py")
+    assert project.waiting() == jobs(*ALL_OF_A_RUN) | PAPER
+
+
+def test_the_divergence_module_neither_trains_nor_samples(project):
+    edit(project, "dualscale/divergence.py")
+    assert project.waiting() == jobs("Estimate KL of") | {GATHER, TABLE}
+
+
+def test_other_published_figures_make_the_table_again(project):
+    with (project.path / "workflow/published/table1.csv").open("a") as file:
+        file.write("mine,dino,1.0,2.0,3.0\n")
+    assert project.waiting() == {TABLE}
+
+
+def test_the_order_of_the_configs_keys_runs_nothing(project):
+    def reverse(value):
+        if not isinstance(value, dict):
+            return value
+        return {key: reverse(value[key]) for key in reversed(value)}
+
+    file = project.path / "config.yaml"
+    reordered = reverse(yaml.safe_load(file.read_text()))
+    file.write_text(yaml.safe_dump(reordered, sort_keys=False))
+    assert project.waiting() == set()
+
+
+def test_another_device_runs_nothing(project):
+    project.configure(device="cuda")
+    assert project.waiting() == set()
+
+
+def test_a_clone_elsewhere_with_the_results_copied_runs_nothing(project, tmp_path):
+    def git(*arguments, cwd):
+        identity = ["-c", "user.name=t", "-c", "user.email=t@t"]
+        subprocess.run(["git", *identity, *arguments], cwd=cwd, check=True, capture_output=True)
+
+    git("init", cwd=project.path)
+    git("add", "--", *PARTS, cwd=project.path)
+    git("commit", "-m", "all", cwd=project.path)
+    time.sleep(1.1)
+    clone = tmp_path / "elsewhere" / "clone"
+    git("clone", str(project.path), str(clone), cwd=tmp_path)
+    shutil.copytree(project.path / "results", clone / "results")
+    assert Project(clone).waiting() == set(), "without Snakemake's own records"
+    shutil.copytree(project.path / ".snakemake", clone / ".snakemake", symlinks=True)
+    assert Project(clone).waiting() == set(), "with Snakemake's own records"

@@ -1,0 +1,181 @@
+import copy
+
+import numpy as np
+import pytest
+import torch
+from ema_pytorch import EMA
+from test_denoiser import VARIANTS, Literal
+from torch import nn
+
+from dualscale.denoiser import Backbone
+from dualscale.schedule import linear_schedule
+from dualscale.training import DivergedError, Trainer, ema_decay, evaluation_loss, learning_rate
+
+SCHEDULE = linear_schedule(100, 1e-4, 0.02)
+PAPER = {
+    "steps": 60,
+    "batch_size": 32,
+    "learning_rate": 1e-3,
+    "optimiser": "adam",
+    "weight_decay": 0.0,
+    "clip_norm": None,
+    "ema": {"decay": 0.9, "every": 10, "warmup": False},
+}
+RELEASED = PAPER | {
+    "optimiser": "adamw",
+    "weight_decay": 0.01,
+    "clip_norm": 0.5,
+    "ema": {"decay": 0.9, "every": 10, "warmup": True},
+}
+
+
+def make_data(scale=1.0):
+    return scale * torch.from_numpy(np.random.default_rng(0).normal(size=(500, 2))).float()
+
+
+def make_trainer(variant="learned", settings=PAPER, streams=("0",), data=None):
+    backbone = Backbone(VARIANTS[variant], 2, 100, len(streams))
+    backbone.initialise(streams)
+    data = make_data() if data is None else data
+    return Trainer(backbone, SCHEDULE, data, settings, streams)
+
+
+def run(trainer):
+    """Train to the end; the losses of all steps, (steps, S)."""
+    return torch.cat([progress.losses.clone() for progress in trainer.run()])
+
+
+def literal_training(trainer, settings, steps):
+    """The plain loop: modules, torch.optim, ema-pytorch, one chunk's draws of the trainer."""
+    model = Literal(trainer.backbone.settings, trainer.backbone)
+    ema = EMA(
+        model,
+        beta=settings["ema"]["decay"],
+        update_every=settings["ema"]["every"],
+        **({} if settings["ema"]["warmup"] else {"update_after_step": -1, "min_value": 0.9}),
+    )
+    ema.copy_params_from_model_to_ema()
+    ema.initted.fill_(True)
+    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[settings["optimiser"]]
+    rate, decay = settings["learning_rate"], settings["weight_decay"]
+    optimiser = kind(model.parameters(), lr=rate, weight_decay=decay)
+    annealing = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, settings["steps"])
+    losses = []
+    trainer._draw(0)
+    for step in range(steps):
+        x_0 = trainer.data[trainer.points[0, step]]
+        t, noise = trainer.times[0, step], trainer.noise[0, step]
+        x = SCHEDULE.alpha[t].float()[:, None] * x_0 + SCHEDULE.sigma[t].float()[:, None] * noise
+        loss = nn.functional.mse_loss(model(x, t), noise)
+        optimiser.zero_grad()
+        loss.backward()
+        if settings["clip_norm"]:
+            nn.utils.clip_grad_norm_(model.parameters(), settings["clip_norm"])
+        optimiser.step()
+        annealing.step()
+        ema.update()
+        losses.append(loss.item())
+    return losses, ema.ema_model
+
+
+@pytest.mark.parametrize("settings", [PAPER, RELEASED], ids=["paper", "released"])
+@pytest.mark.parametrize("variant", ["baseline", "learned", "released"])
+def test_losses_and_ema_are_those_of_a_plain_loop(variant, settings):
+    trainer = make_trainer(variant, settings)
+    expected, ema_model = literal_training(make_trainer(variant, settings), settings, 60)
+    losses = run(trainer)[:, 0]
+    np.testing.assert_allclose(losses, expected, rtol=2e-3)
+    averaged = Backbone(VARIANTS[variant], 2, 100)
+    averaged.flat.copy_(trainer.ema)
+    x, t = torch.randn(1, 200, 2), torch.randint(0, 100, (1, 200))
+    torch.testing.assert_close(averaged(x, t)[0], ema_model(x[0], t[0]), rtol=1e-2, atol=1e-3)
+
+
+def test_ema_warm_up_is_that_of_ema_pytorch():
+    model = nn.Linear(1, 1, bias=False)
+    ema = EMA(model, beta=0.995, update_every=10)
+    value = None
+    for done in range(1500):
+        with torch.no_grad():
+            model.weight.fill_(float(np.sin(done)))
+        if done == 110:
+            # The release's older copy of the package takes its first average as a plain copy;
+            # newer ones do so on their first call.
+            ema.initted.fill_(False)
+        ema.update()
+        decay = ema_decay(done, {"decay": 0.995, "every": 10, "warmup": True})
+        if decay is not None:
+            now = model.weight.item()
+            value = now if value is None else decay * value + (1 - decay) * now
+            assert ema.ema_model.weight.item() == pytest.approx(value, abs=1e-4), done
+
+
+def test_learning_rate_is_torchs_cosine_annealing():
+    weight = nn.Parameter(torch.zeros(1))
+    optimiser = torch.optim.SGD([weight], lr=0.3)
+    annealing = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, 50)
+    for done in range(50):
+        expected = optimiser.param_groups[0]["lr"]
+        assert learning_rate(done, {"learning_rate": 0.3, "steps": 50}) == pytest.approx(expected)
+        optimiser.step()
+        annealing.step()
+
+
+def test_the_same_stream_gives_the_same_bytes():
+    first, second = make_trainer(), make_trainer()
+    run(first), run(second)
+    assert torch.equal(first.ema, second.ema)
+
+
+def test_warm_up_leaves_no_trace():
+    cold, warm = make_trainer(), make_trainer()
+    warm.warm_up()
+    run(cold), run(warm)
+    assert torch.equal(cold.ema, warm.ema)
+    assert torch.equal(cold.backbone.flat, warm.backbone.flat)
+
+
+@pytest.mark.parametrize("settings", [PAPER, RELEASED], ids=["paper", "released"])
+def test_models_train_together_as_they_do_alone(settings):
+    together = make_trainer(settings=settings, streams=("a", "b"))
+    losses = run(together)
+    for model, stream in enumerate("ab"):
+        alone = run(make_trainer(settings=settings, streams=(stream,)))
+        np.testing.assert_allclose(losses[:, model], alone[:, 0], rtol=1e-3)
+
+
+def test_chunks_of_any_length_train_alike():
+    """The random numbers of a step depend on its chunk; the last chunk may be cut short."""
+    long = make_trainer(settings=PAPER | {"steps": 130})
+    steps = [progress.step for progress in long.run()]
+    assert steps == [100, 130]
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_a_loss_that_is_not_finite_stops_training_and_names_the_step():
+    data = make_data()
+    trainer = make_trainer(settings=PAPER | {"steps": 400}, data=data)
+    progress = trainer.run()
+    next(progress)
+    data.fill_(float("nan"))
+    with pytest.raises(DivergedError, match=r"not finite at step 101 of 400: try a learning_rate"):
+        next(progress)
+
+
+def test_training_learns():
+    trainer = make_trainer(settings=PAPER | {"steps": 400})
+    losses = run(trainer)
+    assert losses[-50:].mean() < 0.8 * losses[:20].mean()
+
+
+def test_evaluation_loss_is_the_objective_over_the_whole_set():
+    trainer = make_trainer()
+    data = make_data().repeat(40, 1)
+    whole = evaluation_loss(trainer.backbone, SCHEDULE, data, ["0"])
+    assert whole.shape == (1,)
+    t, noise = torch.randint(0, 100, (len(data),)), torch.randn(len(data), 2)
+    scale = torch.stack([SCHEDULE.alpha, SCHEDULE.sigma], 1)[t].float()
+    x = scale[:, :1] * data + scale[:, 1:] * noise
+    literal = Literal(VARIANTS["learned"], copy.copy(trainer.backbone))
+    expected = (literal(x, t) - noise).square().mean()
+    torch.testing.assert_close(whole[0], expected.detach(), rtol=0.05, atol=0)

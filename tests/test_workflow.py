@@ -1,0 +1,170 @@
+"""The workflow from end to end, on a tiny config."""
+
+import csv
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pytest
+from conftest import ROOT, TINY, copy_project
+from safetensors.numpy import load_file
+
+METRICS = (
+    "variant,dataset,seed,kl_bits,train_seconds,sample_seconds,eval_loss,parameters,device,"
+    "models_trained_together"
+)
+RUNS = [(v, d, "0") for v in TINY["run"]["variants"] for d in TINY["run"]["datasets"]]
+
+
+def rows(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_every_file_of_a_run_has_the_same_stem_at_every_stage(finished):
+    results = finished.path / "results"
+    for variant, dataset, seed in RUNS:
+        stages = {
+            str(path.relative_to(results)).split(f"/{variant}/")[0]
+            for path in results.rglob(f"{variant}/{dataset}/{seed}.*")
+        }
+        assert {"models", "samples", "divergences", "logs/train", "benchmarks/train"} <= stages
+
+
+def test_datasets_and_samples_are_float32_arrays(finished):
+    results = finished.path / "results"
+    data = np.load(results / "datasets/circle.npy", allow_pickle=False)
+    assert (data.shape, data.dtype) == ((300, 2), np.float32)
+    for variant, dataset, seed in RUNS:
+        points = np.load(results / f"samples/{variant}/{dataset}/{seed}.npy", allow_pickle=False)
+        assert (points.shape, points.dtype) == ((100, 2), np.float32)
+        assert np.isfinite(points).all()
+
+
+def test_models_are_safetensors(finished):
+    model = load_file(finished.path / "results/models/adaptive/line/0.safetensors")
+    assert model["upscale.local.weight"].shape == (2, 4)
+
+
+def test_metrics_hold_a_row_for_every_run(finished):
+    path = finished.path / "results/metrics.csv"
+    assert path.read_text().splitlines()[0] == METRICS
+    table = rows(path)
+    assert [(row["variant"], row["dataset"], row["seed"]) for row in table] == RUNS
+    for row in table:
+        assert np.isfinite([float(row[key]) for key in METRICS.split(",")[3:7]]).all()
+        assert float(row["train_seconds"]) > 0
+        assert float(row["sample_seconds"]) > 0
+        assert int(row["parameters"]) > 0
+        assert "thread" in row["device"]
+        assert row["models_trained_together"] == "1"
+
+
+def test_table_puts_measured_beside_published(finished):
+    paper = finished.path / "results/paper"
+    metrics = {(r["variant"], r["dataset"]): r for r in rows(finished.path / "results/metrics.csv")}
+    published = {
+        (r["variant"], r["dataset"]): r for r in rows(ROOT / "workflow/published/table1.csv")
+    }
+    table = rows(paper / "table1.csv")
+    assert [(row["variant"], row["dataset"]) for row in table] == [run[:2] for run in RUNS]
+    for row in table:
+        key = row["variant"], row["dataset"]
+        for quantity in ("kl_bits", "train_seconds", "sample_seconds"):
+            assert float(row[f"{quantity}_mean"]) == pytest.approx(float(metrics[key][quantity]))
+            assert row[f"{quantity}_low"] == ""
+            assert float(row[f"{quantity}_published"]) == float(published[key][quantity])
+        assert row["seeds"] == "1"
+    for name in ("md", "tex", "html"):
+        text = (paper / f"table1.{name}").read_text(encoding="utf-8")
+        assert "0.354" in text
+        assert "1 seed a cell" in text
+        assert metrics["baseline", "circle"]["device"] in text
+    assert r"\toprule" in (paper / "table1.tex").read_text()
+
+
+def test_figures_exist_in_every_format(finished):
+    for name in ("figure1", "figure2"):
+        stem = finished.path / "results/paper" / name
+        assert stem.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+        assert stem.with_suffix(".pdf").read_bytes().startswith(b"%PDF")
+        assert ET.parse(stem.with_suffix(".svg")).getroot().tag.endswith("svg")
+
+
+def test_log_of_training_shows_progress(finished):
+    log = (finished.path / "results/logs/train/adaptive/line/0.log").read_text()
+    assert "step 20 of 20, loss " in log
+    assert " steps/s, 0 s left" in log
+
+
+def test_nothing_half_written_is_left(finished):
+    assert not list((finished.path / "results").rglob(".part.*"))
+
+
+def test_the_same_config_gives_the_same_bytes(finished, tmp_path):
+    again = copy_project(finished.path, tmp_path / "again")
+    again.run("results/samples/adaptive/line/0.npy", "results/paper/figure2.svg")
+    for path in ("samples/adaptive/line/0.npy", "models/adaptive/line/0.safetensors"):
+        first, second = (project.path / "results" / path for project in (finished, again))
+        assert first.read_bytes() == second.read_bytes()
+    assert (again.path / "results/paper/figure2.svg").read_bytes() == (
+        finished.path / "results/paper/figure2.svg"
+    ).read_bytes()
+
+
+def test_several_seeds_give_an_interval(project):
+    project.configure(run={"seeds": [0, 1]})
+    project.run()
+    row = rows(project.path / "results/paper/table1.csv")[0]
+    low, mean, high = (float(row[f"kl_bits_{part}"]) for part in ("low", "mean", "high"))
+    assert low < mean < high
+    assert row["seeds"] == "2"
+    assert "2 seeds a cell" in (project.path / "results/paper/table1.md").read_text()
+
+
+def test_the_released_protocol_runs(project):
+    project.run("--configfile", "workflow/protocols/released.yaml")
+    fresh = (project.path / "results/training/adaptive/line/0.json").stat().st_mtime
+    assert fresh > (project.path / "results/datasets/line.npy").stat().st_mtime
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"training": {"steps": "many"}}, "training.steps is 'many', a string: integer is allowed"),
+        ({"run": {"seeds": [1, 1]}}, "run.seeds holds 1 twice"),
+        ({"kl": {"k": 100, "kk": 1}}, "kl has the unknown key 'kk' (did you mean k?)"),
+    ],
+    ids=["string for a number", "duplicated seed", "unknown key"],
+)
+def test_a_mistake_in_the_config_stops_before_any_job(project, change, message):
+    project.configure(**change)
+    failed = project.snakemake()
+    assert failed.returncode != 0
+    output = failed.stdout + failed.stderr
+    assert message in output
+    assert "Traceback" not in output
+    assert "Job " not in output
+
+
+def test_a_model_that_diverges_stops_its_job_with_the_step_and_what_to_try(project):
+    project.configure(variants={"baseline": {"training": {"learning_rate": 10, "steps": 400}}})
+    target = "results/models/baseline/circle/0.safetensors"
+    data = project.path / "results/datasets/circle.npy"
+    points = np.load(data)
+    points[0] = np.inf
+    np.save(data, points)
+    failed = project.snakemake(target)
+    assert failed.returncode != 0
+    log = (project.path / "results/logs/train/baseline/circle/0.log").read_text()
+    assert "the loss is not finite at step" in log
+    assert "try a learning_rate below 10" in failed.stdout + failed.stderr
+    assert not (project.path / target).exists()
+
+
+def test_works_from_another_folder(tmp_path):
+    command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile", "--dry-run"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "train" in done.stdout + done.stderr

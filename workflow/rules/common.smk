@@ -1,0 +1,88 @@
+import ast
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+from snakemake.exceptions import WorkflowError
+
+HOME = Path(workflow.basedir)
+SCRIPTS = HOME / "scripts"
+sys.path.insert(0, str(SCRIPTS))
+
+from dualscale import configuration
+
+with open(HOME / "workflow/schemas/config.schema.yaml") as source:
+    SCHEMA = yaml.safe_load(source)
+
+try:
+    CONFIG = configuration.check(config, SCHEMA)
+except configuration.ConfigurationError as error:
+    raise WorkflowError(f"Configuration: {error}") from None
+
+VARIANTS, DATASETS = CONFIG["run"]["variants"], CONFIG["run"]["datasets"]
+SEEDS = CONFIG["run"]["seeds"]
+RUN = "{variant}/{dataset}/{seed}"
+TABLE_FORMATS = ["csv", "md", "tex", "html"]
+FIGURE_FORMATS = ["png", "svg", "pdf"]
+
+
+wildcard_constraints:
+    variant="|".join(CONFIG["variants"]),
+    dataset="|".join(CONFIG["datasets"]),
+    seed=r"\d+",
+
+
+def script_path(name):
+    return str(SCRIPTS / f"{name}.py")
+
+
+def published(name):
+    """Path of the published figures, relative to the working directory as in every clone."""
+    return os.path.relpath(HOME / "workflow/published" / name)
+
+
+def digest(*files):
+    """Digest of the files' contents: unlike a date, it is the same in every clone."""
+    contents = b"\0".join(Path(file).read_bytes() for file in files)
+    return hashlib.sha256(contents).hexdigest()[:16]
+
+
+def runs(pattern):
+    """The pattern's path for every run, in the config's order."""
+    return expand(pattern, variant=VARIANTS, dataset=DATASETS, seed=SEEDS)
+
+
+def code_digest(name):
+    """Digest of a script and of all modules of the project that it imports, however far down."""
+    files, waiting = set(), [SCRIPTS / f"{name}.py"]
+    while waiting:
+        file = waiting.pop()
+        if file in files or not file.exists():
+            continue
+        files.add(file)
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                names = [node.module] + [f"{node.module}.{alias.name}" for alias in node.names]
+            else:
+                continue
+            waiting += [SCRIPTS / f"{name.replace('.', '/')}.py" for name in names]
+    return digest(*sorted(files))
+
+
+def gpus_a_job():
+    """1 where jobs compute on a GPU. Not a parameter: another machine must not train again."""
+    if CONFIG["device"] != "auto":
+        return int(CONFIG["device"] == "cuda")
+    if shutil.which("nvidia-smi") is None:
+        return 0
+    listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False)
+    return int("GPU " in listed.stdout)
+
+
+GPUS = gpus_a_job()
