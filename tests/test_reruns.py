@@ -151,5 +151,7 @@ def test_a_clone_elsewhere_with_the_results_copied_runs_nothing(project, tmp_pat
     git("clone", str(project.path), str(clone), cwd=tmp_path)
     shutil.copytree(project.path / "results", clone / "results")
     assert Project(clone).waiting() == set(), "without Snakemake's own records"
-    shutil.copytree(project.path / ".snakemake", clone / ".snakemake", symlinks=True)
+    shutil.copytree(
+        project.path / ".snakemake", clone / ".snakemake", symlinks=True, dirs_exist_ok=True
+    )
     assert Project(clone).waiting() == set(), "with Snakemake's own records"
