@@ -73,7 +73,7 @@ class Literal(nn.Module):
                 seen = branch["embedded_dimensions"] or branch["upscaled_dimensions"]
             first = nn.Linear(seen * embedding + embedding, width)
             with torch.no_grad():
-                both = torch.cat([values[f"input.{name}.weight"], values["time.weight"][index]])
+                both = torch.cat([values[f"input.{name}.weight"], values["time.weight"][:, index]])
                 first.weight.copy_(both.T)
                 first.bias.copy_(values["time.bias"][index])
             hidden = [Residual(width) for _ in range(3)]

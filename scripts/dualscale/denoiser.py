@@ -9,7 +9,7 @@ Shapes: S models, K branches, n points of d dimensions, T timesteps, E features 
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -103,7 +103,7 @@ class Backbone:
                 shapes |= {f"upscale.{name}.weight": (d, up), f"upscale.{name}.bias": (up,)}
                 inputs = branch["embedded_dimensions"] or up
             shapes[f"input.{name}.weight"] = (inputs * self.embedding, width)
-        shapes["time.weight"] = (count, self.embedding, width)
+        shapes["time.weight"] = (self.embedding, count, width)
         shapes["time.bias"] = (count, width)
         for layer in range(self.layers):
             shapes[f"hidden.{layer}.weight"] = (count, width, width)
@@ -117,7 +117,8 @@ class Backbone:
             for layer, (fan_in, fan_out) in enumerate(pairwise(widths)):
                 shapes[f"weighting.{layer}.weight"] = (fan_in, fan_out)
                 shapes[f"weighting.{layer}.bias"] = (fan_out,)
-        return shapes
+        # The large ones first: their sizes keep them on whole cache lines of the buffer.
+        return dict(sorted(shapes.items(), key=lambda item: -math.prod(item[1])))
 
     @property
     def parameters_per_model(self) -> int:
@@ -144,13 +145,17 @@ class Backbone:
         for model, stream in enumerate(streams):
             for name, view in self.views.items():
                 bound = 1 / math.sqrt(self._fan_in(name))
-                stacked = name.startswith(("time.", "hidden.", "output."))
-                whole = [("", view[model])]
-                parts = zip(self.branches, view[model], strict=True) if stacked else whole
-                for branch, part in parts:
+                for branch, part in self._by_branch(name, view[model]):
                     generator = torch.Generator()
                     generator.manual_seed(stream_seed(stream, "initialise", name, branch))
                     part.copy_(torch.rand(part.shape, generator=generator) * 2 * bound - bound)
+
+    def _by_branch(self, name: str, value: Tensor) -> Iterable[tuple[str, Tensor]]:
+        """A parameter's parts with the branch that each belongs to; "": it is of no branch's."""
+        if not name.startswith(("time.", "hidden.", "output.")):
+            return [("", value)]
+        axis = 1 if name == "time.weight" else 0
+        return zip(self.branches, value.unbind(axis), strict=True)
 
     def _fan_in(self, name: str) -> int:
         """Inputs of the layer that a parameter belongs to; the time is an input of the first."""
@@ -159,6 +164,19 @@ class Backbone:
             layer = f"input.{next(iter(self.branches))}"
         fan_in = self.shapes[f"{layer}.weight"][-2]
         return fan_in + self.embedding if layer.startswith("input.") else fan_in
+
+    def _time_rows(self, t: Tensor | int) -> Tensor:
+        """The time's part of the first layer, (S, n or 1, K, width).
+
+        There are but T timesteps: their rows are computed once and looked up.
+        """
+        weight, bias = self.views["time.weight"].flatten(2), self.views["time.bias"].flatten(1)
+        features = self.time_features[t : t + 1] if isinstance(t, int) else self.time_features
+        table = torch.baddbmm(bias[:, None], features.expand(self.models, -1, -1), weight)
+        if not isinstance(t, int):
+            first_row = self.timesteps * torch.arange(self.models, device=t.device)[:, None]
+            table = functional.embedding(t + first_row, table.flatten(0, 1))
+        return table.unflatten(-1, (len(self.branches), self.width))
 
     def branch_weights(self, times: slice = slice(None)) -> Tensor | None:
         """w(t) for a range of timesteps, (S, range, K), equations 6 and 7; None: one branch."""
@@ -190,9 +208,7 @@ class Backbone:
         """
         views = self.views
         models, count, width = self.models, len(self.branches), self.width
-        time = self.time_features[t]
-        if isinstance(t, int):
-            time = time.expand(models, 1, -1)
+        time = self._time_rows(t)
         features = sinusoidal_features(x, self.frequencies)
         first = []
         for index, (name, branch) in enumerate(self.branches.items()):
@@ -203,14 +219,14 @@ class Backbone:
                 )
                 seen = up[..., : branch["embedded_dimensions"]]
                 own = sinusoidal_features(seen, self.frequencies)
-            bias = views["time.bias"][:, index, None]
-            start = torch.baddbmm(bias, time, views["time.weight"][:, index])
-            first.append(torch.baddbmm(start, own, views[f"input.{name}.weight"]))
+            first.append(torch.baddbmm(time[:, :, index], own, views[f"input.{name}.weight"]))
         hidden = torch.stack(first, dim=1).flatten(0, 1)
         for layer in range(self.layers):
             bias = views[f"hidden.{layer}.bias"].reshape(-1, 1, width)
             weight = views[f"hidden.{layer}.weight"].reshape(-1, width, width)
-            hidden = torch.baddbmm(hidden + bias, hidden.relu(), weight)
+            active = hidden.relu()
+            # x + Linear(ReLU(x)), in place: no gradient needs x itself.
+            hidden = torch.baddbmm(hidden + bias, active, weight)
         out = torch.baddbmm(
             views["output.bias"].reshape(models * count, 1, -1),
             hidden.relu(),

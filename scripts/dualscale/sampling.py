@@ -12,7 +12,7 @@ Denoise = Callable[[Tensor, int], Tensor]
 """E[x_0 | x_t] for x_t (S, n, d) and a timestep that all points share."""
 
 BLOCK = 10_000  # points whose noise is drawn at once
-TILE = 500  # points that run through all steps together on a CPU: they stay in its cache
+TILE = 1000  # points that run through all steps together on a CPU: they stay in its cache
 
 
 def posterior_coefficients(schedule: Schedule) -> Tensor:
