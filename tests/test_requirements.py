@@ -1,0 +1,42 @@
+"""The same versions wherever they are written down."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).parents[1]
+
+
+def pins(name):
+    lines = (ROOT / name).read_text().splitlines()
+    return dict(line.split("==") for line in lines if "==" in line)
+
+
+@pytest.mark.parametrize(
+    "environment", sorted((ROOT / "envs").glob("*.yaml")), ids=lambda p: p.name
+)
+def test_conda_environments_say_the_pinned_versions(environment):
+    listed = yaml.safe_load(environment.read_text())["dependencies"][-1]["pip"]
+    pinned = pins("requirements.txt")
+    assert listed
+    for line in listed:
+        name, version = line.split("==")
+        assert pinned[name] == version
+
+
+def test_pinned_versions_lie_in_the_declared_ranges():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared = project["dependencies"] + project["optional-dependencies"]["test"]
+    pinned = pins("requirements.txt") | pins("requirements-test.txt")
+    pinned = {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in pinned.items()}
+    for line in declared:
+        requirement = Requirement(line)
+        assert requirement.specifier.contains(pinned[requirement.name]), line
+
+
+def test_torch_is_pinned_exactly():
+    assert pins("requirements.txt")["torch"] == "2.13.0"
