@@ -25,7 +25,7 @@ def main(samples: Sequence[str | Path], outputs: Sequence[str | Path], settings:
         sharey="col",
     )
     for index, (axis, cloud) in enumerate(zip(axes.flat, points, strict=True)):
-        axis.plot(cloud[:, 0], cloud[:, 1], ",", color=INK, alpha=0.6, rasterized=True)
+        axis.scatter(*cloud.T, s=0.5, linewidths=0, color=INK, alpha=0.5, rasterized=True)
         row, column = divmod(index, columns)
         if column == 0:
             axis.set_ylabel(labels[row].replace(" weight", "\nweight"))

@@ -31,7 +31,7 @@ def main(weights: Sequence[str | Path], outputs: Sequence[str | Path], settings:
             branches += [name for name in runs[0] if name not in branches]
             draw(axis, runs, COLOURS[column % len(COLOURS)])
         axis.set_xlim(max(table.index[-1] for table in tables), 0)
-        axis.set_xlabel("timestep t")
+        axis.set_xlabel("timestep t (noise → data)")
     axes[0, 0].set_ylabel("weight")
     handles = [
         Line2D([], [], color=COLOURS[i % len(COLOURS)], label=name)
