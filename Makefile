@@ -36,7 +36,7 @@ lint: .venv/test
 	@touch $@
 
 # PyTorch names the CUDA libraries it needs by itself, for each platform its own.
-FREEZE = freeze --exclude dualscale --exclude torch | grep --invert-match --extended-regexp '^(nvidia|triton|cuda)'
+FREEZE = freeze --all --exclude pip --exclude dualscale --exclude torch | grep --invert-match --extended-regexp '^(nvidia|triton|cuda)'
 
 lock:
 	rm -rf .lock

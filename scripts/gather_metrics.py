@@ -29,13 +29,13 @@ def main(
 ) -> None:
     """Write metrics.csv; the records lie in the order of the runs."""
     with whole(output) as part, part.open("w", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore", lineterminator="\n")
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
         for run, *records in zip(runs, training, sampling, divergences, strict=True):
-            row = dict(zip(("variant", "dataset", "seed"), run, strict=True))
-            # The device of a row is the one that trained: its record is read last.
-            for record in reversed(records):
-                row |= read_json(record)
+            trained, sampled, diverged = map(read_json, records)
+            row = dict(zip(COLUMNS, run, strict=False)) | sampled | diverged | trained
+            if trained["device"] != sampled["device"]:
+                row["device"] = f"{trained['device']} (training), {sampled['device']} (sampling)"
             writer.writerow(row)
 
 

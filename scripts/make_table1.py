@@ -1,5 +1,6 @@
 """Table 1: KL, training and sampling time, measured beside published."""
 
+import html
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from tabulate import tabulate
 from dualscale.statistics import mean_interval
 from job import logged, whole
 
-FIGURES = ["kl_bits", "train_seconds", "sample_seconds"]
+QUANTITIES = ["kl_bits", "train_seconds", "sample_seconds"]
 HEADINGS = {
     "kl_bits": "KL (bits)",
     "train_seconds": "training (s)",
@@ -36,11 +37,19 @@ caption, p {{ text-align: left; margin: .8rem 0 }}
 def main(
     metrics: str | Path, published: str | Path, outputs: Mapping[str, str], settings: Mapping
 ) -> None:
-    table = summarise(pd.read_csv(metrics), pd.read_csv(published), settings["labels"])
-    header, rows = printed(table, settings)
+    """Write the table as CSV, Markdown, LaTeX and HTML.
+
+    Args:
+        metrics: metrics.csv.
+        published: the same quantities, a row a (variant, dataset).
+        outputs: path of each format.
+        settings: labels, notes and training steps by variant, and the points that were sampled.
+    """
+    table = summarise(read(metrics), read(published), settings["labels"])
+    marked = [name for name in settings["labels"] if settings["notes"][name]]
+    header, rows = printed(table, settings["labels"], marked)
     layout = {"disable_numparse": True, "colalign": ["left", "left"] + ["right"] * 6}
     caption = describe(table, settings)
-    marked = [name for name in settings["labels"] if settings["notes"][name]]
     notes = [f"({marked.index(name) + 1}) {settings['notes'][name]}" for name in marked]
     with whole(outputs["csv"]) as part:
         table.to_csv(part, index=False, lineterminator="\n")
@@ -48,14 +57,20 @@ def main(
         "md": "\n\n".join([tabulate(rows, header, "github", **layout), caption, *notes]) + "\n",
         "tex": latex(tabulate(rows, header, "latex_booktabs", **layout), caption, notes),
         "html": PAGE.format(
-            caption=caption,
+            caption=html.escape(caption),
             table=tabulate(rows, header, "html", **layout),
-            notes="\n".join(f"<p>{note}</p>" for note in notes),
+            notes="\n".join(f"<p>{html.escape(note)}</p>" for note in notes),
         ),
     }
     for name, text in texts.items():
         with whole(outputs[name]) as part:
             part.write_text(text, encoding="utf-8")
+
+
+def read(path: str | Path) -> pd.DataFrame:
+    """A table whose names stay text, whatever they look like."""
+    text = {"variant": str, "dataset": str, "device": str}
+    return pd.read_csv(path, dtype=text, keep_default_na=False)
 
 
 def summarise(
@@ -67,7 +82,7 @@ def summarise(
     for variant in variants:
         for dataset, runs in metrics[metrics["variant"] == variant].groupby("dataset", sort=False):
             row = {"variant": variant, "dataset": dataset, "seeds": len(runs)}
-            for name in FIGURES:
+            for name in QUANTITIES:
                 mean, low, high = mean_interval(runs[name].tolist())
                 known = (variant, dataset) in published.index
                 row |= {
@@ -84,33 +99,34 @@ def summarise(
     return pd.DataFrame(rows)
 
 
-def printed(table: pd.DataFrame, settings: Mapping) -> tuple[list[str], list[list[str]]]:
-    """The table as text, a variant's label on its first row only."""
-    marked = [name for name in settings["labels"] if settings["notes"][name]]
+def printed(
+    table: pd.DataFrame, labels: Mapping[str, str], marked: list[str]
+) -> tuple[list[str], list[list[str]]]:
+    """The table as text, a variant's label on its first row only; marked variants have a note."""
     header = ["variant", "dataset"]
-    for name in FIGURES:
+    for name in QUANTITIES:
         header += [HEADINGS[name], "published"]
     rows, last = [], None
     for record in table.to_dict("records"):
         name = record["variant"]
         mark = f" ({marked.index(name) + 1})" if name in marked else ""
-        row = ["" if name == last else settings["labels"][name] + mark, record["dataset"]]
-        for quantity in FIGURES:
-            row += [measured(record, quantity), figure(record[f"{quantity}_published"], quantity)]
+        row = ["" if name == last else labels[name].replace("|", "∣") + mark, record["dataset"]]
+        for quantity in QUANTITIES:
+            row += [measured(record, quantity), rounded(record[f"{quantity}_published"], quantity)]
         rows.append(row)
         last = name
     return header, rows
 
 
-def figure(value: float | None, quantity: str) -> str:
+def rounded(value: float | None, quantity: str) -> str:
     return "" if pd.isna(value) else f"{value:.{DIGITS[quantity]}f}"
 
 
 def measured(record: Mapping, quantity: str) -> str:
     mean, low, high = (record[f"{quantity}_{part}"] for part in ("mean", "low", "high"))
     if pd.isna(low):
-        return figure(mean, quantity)
-    return f"{figure(mean, quantity)} [{figure(low, quantity)}, {figure(high, quantity)}]"
+        return rounded(mean, quantity)
+    return f"{rounded(mean, quantity)} [{rounded(low, quantity)}, {rounded(high, quantity)}]"
 
 
 def describe(table: pd.DataFrame, settings: Mapping) -> str:
@@ -122,7 +138,7 @@ def describe(table: pd.DataFrame, settings: Mapping) -> str:
     together = "; ".join(dict.fromkeys(table["models_trained_together"]))
     steps = "; ".join(f"{count:,}" for count in dict.fromkeys(settings["steps"].values()))
     return (
-        f"k-nearest-neighbour KL(real || generated) in bits, seconds of {steps} training steps "
+        f"k-nearest-neighbour KL(real ‖ generated) in bits, seconds of {steps} training steps "
         f"and of drawing {settings['points']:,} points; {count} a cell{spread}; measured on "
         f"{devices}, models trained together: {together}. Published: one run a cell on an "
         "NVIDIA V100."
@@ -131,9 +147,9 @@ def describe(table: pd.DataFrame, settings: Mapping) -> str:
 
 def latex(body: str, caption: str, notes: list[str]) -> str:
     """The table as a float; the texts' special characters are escaped."""
-    text = " ".join([caption, *notes]).replace("||", r"$\|$")
-    for special in "%_&#":
-        text = text.replace(special, f"\\{special}")
+    special = {char: f"\\{char}" for char in "%_&#{}$"}
+    special |= {"\\": r"\textbackslash{}", "^": r"\^{}", "~": r"\~{}", "‖": r"$\|$"}
+    text = " ".join([caption, *notes]).translate(str.maketrans(special))
     return f"\\begin{{table}}\n\\centering\n{body}\n\\caption{{{text}}}\n\\end{{table}}\n"
 
 

@@ -1,5 +1,6 @@
 """Figure 1: generated samples, a row a variant and a column a dataset."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -28,7 +29,7 @@ def main(samples: Sequence[str | Path], outputs: Sequence[str | Path], settings:
         axis.scatter(*cloud.T, s=0.5, linewidths=0, color=INK, alpha=0.5, rasterized=True)
         row, column = divmod(index, columns)
         if column == 0:
-            axis.set_ylabel(labels[row].replace(" weight", "\nweight"))
+            axis.set_ylabel(textwrap.fill(labels[row], 18), parse_math=False)
         if row == 0:
             axis.set_title(datasets[column])
     for column in range(columns):

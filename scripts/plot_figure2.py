@@ -22,14 +22,14 @@ def main(weights: Sequence[str | Path], outputs: Sequence[str | Path], settings:
     figure, axes = plt.subplots(
         1, len(labels), figsize=(2.4 * len(labels) + 0.3, 2.9), squeeze=False, sharey=True
     )
-    branches: list[str] = []
+    branches = dict.fromkeys(name for table in tables for name in table)
+    dashes = {name: DASHES[i % len(DASHES)] for i, name in enumerate(branches)}
     for panel, (axis, label) in enumerate(zip(axes[0], labels, strict=True)):
-        axis.set_title(label)
+        axis.set_title(label, parse_math=False)
         for column in range(len(datasets)):
             start = (panel * len(datasets) + column) * seeds
             runs = tables[start : start + seeds]
-            branches += [name for name in runs[0] if name not in branches]
-            draw(axis, runs, COLOURS[column % len(COLOURS)])
+            draw(axis, runs, COLOURS[column % len(COLOURS)], dashes)
         axis.set_xlim(max(table.index[-1] for table in tables), 0)
         axis.set_xlabel("timestep t (noise → data)")
     axes[0, 0].set_ylabel("weight")
@@ -37,8 +37,7 @@ def main(weights: Sequence[str | Path], outputs: Sequence[str | Path], settings:
         Line2D([], [], color=COLOURS[i % len(COLOURS)], label=name)
         for i, name in enumerate(datasets)
     ] + [
-        Line2D([], [], color="0.35", linestyle=DASHES[i % len(DASHES)], label=name)
-        for i, name in enumerate(branches)
+        Line2D([], [], color="0.35", linestyle=style, label=name) for name, style in dashes.items()
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
     with whole_group(outputs) as parts:
@@ -46,12 +45,12 @@ def main(weights: Sequence[str | Path], outputs: Sequence[str | Path], settings:
     plt.close(figure)
 
 
-def draw(axis: Axes, runs: Sequence[pd.DataFrame], colour: str) -> None:
+def draw(axis: Axes, runs: Sequence[pd.DataFrame], colour: str, dashes: Mapping[str, str]) -> None:
     """The mean over the seeds of each branch's weight, and their range as a band."""
-    for dashes, branch in zip(DASHES, runs[0], strict=False):
+    for branch in runs[0]:
         values = np.stack([run[branch].to_numpy() for run in runs])
         steps = runs[0].index
-        axis.plot(steps, values.mean(axis=0), color=colour, linestyle=dashes)
+        axis.plot(steps, values.mean(axis=0), color=colour, linestyle=dashes[branch])
         if len(runs) > 1:
             axis.fill_between(
                 steps, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.15, lw=0

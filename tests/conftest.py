@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 ROOT = Path(__file__).parents[1]
@@ -76,6 +77,12 @@ def copy_project(source, target):
         else:
             shutil.copy2(source / part, target / part)
     return Project(target)
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    """The tests draw the same numbers every time."""
+    torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session")

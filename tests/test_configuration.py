@@ -41,7 +41,7 @@ def test_the_shipped_config_says_every_default_of_the_schema():
         ),
         (
             {"training": {"learning_rate": "1e-3"}},
-            "training.learning_rate is '1e-3', a string: number is allowed; YAML reads 1e-3 as",
+            "training.learning_rate is '1e-3', a string: finite number is allowed; write numbers",
         ),
         (
             {"run": {"seeds": [0, 1, 0]}},
@@ -50,6 +50,22 @@ def test_the_shipped_config_says_every_default_of_the_schema():
         (
             {"run": {"seeds": [-1]}},
             "run.seeds.0 is -1: 0 or more is allowed",
+        ),
+        (
+            {"run": {"seeds": [1.0]}},
+            "run.seeds.0 is 1.0, a number: integer is allowed",
+        ),
+        (
+            {"training": {"clip_norm": float("inf")}},
+            "training.clip_norm is inf, a number: finite number or null is allowed",
+        ),
+        (
+            {"variants": {"unlisted": {"like": "nobody"}}},
+            "variants.unlisted.like names 'nobody', which is not defined: baseline, ",
+        ),
+        (
+            {"datasets": {1: {"distribution": "dino"}}},
+            "datasets has the name 1, an integer: string is allowed",
         ),
         (
             {"run": {"seeds": []}},
@@ -86,7 +102,7 @@ def test_the_shipped_config_says_every_default_of_the_schema():
         ),
         (
             {"training": None},
-            "training is None, null: object is allowed",
+            "training is None, null: mapping is allowed",
         ),
         (
             {"kl": {"k": 10_001}},
@@ -205,6 +221,12 @@ def test_the_order_of_keys_changes_no_settings():
     one, two = check(config, SCHEMA), check(reverse(config), SCHEMA)
     for name in config["run"]["variants"]:
         assert repr(model_settings(one, name)) == repr(model_settings(two, name))
+
+
+def test_an_integer_where_a_number_is_meant_changes_no_settings():
+    one = check(shipped(training={"weight_decay": 0}), SCHEMA)
+    two = check(shipped(training={"weight_decay": 0.0}), SCHEMA)
+    assert repr(model_settings(one, "fixed")) == repr(model_settings(two, "fixed"))
 
 
 def test_variants_share_their_random_numbers_unless_they_name_their_own():

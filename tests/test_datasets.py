@@ -77,6 +77,15 @@ def test_score_far_away_points_home(name):
     assert score[1, 1] > 100
 
 
+@each_dataset
+def test_pure_noise_is_gaussian(name):
+    x = np.random.default_rng(3).normal(size=(20, 2))
+    expected = stats.multivariate_normal(np.zeros(2), 0.49).logpdf(x)
+    distribution = DISTRIBUTIONS[name]()
+    np.testing.assert_allclose(distribution.log_density(x, 0.0, 0.7), expected)
+    np.testing.assert_allclose(distribution.score(x, 0.0, 0.7), -x / 0.49, atol=1e-12)
+
+
 def test_line_is_uniform_on_its_rectangle():
     points = line().sample(2000, np.random.default_rng(0))
     assert (np.abs(points) <= [2, 4]).all()
@@ -121,6 +130,7 @@ def test_dino_has_142_narrow_blobs():
     np.testing.assert_allclose(dino().width, [4 * 0.15 / 54, 4 * 0.15 / 48])
 
 
-def test_score_without_noise_is_refused():
+@each_dataset
+def test_score_without_noise_is_refused(name):
     with pytest.raises(ValueError, match="sigma > 0"):
-        line().score(np.zeros((1, 2)), 1.0, 0.0)
+        DISTRIBUTIONS[name]().score(np.zeros((1, 2)), 1.0, 0.0)

@@ -1,4 +1,3 @@
-import json
 import math
 from itertools import pairwise
 
@@ -190,10 +189,12 @@ def test_variants_start_their_common_branch_from_the_same_values():
 
 
 def test_initial_values_fill_pytorchs_default_range():
-    view = make("learned").views["input.local.weight"]
-    bound = 1 / math.sqrt(4 * 16 + 16)
-    assert 0.95 * bound < view.abs().max() <= bound
-    assert view.mean().abs() < 0.1 * bound
+    views = make("learned").views
+    for branch, (name, coordinates) in enumerate({"global": 2, "local": 4}.items()):
+        bound = 1 / math.sqrt(coordinates * 16 + 16)
+        for value in (views[f"input.{name}.weight"], views["time.weight"][:, :, branch]):
+            assert 0.95 * bound < value.abs().max() <= bound
+            assert value.mean().abs() < 0.1 * bound
 
 
 def test_weights_of_the_branches_sum_to_one_at_every_timestep():
@@ -217,4 +218,12 @@ def test_a_saved_model_comes_back_whole(tmp_path):
     loaded, about = load_backbone(tmp_path / "m.safetensors")
     torch.testing.assert_close(loaded.flat[0], stack.flat[1])
     assert about["schedule"] == {"timesteps": 9}
-    assert json.dumps(about["settings"]) == json.dumps(VARIANTS["learned"], sort_keys=True)
+    assert about["settings"] == VARIANTS["learned"]
+
+
+def test_a_saved_model_keeps_the_order_of_its_branches(tmp_path):
+    backbone = Backbone(settings({"zoom": LOCAL, "all": GLOBAL}, LEARNED), 2, 100)
+    backbone.initialise(["0"])
+    save_backbone(tmp_path / "m.safetensors", backbone, backbone.flat, 0, {})
+    x, t = torch.randn(1, 9, 2), torch.randint(0, 100, (1, 9))
+    torch.testing.assert_close(load_backbone(tmp_path / "m.safetensors")[0](x, t), backbone(x, t))

@@ -42,7 +42,7 @@ def make_trainer(variant="learned", settings=PAPER, streams=("0",), data=None):
 
 def run(trainer):
     """Train to the end; the losses of all steps, (steps, S)."""
-    return torch.cat([progress.losses.clone() for progress in trainer.run()])
+    return torch.cat([progress.losses for progress in trainer.run()])
 
 
 def literal_training(trainer, settings, steps):
@@ -144,8 +144,7 @@ def test_models_train_together_as_they_do_alone(settings):
         np.testing.assert_allclose(losses[:, model], alone[:, 0], rtol=1e-3)
 
 
-def test_chunks_of_any_length_train_alike():
-    """The random numbers of a step depend on its chunk; the last chunk may be cut short."""
+def test_the_last_chunk_may_be_cut_short():
     long = make_trainer(settings=PAPER | {"steps": 130})
     steps = [progress.step for progress in long.run()]
     assert steps == [100, 130]
@@ -179,3 +178,18 @@ def test_evaluation_loss_is_the_objective_over_the_whole_set():
     literal = Literal(VARIANTS["learned"], copy.copy(trainer.backbone))
     expected = (literal(x, t) - noise).square().mean()
     torch.testing.assert_close(whole[0], expected.detach(), rtol=0.05, atol=0)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_replayed_graph_trains_as_single_steps_do(variant):
+    streams = ("a", "b")
+
+    def trainer():
+        backbone = Backbone(VARIANTS[variant], 2, 100, len(streams), torch.device("cuda"))
+        backbone.initialise(streams)
+        return Trainer(backbone, SCHEDULE, make_data().cuda(), PAPER | {"steps": 300}, streams)
+
+    eager, graphed = trainer(), trainer()
+    graphed.warm_up()
+    torch.testing.assert_close(run(graphed), run(eager), rtol=1e-4, atol=1e-5)

@@ -124,9 +124,13 @@ def test_several_seeds_give_an_interval(project):
 
 
 def test_the_released_protocol_runs(project):
+    path = project.path / "results/models/adaptive/line/0.safetensors"
+    before = load_file(path)
     project.run("--configfile", "workflow/protocols/released.yaml")
-    fresh = (project.path / "results/training/adaptive/line/0.json").stat().st_mtime
-    assert fresh > (project.path / "results/datasets/line.npy").stat().st_mtime
+    after = load_file(path)
+    embedding = TINY["network"]["embedding"]
+    assert len(before["input.local.weight"]) == 4 * embedding
+    assert len(after["input.local.weight"]) == 2 * embedding
 
 
 @pytest.mark.parametrize(

@@ -1,19 +1,41 @@
 """The configuration: checked once, then cut into the settings that each job depends on."""
 
 import difflib
+import math
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import jsonschema
 
 LEARNED_DEFAULTS = {"gate": "softmax", "negative_slope": 0.2}
-TYPE_NAMES = {
+KINDS = {
     dict: "a mapping",
     list: "a list",
     str: "a string",
     bool: "a boolean",
+    int: "an integer",
+    float: "a number",
     type(None): "null",
 }
+TYPES = {"object": "mapping", "array": "list", "number": "finite number"}
+
+
+def _is_integer(_: object, value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(_: object, value: object) -> bool:
+    return _is_integer(_, value) or (isinstance(value, float) and math.isfinite(value))
+
+
+# JSON Schema takes 1.0 for an integer, and has no word for infinity.
+Validator = jsonschema.validators.extend(
+    jsonschema.Draft202012Validator,
+    type_checker=jsonschema.Draft202012Validator.TYPE_CHECKER.redefine_many(
+        {"integer": _is_integer, "number": _is_number}
+    ),
+)
 
 
 class ConfigurationError(ValueError):
@@ -26,15 +48,13 @@ def check(config: Mapping, schema: Mapping) -> dict[str, Any]:
     Raises:
         ConfigurationError: names the key, its value and what is allowed.
     """
-    error = jsonschema.exceptions.best_match(
-        jsonschema.Draft202012Validator(schema).iter_errors(config)
-    )
+    error = jsonschema.exceptions.best_match(Validator(schema).iter_errors(config))
     if error is not None:
         raise ConfigurationError(_explain(error))
-    filled = _with_defaults(config, schema, schema)
+    filled = _filled(config, schema, schema["$defs"], defaults=True)
     _check_names(filled)
     _check_sizes(filled)
-    for name in filled["run"]["variants"]:
+    for name in filled["variants"]:
         _check_variant(name, variant(filled, name))
     return filled
 
@@ -102,24 +122,23 @@ def _merge(base: Mapping, change: Mapping) -> dict[str, Any]:
     return merged
 
 
-def _with_defaults(value: Any, schema: Mapping, root: Mapping) -> Any:
-    """Fill defaults in, except below `variants`, where an absent key means the common one."""
+def _filled(value: Any, schema: Mapping, named: Mapping, defaults: bool) -> Any:
+    """Numbers as floats where the schema says number; defaults where they are wanted.
+
+    Below `variants` they are not: there an absent key means the common setting.
+    """
     if "$ref" in schema:
-        schema = root["$defs"][schema["$ref"].rpartition("/")[2]]
+        schema = named[schema["$ref"].rpartition("/")[2]]
+    if _is_integer(None, value) and "number" in schema.get("type", ()):
+        return float(value)
     if not isinstance(value, Mapping):
         return value
-    properties = schema.get("properties", {})
-    filled = {
-        key: rule["default"]
-        for key, rule in properties.items()
-        if "default" in rule and key not in value
-    } | dict(value)
-    others = schema.get("additionalProperties", {}) or {}
+    rules = schema.get("properties", {})
+    absent = {key: rule["default"] for key, rule in rules.items() if "default" in rule}
+    others = schema.get("additionalProperties") or {}
     return {
-        key: item
-        if schema is root and key == "variants"
-        else _with_defaults(item, properties.get(key, others), root)
-        for key, item in filled.items()
+        key: _filled(item, rules.get(key, others), named, defaults and key != "variants")
+        for key, item in ((absent if defaults else {}) | dict(value)).items()
     }
 
 
@@ -208,12 +227,14 @@ def _explain(error: jsonschema.ValidationError) -> str:
         missing = next(name for name in limit if name not in value)
         return f"{key} has no {missing}: it is required"
     if rule == "type":
-        allowed = " or ".join([limit] if isinstance(limit, str) else limit)
-        kind = TYPE_NAMES.get(type(value), "a number")
+        limit = [limit] if isinstance(limit, str) else limit
+        allowed = " or ".join(TYPES.get(name, name) for name in limit)
+        kind = KINDS.get(type(value), type(value).__name__)
         hint = ""
-        if isinstance(value, str) and {"number", "integer"} & set(allowed.split()):
-            hint = "; YAML reads 1e-3 as a string: write 1.0e-3, without quotes"
-        return f"{key} is {_short(value)}, {kind}: {allowed} is allowed{hint}"
+        if isinstance(value, str) and re.fullmatch(r"[-+.\deE]*\d[-+.\deE]*", value):
+            hint = "; write numbers without quotes, 1e-3 as 1.0e-3, and in a file: --config quotes"
+        named = "has the name" if "propertyNames" in error.absolute_schema_path else "is"
+        return f"{key} {named} {_short(value)}, {kind}: {allowed} is allowed{hint}"
     if rule == "uniqueItems":
         twice = next(item for index, item in enumerate(value) if item in value[:index])
         return f"{key} holds {twice!r} twice: each is allowed once"

@@ -24,7 +24,7 @@ class Distribution(Protocol):
     def dimensions(self) -> int: ...
 
     def sample(self, n: int, rng: np.random.Generator) -> Array:
-        """n independent points, shape (n, d)."""
+        """n points, shape (n, d); independent, but for moons' evenly spaced angles."""
 
     def log_density(self, x: Array, alpha: float = 1.0, sigma: float = 0.0) -> Array:
         """Log density of ``alpha * x_0 + sigma * noise`` at x (n, d), shape (n,)."""
@@ -36,6 +36,12 @@ class Distribution(Protocol):
 def _require_noise(sigma: float) -> None:
     if not sigma > 0:
         raise ValueError(f"the score is defined for sigma > 0, not for sigma = {sigma}")
+
+
+def _noise_log_density(x: Array, sigma: float) -> Array:
+    """Of N(0, sigma^2 I), which is left of any distribution at alpha = 0."""
+    d = x.shape[1]
+    return -0.5 * (x**2).sum(axis=1) / sigma**2 - d * np.log(sigma * np.sqrt(2 * np.pi))
 
 
 @dataclass(frozen=True)
@@ -62,6 +68,8 @@ class UniformBox:
         return log_near + np.log(-np.expm1(log_far - log_near)), u, v
 
     def log_density(self, x: Array, alpha: float = 1.0, sigma: float = 0.0) -> Array:
+        if alpha == 0:
+            return _noise_log_density(x, sigma)
         log_volume = np.log(alpha * (self.high - self.low)).sum()
         if sigma == 0:
             inside = ((x >= alpha * self.low) & (x <= alpha * self.high)).all(axis=1)
@@ -70,6 +78,8 @@ class UniformBox:
 
     def score(self, x: Array, alpha: float, sigma: float) -> Array:
         _require_noise(sigma)
+        if alpha == 0:
+            return -x / sigma**2
         log_mass, u, v = self._log_mass(x, alpha, sigma)
         return (_normal_ratio(u, log_mass) - _normal_ratio(v, log_mass)) / sigma
 
@@ -122,6 +132,8 @@ class GaussianMixture:
         )
 
     def score(self, x: Array, alpha: float, sigma: float) -> Array:
+        _require_noise(sigma)
+
         def block_score(block: Array) -> Array:
             log_joint, variance = self._log_joint(block, alpha, sigma)
             posterior = special.softmax(log_joint, axis=1)
@@ -166,6 +178,9 @@ class Discs:
         return offset, np.hypot(offset[..., 0], offset[..., 1])
 
     def log_density(self, x: Array, alpha: float = 1.0, sigma: float = 0.0) -> Array:
+        if alpha == 0:
+            return _noise_log_density(x, sigma)
+
         def block_density(block: Array) -> Array:
             distance = self._offsets(block, alpha)[1]
             radius = alpha * self.radius
@@ -182,6 +197,8 @@ class Discs:
 
     def score(self, x: Array, alpha: float, sigma: float) -> Array:
         _require_noise(sigma)
+        if alpha == 0:
+            return -x / sigma**2
 
         def block_score(block: Array) -> Array:
             offset, distance = self._offsets(block, alpha)

@@ -92,6 +92,9 @@ class Backbone:
         times = torch.arange(timesteps, dtype=torch.float64)[:, None]
         self.frequencies = (network["input_scale"] * frequencies).float().to(device)
         self.time_features = sinusoidal_features(times, frequencies).float().to(device)
+        self.first_row = timesteps * torch.arange(models, device=device)[:, None]
+        fixed = settings["weighting"].get("weights", {})
+        self.fixed_weights = torch.tensor([fixed.get(n, 0.0) for n in self.branches], device=device)
 
     def _shapes(self) -> dict[str, tuple[int, ...]]:
         """Name and shape of every parameter of one model; weights are (in, out)."""
@@ -144,8 +147,8 @@ class Backbone:
         """
         for model, stream in enumerate(streams):
             for name, view in self.views.items():
-                bound = 1 / math.sqrt(self._fan_in(name))
                 for branch, part in self._by_branch(name, view[model]):
+                    bound = 1 / math.sqrt(self._fan_in(name, branch))
                     generator = torch.Generator()
                     generator.manual_seed(stream_seed(stream, "initialise", name, branch))
                     part.copy_(torch.rand(part.shape, generator=generator) * 2 * bound - bound)
@@ -157,13 +160,17 @@ class Backbone:
         axis = 1 if name == "time.weight" else 0
         return zip(self.branches, value.unbind(axis), strict=True)
 
-    def _fan_in(self, name: str) -> int:
+    def _fan_in(self, name: str, branch: str) -> int:
         """Inputs of the layer that a parameter belongs to; the time is an input of the first."""
         layer = name.rpartition(".")[0]
         if layer == "time":
-            layer = f"input.{next(iter(self.branches))}"
+            layer = f"input.{branch}"
         fan_in = self.shapes[f"{layer}.weight"][-2]
         return fan_in + self.embedding if layer.startswith("input.") else fan_in
+
+    def _look_up(self, table: Tensor, t: Tensor) -> Tensor:
+        """Rows of a table (S, T, columns) at the timesteps t (S, n): (S, n, columns)."""
+        return functional.embedding(t + self.first_row, table.flatten(0, 1))
 
     def _time_rows(self, t: Tensor | int) -> Tensor:
         """The time's part of the first layer, (S, n or 1, K, width).
@@ -174,8 +181,7 @@ class Backbone:
         features = self.time_features[t : t + 1] if isinstance(t, int) else self.time_features
         table = torch.baddbmm(bias[:, None], features.expand(self.models, -1, -1), weight)
         if not isinstance(t, int):
-            first_row = self.timesteps * torch.arange(self.models, device=t.device)[:, None]
-            table = functional.embedding(t + first_row, table.flatten(0, 1))
+            table = self._look_up(table, t)
         return table.unflatten(-1, (len(self.branches), self.width))
 
     def branch_weights(self, times: slice = slice(None)) -> Tensor | None:
@@ -185,8 +191,7 @@ class Backbone:
         if weighting["kind"] == "none":
             return None
         if weighting["kind"] == "fixed":
-            weights = features.new_tensor([weighting["weights"][name] for name in self.branches])
-            return weights.expand(self.models, len(features), -1)
+            return self.fixed_weights.expand(self.models, len(features), -1)
         hidden = features.expand(self.models, -1, -1)
         last = len(weighting["hidden"])
         for layer in range(last + 1):
@@ -235,7 +240,7 @@ class Backbone:
         if isinstance(t, int):
             weights = self.branch_weights(slice(t, t + 1))
         elif (weights := self.branch_weights()) is not None:
-            weights = weights.gather(1, t[..., None].expand(-1, -1, count))
+            weights = self._look_up(weights, t)
         if weights is None:
             return out[:, 0]
         return (out * weights.transpose(1, 2)[..., None]).sum(dim=1)
@@ -269,7 +274,7 @@ def save_backbone(path: Path, backbone: Backbone, flat: Tensor, model: int, note
         "timesteps": backbone.timesteps,
         **notes,
     }
-    path.write_bytes(save(tensors, metadata={"dualscale": json.dumps(about, sort_keys=True)}))
+    path.write_bytes(save(tensors, metadata={"dualscale": json.dumps(about)}))
 
 
 def load_backbone(path: Path, device: torch.device | None = None) -> tuple[Backbone, dict]:

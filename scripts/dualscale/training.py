@@ -103,14 +103,13 @@ class Trainer:
         # A chunk is a whole number of EMA periods: which of its steps update never changes.
         self.chunk = settings["ema"]["every"] * math.ceil(CHUNK / settings["ema"]["every"])
         models, batch, d = backbone.models, settings["batch_size"], backbone.dimensions
-        empty = torch.empty
-        on = self.device
-        self.points = empty(models, self.chunk, batch, dtype=torch.int64, device=on)
-        self.times = empty(models, self.chunk, batch, dtype=torch.int64, device=on)
-        self.noise = empty(models, self.chunk, batch, d, device=on)
-        self.rates = torch.zeros(self.chunk, device=on)
-        self.decays = torch.zeros(self.chunk, device=on)
-        self.losses = torch.zeros(self.chunk, models, device=on)
+        steps = self.chunk
+        with self.device:
+            self.points = torch.zeros(models, steps, batch, dtype=torch.int64)
+            self.times = torch.zeros(models, steps, batch, dtype=torch.int64)
+            self.noise = torch.zeros(models, steps, batch, d)
+            self.rates, self.decays = torch.zeros(steps), torch.zeros(steps)
+            self.losses = torch.zeros(steps, models)
         self._chunk: Callable[[], object] = lambda: self._steps(self.chunk)
 
     def run(self) -> Iterator[Progress]:
@@ -129,7 +128,7 @@ class Trainer:
                 self._steps(count)
             self._require_finite(step, count)
             step += count
-            yield Progress(step, self.losses[:count])
+            yield Progress(step, self.losses[:count].clone())
 
     def warm_up(self) -> None:
         """Run some steps and undo them; on CUDA, capture a chunk of steps as one graph."""

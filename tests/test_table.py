@@ -1,0 +1,67 @@
+import json
+
+import pandas as pd
+
+from gather_metrics import main as gather
+from make_table1 import main as make_table
+
+METRICS = """variant,dataset,seed,kl_bits,train_seconds,sample_seconds,eval_loss,parameters,device,\
+models_trained_together
+NA,01,0,1.0,2.0,3.0,4.0,5,A,1
+NA,01,1,2.0,2.0,3.0,4.0,5,A,1
+"""
+PUBLISHED = "variant,dataset,kl_bits,train_seconds,sample_seconds\nbaseline,dino,1,2,3\n"
+
+
+def make(tmp_path, label="My variant", note=None):
+    (tmp_path / "metrics.csv").write_text(METRICS)
+    (tmp_path / "published.csv").write_text(PUBLISHED)
+    outputs = {name: str(tmp_path / f"table1.{name}") for name in ("csv", "md", "tex", "html")}
+    settings = {
+        "labels": {"NA": label},
+        "notes": {"NA": note},
+        "points": 100,
+        "steps": {"NA": 20},
+    }
+    make_table(tmp_path / "metrics.csv", tmp_path / "published.csv", outputs, settings)
+    return {name: (tmp_path / f"table1.{name}").read_text("utf-8") for name in outputs}
+
+
+def test_names_that_look_like_numbers_or_gaps_stay_names(tmp_path):
+    make(tmp_path)
+    table = pd.read_csv(tmp_path / "table1.csv", dtype=str, keep_default_na=False)
+    assert table[["variant", "dataset", "seeds"]].to_numpy().tolist() == [["NA", "01", "2"]]
+
+
+def test_several_seeds_show_mean_and_interval(tmp_path):
+    assert "1.500 [-4.853, 7.853]" in make(tmp_path)["md"]
+
+
+def test_a_variant_that_was_not_published_has_no_published_figure(tmp_path):
+    make(tmp_path)
+    table = pd.read_csv(tmp_path / "table1.csv")
+    assert table["kl_bits_published"].isna().all()
+
+
+def test_special_characters_of_users_do_not_break_the_formats(tmp_path):
+    texts = make(tmp_path, label="a|b <i>", note="50 % of $x_1$ & <b>more</b>")
+    assert "<b>" not in texts["html"]
+    assert "<i>" not in texts["html"]
+    assert r"50 \% of \$x\_1\$ \& " in texts["tex"]
+    rows = [line for line in texts["md"].splitlines() if line.startswith("|")]
+    assert len({row.count("|") for row in rows}) == 1
+
+
+def test_a_sampling_on_another_device_is_named(tmp_path):
+    for name, record in {
+        "training": {"train_seconds": 1.0, "eval_loss": 2.0, "parameters": 3, "device": "A"}
+        | {"models_trained_together": 1},
+        "sampling": {"sample_seconds": 4.0, "device": "B"},
+        "divergence": {"kl_bits": 5.0},
+    }.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(record))
+    paths = [[str(tmp_path / f"{n}.json")] for n in ("training", "sampling", "divergence")]
+    gather([("v", "d", "0")], *paths, tmp_path / "metrics.csv")
+    row = pd.read_csv(tmp_path / "metrics.csv").iloc[0]
+    assert row["device"] == "A (training), B (sampling)"
+    assert row["kl_bits"] == 5
