@@ -1,12 +1,13 @@
 # make paper   environment in .venv, then the default run: Table 1, Figures 1 and 2
 # make test    environment, then every test
 # make lint    formatters and linters, as they run in CI
+# make bench   speed beside a plain loop and the machine's ceiling
 # make lock    write requirements*.txt anew from the ranges in pyproject.toml
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: paper test lint lock clean
+.PHONY: paper test lint bench lock clean
 
 paper: .venv/run
 	$(BIN)/snakemake --cores all --resources gpu=1
@@ -15,11 +16,14 @@ test: .venv/test
 	$(BIN)/python -m pytest
 
 lint: .venv/test
-	$(BIN)/ruff check scripts tests
-	$(BIN)/ruff format --check scripts tests
+	$(BIN)/ruff check scripts tests benchmarks
+	$(BIN)/ruff format --check scripts tests benchmarks
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/mypy
 	$(BIN)/snakemake --lint
+
+bench: .venv/run
+	$(BIN)/python benchmarks/benchmark.py
 
 .venv/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

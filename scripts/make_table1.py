@@ -54,7 +54,7 @@ def main(
     with whole(outputs["csv"]) as part:
         table.to_csv(part, index=False, lineterminator="\n")
     texts = {
-        "md": "\n\n".join([tabulate(rows, header, "github", **layout), caption, *notes]) + "\n",
+        "md": "\n\n".join([tabulate(rows, header, "pipe", **layout), caption, *notes]) + "\n",
         "tex": latex(tabulate(rows, header, "latex_booktabs", **layout), caption, notes),
         "html": PAGE.format(
             caption=html.escape(caption),
