@@ -211,39 +211,44 @@ class Backbone:
             x: noisy points, (S, n, d).
             t: timesteps, integers of shape (S, n), or one that all points share.
         """
-        views = self.views
-        models, count, width = self.models, len(self.branches), self.width
-        time = self._time_rows(t)
-        features = sinusoidal_features(x, self.frequencies)
-        first = []
-        for index, (name, branch) in enumerate(self.branches.items()):
-            own = features
-            if branch["upscaled_dimensions"]:
-                up = torch.baddbmm(
-                    views[f"upscale.{name}.bias"][:, None], x, views[f"upscale.{name}.weight"]
-                )
-                seen = up[..., : branch["embedded_dimensions"]]
-                own = sinusoidal_features(seen, self.frequencies)
-            first.append(torch.baddbmm(time[:, :, index], own, views[f"input.{name}.weight"]))
-        hidden = torch.stack(first, dim=1).flatten(0, 1)
-        for layer in range(self.layers):
-            bias = views[f"hidden.{layer}.bias"].reshape(-1, 1, width)
-            weight = views[f"hidden.{layer}.weight"].reshape(-1, width, width)
-            active = hidden.relu()
-            # x + Linear(ReLU(x)), in place: no gradient needs x itself.
-            hidden = torch.baddbmm(hidden + bias, active, weight)
-        out = torch.baddbmm(
-            views["output.bias"].reshape(models * count, 1, -1),
-            hidden.relu(),
-            views["output.weight"].reshape(models * count, width, -1),
-        ).view(models, count, -1, self.dimensions)
+        outputs = self._hidden_and_output_layers(self._first_layer(x, t))
         if isinstance(t, int):
             weights = self.branch_weights(slice(t, t + 1))
         elif (weights := self.branch_weights()) is not None:
             weights = self._look_up(weights, t)
         if weights is None:
-            return out[:, 0]
-        return (out * weights.transpose(1, 2)[..., None]).sum(dim=1)
+            return outputs[:, 0]
+        return (outputs * weights.transpose(1, 2)[..., None]).sum(dim=1)
+
+    def _first_layer(self, x: Tensor, t: Tensor | int) -> Tensor:
+        """Embed x, or its upscaled version (equation 5), for every branch: (S, K, n, width)."""
+        time = self._time_rows(t)
+        features = sinusoidal_features(x, self.frequencies)
+        rows = []
+        for index, (name, branch) in enumerate(self.branches.items()):
+            own = features
+            if branch["upscaled_dimensions"]:
+                bias = self.views[f"upscale.{name}.bias"][:, None]
+                up = torch.baddbmm(bias, x, self.views[f"upscale.{name}.weight"])
+                seen = up[..., : branch["embedded_dimensions"]]
+                own = sinusoidal_features(seen, self.frequencies)
+            weight = self.views[f"input.{name}.weight"]
+            rows.append(torch.baddbmm(time[:, :, index], own, weight))
+        return torch.stack(rows, dim=1)
+
+    def _hidden_and_output_layers(self, first: Tensor) -> Tensor:
+        """The rest of all branches of all models at once: (S, K, n, width) to (S, K, n, d)."""
+        hidden = first.flatten(0, 1)
+        for layer in range(self.layers):
+            bias, weight = self._stacked(f"hidden.{layer}")
+            hidden = torch.baddbmm(hidden + bias, hidden.relu(), weight)  # x + Linear(ReLU(x))
+        bias, weight = self._stacked("output")
+        return torch.baddbmm(bias, hidden.relu(), weight).unflatten(0, first.shape[:2])
+
+    def _stacked(self, layer: str) -> tuple[Tensor, Tensor]:
+        """Bias (S K, 1, out) and weight (S K, in, out) of a layer that every branch has."""
+        bias, weight = self.views[f"{layer}.bias"], self.views[f"{layer}.weight"]
+        return bias.flatten(0, 1)[:, None], weight.flatten(0, 1)
 
 
 class NoiseDenoiser:
