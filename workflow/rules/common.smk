@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import yaml
-from snakemake.exceptions import WorkflowError
 
 HOME = Path(workflow.basedir)
 SCRIPTS = HOME / "scripts"
@@ -21,7 +20,7 @@ with open(HOME / "workflow/schemas/config.schema.yaml") as source:
 try:
     CONFIG = configuration.check(config, SCHEMA)
 except configuration.ConfigurationError as error:
-    raise WorkflowError(f"Configuration: {error}") from None
+    sys.exit(f"Configuration: {error}")
 
 VARIANTS, DATASETS = CONFIG["run"]["variants"], CONFIG["run"]["datasets"]
 SEEDS = CONFIG["run"]["seeds"]
