@@ -7,7 +7,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: paper test lint bench lock clean
+.PHONY: paper test lint bench lock
 
 paper: .venv/run
 	$(BIN)/snakemake --cores all --resources gpu=1
@@ -51,6 +51,3 @@ lock:
 	{ echo '-r requirements.txt'; .lock/bin/python -m pip $(FREEZE) | \
 		grep --invert-match --fixed-strings --line-regexp --file requirements.txt; } > requirements-test.txt
 	rm -rf .lock build scripts/*.egg-info
-
-clean:
-	rm -rf .venv .lock

@@ -133,9 +133,14 @@ def test_the_order_of_the_configs_keys_runs_nothing(project):
     assert project.waiting() == set()
 
 
-def test_another_device_runs_nothing(project):
+def test_another_device_or_number_of_cores_runs_nothing(project):
     project.configure(device="cuda")
-    assert project.waiting() == set()
+    assert project.waiting("--cores", "1") == set()
+
+
+def test_a_setting_for_all_variants_trains_all_again(project):
+    project.configure(network={"width": 9})
+    assert project.waiting() == jobs(*ALL_OF_A_RUN) | PAPER
 
 
 def test_a_clone_elsewhere_with_the_results_copied_runs_nothing(project, tmp_path):

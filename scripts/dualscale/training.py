@@ -110,7 +110,7 @@ class Trainer:
             self.noise = torch.zeros(models, steps, batch, d)
             self.rates, self.decays = torch.zeros(steps), torch.zeros(steps)
             self.losses = torch.zeros(steps, models)
-        self._chunk: Callable[[], object] = lambda: self._steps(self.chunk)
+        self._run_chunk: Callable[[], object] = lambda: self._steps(self.chunk)
 
     def run(self) -> Iterator[Progress]:
         """Train, yielding after every chunk of steps.
@@ -123,7 +123,7 @@ class Trainer:
             count = min(self.chunk, steps - step)
             self._draw(step)
             if count == self.chunk:
-                self._chunk()
+                self._run_chunk()
             else:
                 self._steps(count)
             self._require_finite(step, count)
@@ -143,7 +143,7 @@ class Trainer:
             graph = torch.cuda.CUDAGraph()
             with torch.cuda.graph(graph):
                 self._steps(self.chunk)
-            self._chunk = graph.replay
+            self._run_chunk = graph.replay
         else:
             self._steps(3)
         self.backbone.flat.copy_(start)
