@@ -40,9 +40,9 @@ VARIANTS = {
 each_variant = pytest.mark.parametrize("name", VARIANTS)
 
 
-def embed(x, scale=1.0):
+def embed(x, size, scale=1.0):
     """The sinusoidal embedding of one number a row, from its definition."""
-    half = NETWORK["embedding"] // 2
+    half = size // 2
     angles = [scale * x * 10 ** (-4 * i / (half - 1)) for i in range(half)]
     return torch.stack([a.sin() for a in angles] + [a.cos() for a in angles], dim=-1)
 
@@ -61,8 +61,9 @@ class Literal(nn.Module):
 
     def __init__(self, spec, backbone):
         super().__init__()
-        self.spec, width, embedding = spec, NETWORK["width"], NETWORK["embedding"]
-        values = {name: view[0].detach() for name, view in backbone.views.items()}
+        network = spec["network"]
+        self.spec, width, embedding = spec, network["width"], network["embedding"]
+        values = {n: v[0].detach() for n, v in backbone.named_views(backbone.flat).items()}
         self.branches, self.upscales = nn.ModuleDict(), nn.ModuleDict()
         for index, (name, branch) in enumerate(spec["branches"].items()):
             seen = 2
@@ -72,9 +73,9 @@ class Literal(nn.Module):
                 seen = branch["embedded_dimensions"] or branch["upscaled_dimensions"]
             first = nn.Linear(seen * embedding + embedding, width)
             with torch.no_grad():
-                both = torch.cat([values[f"input.{name}.weight"], values["time.weight"][:, index]])
+                both = torch.cat([values[f"input.{name}.weight"], values["time.weight"][index]])
                 first.weight.copy_(both.T)
-                first.bias.copy_(values["time.bias"][index])
+                first.bias.copy_(values["time.bias"][index, 0])
             hidden = [Residual(width) for _ in range(3)]
             last = nn.Linear(width, 2)
             for layer, block in enumerate(hidden):
@@ -93,14 +94,15 @@ class Literal(nn.Module):
             self.weighting = nn.Sequential(*layers[:-1])
 
     def forward(self, x, t):
-        time = embed(t.float())
+        size = self.spec["network"]["embedding"]
+        time = embed(t.to(x.dtype), size)
         outputs = []
         for name, branch in self.branches.items():
             seen = x
             if name in self.upscales:
                 seen = self.upscales[name](x)
                 seen = seen[:, : self.spec["branches"][name]["embedded_dimensions"]]
-            features = [embed(seen[:, i], 25.0) for i in range(seen.shape[1])]
+            features = [embed(seen[:, i], size, 25.0) for i in range(seen.shape[1])]
             outputs.append(branch(torch.cat([*features, time], dim=1)))
         kind = self.spec["weighting"]["kind"]
         if kind == "none":
@@ -121,7 +123,7 @@ class Literal(nn.Module):
 def fill(linear, values, name, index=...):
     with torch.no_grad():
         linear.weight.copy_(values[f"{name}.weight"][index].T)
-        linear.bias.copy_(values[f"{name}.bias"][index])
+        linear.bias.copy_(values[f"{name}.bias"][index][0])
 
 
 def make(name, models=1, streams=("0",)):
@@ -185,14 +187,14 @@ def test_sinusoids_have_the_right_slope():
 def test_variants_start_their_common_branch_from_the_same_values():
     one, two = make("baseline").views, make("learned").views
     torch.testing.assert_close(one["input.global.weight"], two["input.global.weight"])
-    torch.testing.assert_close(one["hidden.1.weight"][:, 0], two["hidden.1.weight"][:, 0])
+    torch.testing.assert_close(one["hidden.1.weight"], two["hidden.1.weight"][:1])
 
 
 def test_initial_values_fill_pytorchs_default_range():
     views = make("learned").views
     for branch, (name, coordinates) in enumerate({"global": 2, "local": 4}.items()):
         bound = 1 / math.sqrt(coordinates * 16 + 16)
-        for value in (views[f"input.{name}.weight"], views["time.weight"][:, :, branch]):
+        for value in (views[f"input.{name}.weight"], views["time.weight"][branch]):
             assert 0.95 * bound < value.abs().max() <= bound
             assert value.mean().abs() < 0.1 * bound
 
@@ -216,7 +218,8 @@ def test_a_saved_model_comes_back_whole(tmp_path):
     stack = make("learned", 2, ("a", "b"))
     save_backbone(tmp_path / "m.safetensors", stack, stack.flat, 1, {"schedule": {"timesteps": 9}})
     loaded, about = load_backbone(tmp_path / "m.safetensors")
-    torch.testing.assert_close(loaded.flat[0], stack.flat[1])
+    for name, view in stack.views.items():
+        torch.testing.assert_close(loaded.views[name], view.chunk(2)[1])
     assert about["schedule"] == {"timesteps": 9}
     assert about["settings"] == VARIANTS["learned"]
 

@@ -4,12 +4,20 @@ import numpy as np
 import pytest
 import torch
 from ema_pytorch import EMA
-from test_denoiser import VARIANTS, Literal
+from test_denoiser import NETWORK, VARIANTS, Literal
 from torch import nn
 
 from dualscale.denoiser import Backbone
 from dualscale.schedule import linear_schedule
-from dualscale.training import DivergedError, Trainer, ema_decay, evaluation_loss, learning_rate
+from dualscale.training import (
+    DivergedError,
+    Trainer,
+    diffuse,
+    ema_decay,
+    evaluation_loss,
+    learning_rate,
+    scale_table,
+)
 
 SCHEDULE = linear_schedule(100, 1e-4, 0.02)
 PAPER = {
@@ -45,9 +53,9 @@ def run(trainer):
     return torch.cat([progress.losses for progress in trainer.run()])
 
 
-def literal_training(trainer, settings, steps):
-    """The plain loop: modules, torch.optim, ema-pytorch, one chunk's draws of the trainer."""
-    model = Literal(trainer.backbone.settings, trainer.backbone)
+def literal_training(trainer, settings, steps, dtype=torch.float32):
+    """The plain loop: modules, torch.optim, ema-pytorch, on the trainer's random draws."""
+    model = Literal(trainer.backbone.settings, trainer.backbone).to(dtype)
     ema = EMA(
         model,
         beta=settings["ema"]["decay"],
@@ -61,12 +69,13 @@ def literal_training(trainer, settings, steps):
     optimiser = kind(model.parameters(), lr=rate, weight_decay=decay)
     annealing = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, settings["steps"])
     losses = []
-    trainer._draw(0)
     for step in range(steps):
-        x_0 = trainer.data[trainer.points[0, step]]
-        t, noise = trainer.times[0, step], trainer.noise[0, step]
-        x = SCHEDULE.alpha[t].float()[:, None] * x_0 + SCHEDULE.sigma[t].float()[:, None] * noise
-        loss = nn.functional.mse_loss(model(x, t), noise)
+        if step % trainer.chunk == 0:
+            trainer._draw(step)
+        x_t, t, noise = (
+            drawn[step % trainer.chunk, 0] for drawn in (trainer.x_t, trainer.times, trainer.noise)
+        )
+        loss = nn.functional.mse_loss(model(x_t.to(dtype), t), noise.to(dtype))
         optimiser.zero_grad()
         loss.backward()
         if settings["clip_norm"]:
@@ -89,6 +98,32 @@ def test_losses_and_ema_are_those_of_a_plain_loop(variant, settings):
     averaged.flat.copy_(trainer.ema)
     x, t = torch.randn(1, 200, 2), torch.randint(0, 100, (1, 200))
     torch.testing.assert_close(averaged(x, t)[0], ema_model(x[0], t[0]), rtol=1e-2, atol=1e-3)
+
+
+def test_losses_of_hundreds_of_steps_differ_from_a_plain_loops_by_rounding_alone():
+    """The yardstick: what the plain loop itself loses to float32, over the same draws."""
+    spec = VARIANTS["learned"] | {"network": NETWORK | {"width": 256, "embedding": 128}}
+    settings = PAPER | {"steps": 200, "batch_size": 256, "learning_rate": 3e-4}
+    backbone = Backbone(spec, 2, 100)
+    backbone.initialise(["0"])
+    trainer = Trainer(backbone, SCHEDULE, make_data(), settings, ["0"])
+    exact, single = (
+        np.array(literal_training(trainer, settings, 200, dtype)[0])
+        for dtype in (torch.float64, torch.float32)
+    )
+    losses = run(trainer)[:, 0].numpy()
+    np.testing.assert_allclose(losses[:20], exact[:20], rtol=2e-5)
+    assert np.abs(losses - exact).mean() < 2 * np.abs(single - exact).mean()
+
+
+@pytest.mark.parametrize("shape", [(7,), (3, 7)])
+def test_noisy_points_are_alpha_times_clean_plus_sigma_times_noise(shape):
+    x_0, noise = torch.randn(2, *shape, 2)
+    t = torch.randint(0, 100, shape)
+    x_t = diffuse(x_0, t, noise, scale_table(SCHEDULE, x_0.device))
+    for index in np.ndindex(shape):
+        alpha, sigma = SCHEDULE.alpha[t[index]], SCHEDULE.sigma[t[index]]
+        torch.testing.assert_close(x_t[index], (alpha * x_0[index] + sigma * noise[index]).float())
 
 
 def test_ema_warm_up_is_that_of_ema_pytorch():

@@ -56,6 +56,13 @@ def embedding_frequencies(count: int) -> Tensor:
     return torch.logspace(0, -4, count, dtype=torch.float64)
 
 
+def look_up(tables: Tensor, t: Tensor) -> Tensor:
+    """Rows of tables (S, K, T, columns) at the timesteps t (S, n): (S, K, n, columns)."""
+    models, count, timesteps, _ = tables.shape
+    first = timesteps * torch.arange(models * count, device=t.device).view(models, count, 1)
+    return functional.embedding(t[:, None] + first, tables.flatten(0, 2))
+
+
 class Backbone:
     """eps_theta(x_t, t) of S models at once (the paper's equations 3 to 8).
 
@@ -66,8 +73,9 @@ class Backbone:
         models: S.
 
     Attributes:
-        flat: every parameter, (S, parameters).
-        views: the same memory by name, each (S, *shape); these are what gradients are taken of.
+        flat: every parameter of every model, one after another: for each name, S blocks.
+        views: the same memory by name, each (S, rows, columns), or (S K, rows, columns) for what
+            every branch has: the shapes of batched products. Gradients are taken of these.
     """
 
     def __init__(
@@ -86,40 +94,43 @@ class Backbone:
         self.embedding = network["embedding"]
         self.shapes = self._shapes()
         self.sizes = [math.prod(shape) for shape in self.shapes.values()]
-        self.flat = torch.zeros(models, sum(self.sizes), device=device)
-        self.views = {name: v.requires_grad_() for name, v in self.named_views(self.flat).items()}
+        self.flat = torch.zeros(models * sum(self.sizes), device=device)
+        self.views = {
+            name: view.flatten(0, -3).requires_grad_()
+            for name, view in self.named_views(self.flat).items()
+        }
         frequencies = embedding_frequencies(self.embedding // 2)
         times = torch.arange(timesteps, dtype=torch.float64)[:, None]
         self.frequencies = (network["input_scale"] * frequencies).float().to(device)
         self.time_features = sinusoidal_features(times, frequencies).float().to(device)
-        self.first_row = timesteps * torch.arange(models, device=device)[:, None]
         fixed = settings["weighting"].get("weights", {})
         self.fixed_weights = torch.tensor([fixed.get(n, 0.0) for n in self.branches], device=device)
 
     def _shapes(self) -> dict[str, tuple[int, ...]]:
-        """Name and shape of every parameter of one model; weights are (in, out)."""
+        """Name and shape of every parameter of one model: weights (in, out), biases (1, out);
+        with K in front for what every branch has."""
         d, width, count = self.dimensions, self.width, len(self.branches)
         shapes: dict[str, tuple[int, ...]] = {}
         for name, branch in self.branches.items():
             inputs = d
             if up := branch["upscaled_dimensions"]:
-                shapes |= {f"upscale.{name}.weight": (d, up), f"upscale.{name}.bias": (up,)}
+                shapes |= {f"upscale.{name}.weight": (d, up), f"upscale.{name}.bias": (1, up)}
                 inputs = branch["embedded_dimensions"] or up
             shapes[f"input.{name}.weight"] = (inputs * self.embedding, width)
-        shapes["time.weight"] = (self.embedding, count, width)
-        shapes["time.bias"] = (count, width)
+        shapes["time.weight"] = (count, self.embedding, width)
+        shapes["time.bias"] = (count, 1, width)
         for layer in range(self.layers):
             shapes[f"hidden.{layer}.weight"] = (count, width, width)
-            shapes[f"hidden.{layer}.bias"] = (count, width)
+            shapes[f"hidden.{layer}.bias"] = (count, 1, width)
         shapes["output.weight"] = (count, width, d)
-        shapes["output.bias"] = (count, d)
+        shapes["output.bias"] = (count, 1, d)
         weighting = self.settings["weighting"]
         if weighting["kind"] == "learned":
             logits = 1 if weighting["gate"] == "sigmoid" else count
             widths = [self.embedding, *weighting["hidden"], logits]
             for layer, (fan_in, fan_out) in enumerate(pairwise(widths)):
                 shapes[f"weighting.{layer}.weight"] = (fan_in, fan_out)
-                shapes[f"weighting.{layer}.bias"] = (fan_out,)
+                shapes[f"weighting.{layer}.bias"] = (1, fan_out)
         # The large ones first: their sizes keep them on whole cache lines of the buffer.
         return dict(sorted(shapes.items(), key=lambda item: -math.prod(item[1])))
 
@@ -128,8 +139,8 @@ class Backbone:
         return sum(self.sizes)
 
     def named_views(self, flat: Tensor) -> dict[str, Tensor]:
-        """The buffer (S, parameters) as named views of shape (S, *shape)."""
-        pieces = flat.split(self.sizes, dim=1)
+        """A buffer such as `flat` as named views of shape (S, *shape)."""
+        pieces = flat.split([self.models * size for size in self.sizes])
         return {
             name: piece.view(self.models, *shape)
             for (name, shape), piece in zip(self.shapes.items(), pieces, strict=True)
@@ -146,7 +157,7 @@ class Backbone:
             streams: one name a model.
         """
         for model, stream in enumerate(streams):
-            for name, view in self.views.items():
+            for name, view in self.named_views(self.flat).items():
                 for branch, part in self._by_branch(name, view[model]):
                     bound = 1 / math.sqrt(self._fan_in(name, branch))
                     generator = torch.Generator()
@@ -157,8 +168,7 @@ class Backbone:
         """A parameter's parts with the branch that each belongs to; "": it is of no branch's."""
         if not name.startswith(("time.", "hidden.", "output.")):
             return [("", value)]
-        axis = 1 if name == "time.weight" else 0
-        return zip(self.branches, value.unbind(axis), strict=True)
+        return zip(self.branches, value, strict=True)
 
     def _fan_in(self, name: str, branch: str) -> int:
         """Inputs of the layer that a parameter belongs to; the time is an input of the first."""
@@ -168,21 +178,17 @@ class Backbone:
         fan_in = self.shapes[f"{layer}.weight"][-2]
         return fan_in + self.embedding if layer.startswith("input.") else fan_in
 
-    def _look_up(self, table: Tensor, t: Tensor) -> Tensor:
-        """Rows of a table (S, T, columns) at the timesteps t (S, n): (S, n, columns)."""
-        return functional.embedding(t + self.first_row, table.flatten(0, 1))
-
     def _time_rows(self, t: Tensor | int) -> Tensor:
-        """The time's part of the first layer, (S, n or 1, K, width).
+        """The time's part of the first layer of every branch, (S, K, n or 1, width).
 
         There are but T timesteps: their rows are computed once and looked up.
         """
-        weight, bias = self.views["time.weight"].flatten(2), self.views["time.bias"].flatten(1)
         features = self.time_features[t : t + 1] if isinstance(t, int) else self.time_features
-        table = torch.baddbmm(bias[:, None], features.expand(self.models, -1, -1), weight)
-        if not isinstance(t, int):
-            table = self._look_up(table, t)
-        return table.unflatten(-1, (len(self.branches), self.width))
+        weight, bias = self.views["time.weight"], self.views["time.bias"]
+        table = torch.baddbmm(bias, features.expand(len(weight), -1, -1), weight)
+        if isinstance(t, int):
+            return table.unflatten(0, (self.models, -1))
+        return look_up(table.unflatten(0, (self.models, -1)), t)
 
     def branch_weights(self, times: slice = slice(None)) -> Tensor | None:
         """w(t) for a range of timesteps, (S, range, K), equations 6 and 7; None: one branch."""
@@ -195,8 +201,8 @@ class Backbone:
         hidden = features.expand(self.models, -1, -1)
         last = len(weighting["hidden"])
         for layer in range(last + 1):
-            bias = self.views[f"weighting.{layer}.bias"][:, None]
-            hidden = torch.baddbmm(bias, hidden, self.views[f"weighting.{layer}.weight"])
+            weight, bias = self._layer(f"weighting.{layer}")
+            hidden = torch.baddbmm(bias, hidden, weight)
             if layer < last:
                 hidden = functional.leaky_relu(hidden, weighting["negative_slope"])
         if weighting["gate"] == "sigmoid":
@@ -211,44 +217,37 @@ class Backbone:
             x: noisy points, (S, n, d).
             t: timesteps, integers of shape (S, n), or one that all points share.
         """
-        outputs = self._hidden_and_output_layers(self._first_layer(x, t))
-        if isinstance(t, int):
-            weights = self.branch_weights(slice(t, t + 1))
-        elif (weights := self.branch_weights()) is not None:
-            weights = self._look_up(weights, t)
+        hidden = self._first_layer(x, t)
+        for layer in range(self.layers):
+            weight, bias = self._layer(f"hidden.{layer}")
+            hidden = torch.baddbmm(hidden + bias, hidden.relu(), weight)  # x + Linear(ReLU(x))
+        weight, bias = self._layer("output")
+        outputs = torch.baddbmm(bias, hidden.relu(), weight)
+        weights = self.branch_weights(slice(t, t + 1) if isinstance(t, int) else slice(None))
         if weights is None:
-            return outputs[:, 0]
-        return (outputs * weights.transpose(1, 2)[..., None]).sum(dim=1)
+            return outputs
+        if not isinstance(t, int):
+            weights = look_up(weights[:, None], t)[:, 0]
+        return (outputs.unflatten(0, (self.models, -1)) * weights.mT[..., None]).sum(dim=1)
 
     def _first_layer(self, x: Tensor, t: Tensor | int) -> Tensor:
-        """Embed x, or its upscaled version (equation 5), for every branch: (S, K, n, width)."""
-        time = self._time_rows(t)
+        """Embed x, or its upscaled version (equation 5), for every branch: (S K, n, width)."""
+        times = self._time_rows(t).unbind(1)
         features = sinusoidal_features(x, self.frequencies)
         rows = []
-        for index, (name, branch) in enumerate(self.branches.items()):
+        for (name, branch), time in zip(self.branches.items(), times, strict=True):
             own = features
             if branch["upscaled_dimensions"]:
-                bias = self.views[f"upscale.{name}.bias"][:, None]
-                up = torch.baddbmm(bias, x, self.views[f"upscale.{name}.weight"])
+                weight, bias = self._layer(f"upscale.{name}")
+                up = torch.baddbmm(bias, x, weight)
                 seen = up[..., : branch["embedded_dimensions"]]
                 own = sinusoidal_features(seen, self.frequencies)
-            weight = self.views[f"input.{name}.weight"]
-            rows.append(torch.baddbmm(time[:, :, index], own, weight))
-        return torch.stack(rows, dim=1)
+            rows.append(torch.baddbmm(time, own, self.views[f"input.{name}.weight"]))
+        return rows[0] if len(rows) == 1 else torch.stack(rows, dim=1).flatten(0, 1)
 
-    def _hidden_and_output_layers(self, first: Tensor) -> Tensor:
-        """The rest of all branches of all models at once: (S, K, n, width) to (S, K, n, d)."""
-        hidden = first.flatten(0, 1)
-        for layer in range(self.layers):
-            bias, weight = self._stacked(f"hidden.{layer}")
-            hidden = torch.baddbmm(hidden + bias, hidden.relu(), weight)  # x + Linear(ReLU(x))
-        bias, weight = self._stacked("output")
-        return torch.baddbmm(bias, hidden.relu(), weight).unflatten(0, first.shape[:2])
-
-    def _stacked(self, layer: str) -> tuple[Tensor, Tensor]:
-        """Bias (S K, 1, out) and weight (S K, in, out) of a layer that every branch has."""
-        bias, weight = self.views[f"{layer}.bias"], self.views[f"{layer}.weight"]
-        return bias.flatten(0, 1)[:, None], weight.flatten(0, 1)
+    def _layer(self, name: str) -> tuple[Tensor, Tensor]:
+        """Weight and bias."""
+        return self.views[f"{name}.weight"], self.views[f"{name}.bias"]
 
 
 class NoiseDenoiser:
@@ -267,7 +266,7 @@ def save_backbone(path: Path, backbone: Backbone, flat: Tensor, model: int, note
     """Write one model of the stack as safetensors, with all that is needed to build it again.
 
     Args:
-        flat: the buffer to save, (S, parameters): the EMA's, say.
+        flat: the buffer to save: the EMA's, say.
         model: which of the S.
         notes: settings to keep beside it, as JSON.
     """
@@ -288,6 +287,6 @@ def load_backbone(path: Path, device: torch.device | None = None) -> tuple[Backb
         about = json.loads(file.metadata()["dualscale"])
         shape = about["settings"], about["dimensions"], about["timesteps"]
         backbone = Backbone(*shape, device=device)
-        for name, view in backbone.views.items():
-            view.data.copy_(file.get_tensor(name)[None])
+        for name, view in backbone.named_views(backbone.flat).items():
+            view.copy_(file.get_tensor(name)[None])
     return backbone, about

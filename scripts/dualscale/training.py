@@ -1,11 +1,12 @@
 """The training loop: the paper's objective, optimiser and EMA, for a stack of models."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.optim.adam import adam
 
 from dualscale.denoiser import Backbone
 from dualscale.schedule import Schedule
@@ -43,17 +44,37 @@ def learning_rate(done: int, settings: Mapping) -> float:
     return 0.5 * settings["learning_rate"] * (1 + math.cos(math.pi * done / settings["steps"]))
 
 
-def noise_loss(backbone: Backbone, x_0: Tensor, t: Tensor, noise: Tensor, scales: Tensor) -> Tensor:
-    """|noise - eps_theta(x_t, t)|^2, mean over points and coordinates, (S,) (equation 9, over d).
+def diffuse(x_0: Tensor, t: Tensor, noise: Tensor, scales: Tensor) -> Tensor:
+    """x_t = alpha_t x_0 + sigma_t noise (equation 1): (…, n, d) at the timesteps t (…, n).
 
     Args:
-        x_0, noise: (S, n, d).
-        t: (S, n).
         scales: alpha and sigma of the schedule, (T, 2).
     """
     scale = scales[t]
-    x_t = scale[..., :1] * x_0 + scale[..., 1:] * noise
+    return scale[..., :1] * x_0 + scale[..., 1:] * noise
+
+
+def noise_loss(backbone: Backbone, x_t: Tensor, t: Tensor, noise: Tensor) -> Tensor:
+    """|noise - eps_theta(x_t, t)|^2, mean over points and coordinates, (S,) (equation 9, over d).
+
+    Args:
+        x_t, noise: (S, n, d).
+        t: (S, n).
+    """
     return (backbone(x_t, t) - noise).square().mean(dim=(1, 2))
+
+
+def clip_norm(gradients: Iterable[Tensor], limit: float) -> None:
+    """Scale each model's gradient down to a norm of at most the limit, in place.
+
+    Args:
+        gradients: of all parameters, each (S, …).
+    """
+    rows = [gradient.flatten(1) for gradient in gradients]
+    norm = torch.stack([row.norm(dim=1) for row in rows]).norm(dim=0)
+    scale = (limit / (norm + 1e-6)).clamp(max=1)
+    for row in rows:
+        row.mul_(scale[:, None])
 
 
 def scale_table(schedule: Schedule, device: torch.device) -> Tensor:
@@ -61,17 +82,41 @@ def scale_table(schedule: Schedule, device: torch.device) -> Tensor:
     return torch.stack([schedule.alpha, schedule.sigma], dim=1).float().to(device)
 
 
-def make_optimiser(flat: Tensor, settings: Mapping) -> torch.optim.Optimizer:
-    kind = torch.optim.AdamW if settings["optimiser"] == "adamw" else torch.optim.Adam
-    on_cuda = flat.is_cuda
-    rate = settings["learning_rate"]
-    return kind(
-        [flat],
-        lr=torch.tensor(rate, device=flat.device) if on_cuda else rate,
-        weight_decay=settings["weight_decay"],
-        fused=True,
-        capturable=on_cuda,
-    )
+class Adam:
+    """Adam or AdamW over one tensor, in place, as one pass over it and its two moments.
+
+    torch.optim's own function without its class, whose bookkeeping would take as long as the pass.
+    """
+
+    def __init__(self, parameters: Tensor, settings: Mapping):
+        self.parameters, self.settings = parameters, settings
+        self.mean, self.square = torch.zeros_like(parameters), torch.zeros_like(parameters)
+        self.steps = torch.zeros((), device=parameters.device)
+
+    @torch.no_grad()
+    def step(self, gradient: Tensor, rate: Tensor | float) -> None:
+        adam(
+            [self.parameters],
+            [gradient],
+            [self.mean],
+            [self.square],
+            [],
+            [self.steps],
+            lr=rate,
+            beta1=0.9,
+            beta2=0.999,
+            eps=1e-8,
+            weight_decay=self.settings["weight_decay"],
+            decoupled_weight_decay=self.settings["optimiser"] == "adamw",
+            amsgrad=False,
+            maximize=False,
+            fused=True,
+            capturable=self.parameters.is_cuda,
+        )
+
+    def reset(self) -> None:
+        for value in (self.mean, self.square, self.steps):
+            value.zero_()
 
 
 class Trainer:
@@ -98,16 +143,15 @@ class Trainer:
         self.scales = scale_table(schedule, self.device)
         self.ema = backbone.flat.clone()
         self.gradient = torch.empty_like(backbone.flat)
-        backbone.flat.grad = self.gradient
-        self.optimiser = make_optimiser(backbone.flat, settings)
+        self.optimiser = Adam(backbone.flat, settings)
         # A chunk is a whole number of EMA periods: which of its steps update never changes.
         self.chunk = settings["ema"]["every"] * math.ceil(CHUNK / settings["ema"]["every"])
         models, batch, d = backbone.models, settings["batch_size"], backbone.dimensions
         steps = self.chunk
         with self.device:
-            self.points = torch.zeros(models, steps, batch, dtype=torch.int64)
-            self.times = torch.zeros(models, steps, batch, dtype=torch.int64)
-            self.noise = torch.zeros(models, steps, batch, d)
+            self.times = torch.zeros(steps, models, batch, dtype=torch.int64)
+            self.noise = torch.zeros(steps, models, batch, d)
+            self.x_t = torch.zeros(steps, models, batch, d)
             self.rates, self.decays = torch.zeros(steps), torch.zeros(steps)
             self.losses = torch.zeros(steps, models)
         self._run_chunk: Callable[[], object] = lambda: self._steps(self.chunk)
@@ -148,44 +192,43 @@ class Trainer:
             self._steps(3)
         self.backbone.flat.copy_(start)
         self.ema.copy_(start)
-        for value in self.optimiser.state[self.backbone.flat].values():
-            value.zero_()
+        self.optimiser.reset()
 
     def _draw(self, step: int) -> None:
-        """Fill the chunk that starts at a step: points, timesteps, noise, rates and decays."""
+        """Fill the chunk that starts at a step: timesteps, noise, noisy points, rates, decays."""
         generator = torch.Generator(self.device)
         for model, stream in enumerate(self.streams):
             generator.manual_seed(stream_seed(stream, "batches", step))
-            self.points[model].random_(0, len(self.data), generator=generator)
-            self.times[model].random_(0, self.backbone.timesteps, generator=generator)
-            self.noise[model].normal_(generator=generator)
+            shape = self.chunk, self.settings["batch_size"]
+            points = torch.randint(len(self.data), shape, generator=generator, device=self.device)
+            times = torch.randint(
+                self.backbone.timesteps, shape, generator=generator, device=self.device
+            )
+            noise = torch.randn(
+                *shape, self.backbone.dimensions, generator=generator, device=self.device
+            )
+            self.times[:, model], self.noise[:, model] = times, noise
+            self.x_t[:, model] = diffuse(self.data[points], times, noise, self.scales)
         ahead = range(step, step + self.chunk)
         self.rates.copy_(torch.tensor([learning_rate(done, self.settings) for done in ahead]))
         decays = [ema_decay(done, self.settings["ema"]) or 0.0 for done in ahead]
         self.decays.copy_(torch.tensor(decays))
 
     def _steps(self, count: int) -> None:
-        flat, gradient, settings = self.backbone.flat, self.gradient, self.settings
+        gradient, clip, ema = self.gradient, self.settings["clip_norm"], self.settings["ema"]
+        parameters = list(self.backbone.views.values())
+        each = self.backbone.named_views(gradient).values()
+        rates = self.rates if self.device.type == "cuda" else self.rates.tolist()
         for i in range(count):
-            x_0 = self.data[self.points[:, i]]
-            losses = noise_loss(self.backbone, x_0, self.times[:, i], self.noise[:, i], self.scales)
-            pieces = torch.autograd.grad(losses.sum(), list(self.backbone.views.values()))
-            torch.cat([piece.flatten(1) for piece in pieces], dim=1, out=gradient)
+            losses = noise_loss(self.backbone, self.x_t[i], self.times[i], self.noise[i])
+            pieces = torch.autograd.grad(losses.sum(), parameters)
+            torch.cat([piece.flatten() for piece in pieces], out=gradient)
             self.losses[i] = losses.detach()
-            if settings["clip_norm"]:
-                norm = gradient.norm(dim=1, keepdim=True)
-                gradient.mul_((settings["clip_norm"] / (norm + 1e-6)).clamp(max=1))
-            self._set_rate(self.rates[i])
-            self.optimiser.step()
-            if i % settings["ema"]["every"] == 0:
-                self.ema.lerp_(flat, 1 - self.decays[i])
-
-    def _set_rate(self, rate: Tensor) -> None:
-        group = self.optimiser.param_groups[0]
-        if isinstance(group["lr"], Tensor):
-            group["lr"].copy_(rate)
-        else:
-            group["lr"] = float(rate)
+            if clip:
+                clip_norm(each, clip)
+            self.optimiser.step(gradient, rates[i])
+            if i % ema["every"] == 0:
+                self.ema.lerp_(self.backbone.flat, 1 - self.decays[i])
 
     def _require_finite(self, step: int, count: int) -> None:
         finite = self.losses[:count].isfinite().all(dim=1)
@@ -223,5 +266,6 @@ def evaluation_loss(
             [torch.randn(x_0.shape, generator=g, device=g.device) for g in generators]
         )
         x_0 = x_0.expand(backbone.models, -1, -1)
-        total += noise_loss(backbone, x_0, times, noise, scales) * x_0.shape[1]
+        x_t = diffuse(x_0, times, noise, scales)
+        total += noise_loss(backbone, x_t, times, noise) * x_0.shape[1]
     return total / len(data)
