@@ -34,6 +34,7 @@ def main(
         for run, *records in zip(runs, training, sampling, divergences, strict=True):
             trained, sampled, diverged = map(read_json, records)
             row = dict(zip(COLUMNS, run, strict=False)) | sampled | diverged | trained
+            row["models_trained_together"] = len(row.pop("seeds"))
             if trained["device"] != sampled["device"]:
                 row["device"] = f"{trained['device']} (training), {sampled['device']} (sampling)"
             writer.writerow(row)

@@ -9,10 +9,13 @@ from pathlib import Path
 
 
 @contextmanager
-def logged(log: str) -> Iterator[None]:
-    """Log to a file; an error goes there whole, and to the user as one line."""
+def logged(*logs: str) -> Iterator[None]:
+    """Log to every file; an error goes there whole, and to the user as one line."""
     logging.basicConfig(
-        filename=log, filemode="w", level=logging.INFO, format="%(asctime)s %(message)s", force=True
+        handlers=[logging.FileHandler(log, mode="w", encoding="utf-8") for log in logs],
+        level=logging.INFO,
+        format="%(asctime)s %(message)s",
+        force=True,
     )
     try:
         yield

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,40 +10,55 @@ import torch
 
 from dualscale.denoiser import Backbone, NoiseDenoiser, load_backbone
 from dualscale.devices import device_name, open_device, wait_for
-from dualscale.sampling import TILE, sample
+from dualscale.sampling import Sampler
 from dualscale.schedule import linear_schedule
 from job import logged, whole, write_json
 
 
 def main(
-    model: str | Path,
-    samples: str | Path,
-    weights: str | Path,
-    record: str | Path,
+    models: Sequence[str | Path],
+    samples: Sequence[str | Path],
+    weights: Sequence[str | Path],
+    records: Sequence[str | Path],
     settings: Mapping,
     stream: str,
     gpus: int,
     threads: int,
 ) -> None:
-    """Write (points, d) float32 samples, the weights at each timestep, and the seconds taken."""
+    """For every model of a batch: (points, d) float32 samples, weights at each timestep, seconds.
+
+    Args:
+        models: paths, named after their seeds; each is sampled alone, so that its time is its own.
+        stream: what follows the seed in the names of the random numbers.
+    """
     device = open_device(gpus, threads)
-    backbone, about = load_backbone(Path(model), device)
+    for model, *outputs in zip(models, samples, weights, records, strict=True):
+        sample_model(Path(model), *outputs, settings["points"], stream, device)
+
+
+def sample_model(
+    model: Path,
+    samples: str | Path,
+    weights: str | Path,
+    record: str | Path,
+    points: int,
+    stream: str,
+    device: torch.device,
+) -> None:
+    backbone, about = load_backbone(model, device)
     schedule = linear_schedule(**about["schedule"])
     denoiser = NoiseDenoiser(backbone, schedule)
-
-    def draw(points: int) -> torch.Tensor:
-        return sample(denoiser, schedule, points, backbone.dimensions, [stream], device)
-
-    # Warm up on the shapes that will be timed: all points at once on a GPU, tiles on a CPU.
-    draw(settings["points"] if device.type == "cuda" else min(settings["points"], TILE))
+    streams = [f"{model.stem}/{stream}"]
+    sampler = Sampler(denoiser, schedule, points, backbone.dimensions, streams, device)
+    sampler.warm_up()
     wait_for(device)
     start = time.perf_counter()
-    points = draw(settings["points"])
+    drawn = sampler.draw()[0]
     wait_for(device)
     seconds = time.perf_counter() - start
-    logging.info("%d points in %.3f s on %s", len(points[0]), seconds, device_name(device))
+    logging.info("%s: %d points in %.3f s on %s", model, points, seconds, device_name(device))
     with whole(samples) as part, part.open("wb") as file:
-        np.save(file, points[0].cpu().numpy())
+        np.save(file, drawn.cpu().numpy())
     write_weights(weights, backbone)
     write_json(record, {"sample_seconds": seconds, "device": device_name(device)})
 
@@ -68,12 +83,12 @@ def write_weights(path: str | Path, backbone: Backbone) -> None:
 
 
 if snakemake := globals().get("snakemake"):
-    with logged(snakemake.log[0]):
+    with logged(*snakemake.log):
         main(
-            snakemake.input.model,
+            snakemake.input.models,
             snakemake.output.samples,
             snakemake.output.weights,
-            snakemake.output.record,
+            snakemake.output.records,
             snakemake.params.settings,
             snakemake.params.stream,
             snakemake.resources.gpu,

@@ -1,8 +1,8 @@
-"""Train one model and keep its EMA weights."""
+"""Train a model, or a stack of several seeds, and keep the EMA weights."""
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,37 +19,50 @@ REPORTS = 20  # lines of progress in the log
 
 def main(
     dataset: str | Path,
-    model: str | Path,
-    record: str | Path,
+    models: Sequence[str | Path],
+    records: Sequence[str | Path],
     settings: Mapping,
     stream: str,
     gpus: int,
     threads: int,
 ) -> None:
-    """Write the model and the record of its training: seconds, loss, parameters, device."""
+    """Write the models of a batch of seeds, trained as one stack, and a record of each.
+
+    Args:
+        models: paths, named after their seeds.
+        records: paths: seconds, loss, parameters, device, and the seeds that shared the job.
+        stream: what follows the seed in the names of the random numbers.
+    """
+    seeds = [Path(model).stem for model in models]
+    streams = [f"{seed}/{stream}" for seed in seeds]
     device = open_device(gpus, threads)
     data = torch.from_numpy(np.load(dataset, allow_pickle=False)).to(device)
     schedule = linear_schedule(**settings["schedule"])
     architecture = {key: settings[key] for key in ("branches", "network", "weighting")}
-    backbone = Backbone(architecture, data.shape[1], schedule.timesteps, device=device)
-    backbone.initialise([stream])
-    trainer = Trainer(backbone, schedule, data, settings["training"], [stream])
-    logging.info("training on %s", device_name(device))
+    backbone = Backbone(architecture, data.shape[1], schedule.timesteps, len(seeds), device)
+    backbone.initialise(streams)
+    trainer = Trainer(backbone, schedule, data, settings["training"], streams)
+    logging.info("training seeds %s on %s", ", ".join(seeds), device_name(device))
     seconds = timed_training(trainer, settings["training"]["steps"])
-    loss = float(evaluation_loss(backbone, schedule, data, [stream])[0])
-    logging.info("evaluation loss %.5f after %.1f s of training", loss, seconds)
-    with whole(model) as part:
-        save_backbone(part, backbone, trainer.ema, 0, {"schedule": settings["schedule"]})
-    write_json(
-        record,
-        {
-            "train_seconds": seconds,
-            "eval_loss": loss,
-            "parameters": backbone.parameters_per_model,
-            "device": device_name(device),
-            "models_trained_together": 1,
-        },
-    )
+    losses = evaluation_loss(backbone, schedule, data, streams).tolist()
+    logging.info("%.1f s of training, evaluation loss %s", seconds, listed(losses))
+    for index, (model, record, loss) in enumerate(zip(models, records, losses, strict=True)):
+        with whole(model) as part:
+            save_backbone(part, backbone, trainer.ema, index, {"schedule": settings["schedule"]})
+        write_json(
+            record,
+            {
+                "train_seconds": seconds,
+                "eval_loss": loss,
+                "parameters": backbone.parameters_per_model,
+                "device": device_name(device),
+                "seeds": [int(seed) for seed in seeds],
+            },
+        )
+
+
+def listed(losses: Sequence[float]) -> str:
+    return ", ".join(f"{loss:.5f}" for loss in losses)
 
 
 def timed_training(trainer: Trainer, steps: int) -> float:
@@ -68,21 +81,21 @@ def timed_training(trainer: Trainer, steps: int) -> float:
 def log_progress(progress: Progress, steps: int, seconds: float) -> None:
     rate = progress.step / seconds
     logging.info(
-        "step %d of %d, loss %.5f, %.0f steps/s, %.0f s left",
+        "step %d of %d, loss %s, %.0f steps/s, %.0f s left",
         progress.step,
         steps,
-        float(progress.losses.mean()),
+        listed(progress.losses.mean(dim=0).tolist()),
         rate,
         (steps - progress.step) / rate,
     )
 
 
 if snakemake := globals().get("snakemake"):
-    with logged(snakemake.log[0]):
+    with logged(*snakemake.log):
         main(
             snakemake.input.dataset,
-            snakemake.output.model,
-            snakemake.output.record,
+            snakemake.output.models,
+            snakemake.output.records,
             snakemake.params.settings,
             snakemake.params.stream,
             snakemake.resources.gpu,

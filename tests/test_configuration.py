@@ -2,9 +2,18 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 from snakemake.utils import update_config
 
-from dualscale.configuration import ConfigurationError, check, model_settings, stream, variant
+from dualscale.configuration import (
+    ConfigurationError,
+    batches,
+    check,
+    model_settings,
+    stream,
+    variant,
+)
 
 ROOT = Path(__file__).parents[1]
 SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
@@ -231,9 +240,34 @@ def test_an_integer_where_a_number_is_meant_changes_no_settings():
 
 def test_variants_share_their_random_numbers_unless_they_name_their_own():
     config = check(shipped(), SCHEMA)
-    assert stream(config, "baseline", "dino", 3) == stream(config, "improved", "dino", 3)
-    assert stream(config, "adaptive", "dino", 3) != stream(config, "weight_analysis", "dino", 3)
-    assert stream(config, "adaptive", "dino", 3) != stream(config, "adaptive", "dino", 4)
+    assert stream(config, "baseline", "dino") == stream(config, "improved", "dino")
+    assert stream(config, "adaptive", "dino") != stream(config, "weight_analysis", "dino")
+    assert stream(config, "adaptive", "dino") != stream(config, "adaptive", "moons")
+
+
+def test_batches_are_runs_of_the_seeds_in_order():
+    assert batches([3, 1, 4, 5, 9], 2, {}) == [(3, 1), (4, 5), (9,)]
+
+
+def test_a_new_seed_leaves_the_batches_of_the_trained_ones_alone():
+    trained = {0: [0, 1], 1: [0, 1], 2: [2]}
+    assert batches([0, 1, 2, 3, 4], 2, trained) == [(0, 1), (2,), (3, 4)]
+
+
+def test_records_that_disagree_place_each_seed_once():
+    assert batches([0, 1, 2], 2, {0: [0, 1], 1: [1, 2], 2: [1, 2]}) == [(0, 1), (2,)]
+
+
+def test_a_seed_that_has_left_the_config_leaves_its_batch():
+    assert batches([0, 2], 4, {0: [0, 1, 2], 2: [0, 1, 2]}) == [(0, 2)]
+
+
+@given(st.lists(st.integers(0, 30), unique=True, min_size=1), st.integers(1, 5), st.data())
+def test_batches_stay_as_they_are_while_a_run_fills_them_in(seeds, size, data):
+    planned = batches(seeds, size, {})
+    done = data.draw(st.lists(st.sampled_from(planned), unique=True))
+    trained = {seed: batch for batch in done for seed in batch}
+    assert set(batches(seeds, size, trained)) == set(planned)
 
 
 def test_a_copy_inherits_neither_label_nor_note_nor_stream():

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import time
 
+import pandas as pd
 import yaml
 from conftest import PARTS, TINY, Project
 
@@ -59,6 +60,27 @@ def test_swapping_two_settings_is_noticed(project):
 def test_a_seed_more_runs_that_seed(project):
     project.configure(run={"seeds": [0, 7]})
     assert project.waiting() == jobs(*ALL_OF_A_RUN, seeds=[7]) | {GATHER, TABLE, FIGURE2}
+
+
+def test_seeds_that_train_together_leave_those_that_have_trained_alone(project):
+    project.configure(run={"seeds": [0, 7, 8, 9], "seeds_per_job": 2})
+    together = {
+        f"{verb} {variant} on {dataset}, seeds 7, 8"
+        for verb in ("Train", "Sample")
+        for variant in VARIANTS
+        for dataset in DATASETS
+    }
+    rest = jobs("Estimate KL of", seeds=[7, 8]) | jobs(*ALL_OF_A_RUN, seeds=[9])
+    assert project.waiting() == together | rest | {GATHER, TABLE, FIGURE2}
+    project.run()
+    assert project.waiting() == set()
+    metrics = pd.read_csv(project.path / "results/metrics.csv")
+    assert metrics["models_trained_together"].tolist() == [1, 2, 2, 1] * 4
+    project.configure(run={"seeds": [0, 7, 8, 9, 10], "seeds_per_job": 2})
+    waiting = project.waiting() - {GATHER, TABLE, FIGURE2}
+    assert waiting == jobs(*ALL_OF_A_RUN, seeds=[10]) and waiting
+    project.configure(run={"seeds": [0, 7, 8, 9], "seeds_per_job": 1})
+    assert project.waiting() == set()
 
 
 def test_a_dataset_more_runs_that_dataset(project):

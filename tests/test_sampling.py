@@ -1,7 +1,8 @@
 import numpy as np
+import pytest
 import torch
 
-from dualscale.sampling import ancestral, sample
+from dualscale.sampling import Sampler, ancestral
 from dualscale.schedule import linear_schedule
 
 SCHEDULE = linear_schedule(100, 1e-4, 0.02)
@@ -18,6 +19,10 @@ def exact_denoiser(mean, width, schedule=SCHEDULE):
         return mean + gain * (x - alpha * mean)
 
     return denoise
+
+
+def sample(*arguments):
+    return Sampler(*arguments).draw()
 
 
 def test_the_exact_denoiser_of_a_gaussian_gives_that_gaussian():
@@ -53,3 +58,19 @@ def test_the_last_step_adds_no_noise():
 
 def test_any_number_of_points_can_be_drawn():
     assert sample(exact_denoiser(0, 1), SCHEDULE, 10_001, 1, ["0"], CPU).shape == (1, 10_001, 1)
+
+
+def test_warm_up_leaves_no_trace():
+    cold, warm = (Sampler(exact_denoiser(0, 1), SCHEDULE, 70, 2, ["0"], CPU) for _ in range(2))
+    warm.warm_up()
+    assert torch.equal(warm.draw(), cold.draw())
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_replayed_graph_draws_what_single_steps_do():
+    cuda = torch.device("cuda")
+    eager, graphed = (
+        Sampler(exact_denoiser(0, 1), SCHEDULE, 10_001, 2, ["a", "b"], cuda) for _ in range(2)
+    )
+    graphed.warm_up()
+    torch.testing.assert_close(graphed.draw(), eager.draw())

@@ -55,7 +55,7 @@ def test_special_characters_of_users_do_not_break_the_formats(tmp_path):
 def test_a_sampling_on_another_device_is_named(tmp_path):
     for name, record in {
         "training": {"train_seconds": 1.0, "eval_loss": 2.0, "parameters": 3, "device": "A"}
-        | {"models_trained_together": 1},
+        | {"seeds": [0]},
         "sampling": {"sample_seconds": 4.0, "device": "B"},
         "divergence": {"kl_bits": 5.0},
     }.items():

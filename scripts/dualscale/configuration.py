@@ -3,7 +3,7 @@
 import difflib
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import jsonschema
@@ -101,10 +101,37 @@ def model_settings(config: Mapping, name: str) -> dict[str, Any]:
     return in_order({"branches": branches, "weighting": weighting, **sections})
 
 
-def stream(config: Mapping, name: str, dataset: str, seed: int | str) -> str:
-    """The name of a run's random numbers: variants share them unless they name their own."""
+def stream(config: Mapping, name: str, dataset: str) -> str:
+    """What follows the seed in the name of a run's random numbers.
+
+    Variants share their numbers unless they name their own.
+    """
     own = variant(config, name)["stream"]
-    return "/".join(str(part) for part in (seed, dataset, own) if part is not None)
+    return "/".join(part for part in (dataset, own) if part is not None)
+
+
+def batches(
+    seeds: Sequence[int], size: int, trained: Mapping[int, Sequence[int]]
+) -> list[tuple[int, ...]]:
+    """Seeds that one job trains together: what was trained together stays so, new ones follow.
+
+    A seed that joins the config can thus never make an older one train again. While a run fills
+    in whole batches, the others stay as they were.
+
+    Args:
+        seeds: in the config's order.
+        size: of a batch of new seeds.
+        trained: for every seed that has been trained, all seeds of its batch.
+    """
+    left = dict.fromkeys(seeds)
+    old = []
+    for seed in seeds:
+        if seed in left and seed in trained:
+            old.append(tuple(s for s in left if s in trained[seed]))
+            for member in old[-1]:
+                del left[member]
+    new = list(left)
+    return [*old, *(tuple(new[i : i + size]) for i in range(0, len(new), size))]
 
 
 def in_order(value: Any) -> Any:

@@ -1,6 +1,8 @@
 """The device that a job computes on, and how fast it may be driven."""
 
+import os
 import platform
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -18,6 +20,8 @@ def open_device(gpus: int, threads: int) -> torch.device:
     if not gpus:
         use_fast_products()
         return torch.device("cpu")
+    # cuBLAS repeats its bytes only with a workspace of fixed size, set before its first use.
+    os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
     if not torch.cuda.is_available():
         raise RuntimeError(
             "this job holds a GPU, but PyTorch sees none: set `device: cpu` in the config, "
@@ -57,6 +61,19 @@ def _processor() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
+
+
+def captured(work: Callable[[], None]) -> Callable[[], None]:
+    """The work as one CUDA graph, recorded after a run that warms it up; a call replays it."""
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        work()
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        work()
+    return graph.replay
 
 
 def wait_for(device: torch.device) -> None:

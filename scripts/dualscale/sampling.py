@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from dualscale.devices import captured
 from dualscale.schedule import Schedule
 from dualscale.streams import stream_seed
 
@@ -45,33 +46,67 @@ def ancestral(denoise: Denoise, schedule: Schedule, start: Tensor, noise: Tensor
     return x
 
 
-@torch.no_grad()
-def sample(
-    denoise: Denoise,
-    schedule: Schedule,
-    points: int,
-    dimensions: int,
-    streams: Sequence[int | str],
-    device: torch.device,
-) -> Tensor:
-    """Draw points of every model, each on its own random stream, from x_T ~ N(0, I).
+class Sampler:
+    """Draws points of every model, each on its own random stream, from x_T ~ N(0, I).
 
-    Returns:
-        (S, points, d), float32.
+    Args:
+        denoise: of S models.
+        points: how many of each.
+        dimensions: d.
+        streams: one name a model.
     """
-    out = torch.empty(len(streams), points, dimensions, device=device)
-    generator = torch.Generator(device)
-    for start in range(0, points, BLOCK):
-        count = min(BLOCK, points - start)
-        noise = torch.empty(schedule.timesteps, len(streams), count, dimensions, device=device)
-        for model, stream in enumerate(streams):
+
+    def __init__(
+        self,
+        denoise: Denoise,
+        schedule: Schedule,
+        points: int,
+        dimensions: int,
+        streams: Sequence[int | str],
+        device: torch.device,
+    ):
+        self.denoise, self.schedule, self.streams = denoise, schedule, streams
+        self.points, self.device = points, device
+        self.tile = min(points, BLOCK if device.type == "cuda" else TILE)
+        shape = len(streams), self.tile, dimensions
+        self.noise = torch.zeros(schedule.timesteps, *shape, device=device)
+        self.x_0 = torch.zeros(shape, device=device)
+        self._reverse: Callable[[], None] = self._ancestral
+
+    @torch.no_grad()
+    def warm_up(self) -> None:
+        """Draw a tile for nothing; on CUDA, capture all its steps as one graph."""
+        if self.device.type == "cuda":
+            self._reverse = captured(self._ancestral)
+        else:
+            self._ancestral()
+
+    @torch.no_grad()
+    def draw(self) -> Tensor:
+        """All points, (S, points, d) in float32; the same ones each time."""
+        out = torch.empty(len(self.streams), self.points, self.x_0.shape[-1], device=self.device)
+        for start in range(0, self.points, BLOCK):
+            noise = self._draw_noise(start)
+            for left in range(0, noise.shape[2], self.tile):
+                tile = noise[:, :, left : left + self.tile]
+                rows = tile.shape[2]
+                self.noise[:, :, :rows] = tile
+                self._reverse()
+                out[:, start + left : start + left + rows] = self.x_0[:, :rows]
+        return out
+
+    def _draw_noise(self, start: int) -> Tensor:
+        """The random numbers of a block of points, (T, S, points, d)."""
+        timesteps, models, _, d = self.noise.shape
+        count = min(BLOCK, self.points - start)
+        noise = torch.empty(timesteps, models, count, d, device=self.device)
+        generator = torch.Generator(self.device)
+        for model, stream in enumerate(self.streams):
             generator.manual_seed(stream_seed(stream, "sampling", start))
             noise[:, model] = torch.randn(
-                schedule.timesteps, count, dimensions, generator=generator, device=device
+                timesteps, count, d, generator=generator, device=self.device
             )
-        width = count if device.type == "cuda" else TILE
-        for left in range(0, count, width):
-            tile = noise[:, :, left : left + width]
-            x = ancestral(denoise, schedule, tile[0], tile[1:])
-            out[:, start + left : start + left + x.shape[1]] = x
-    return out
+        return noise
+
+    def _ancestral(self) -> None:
+        self.x_0.copy_(ancestral(self.denoise, self.schedule, self.noise[0], self.noise[1:]))

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.optim.adam import adam
 
 from dualscale.denoiser import Backbone
+from dualscale.devices import captured
 from dualscale.schedule import Schedule
 from dualscale.streams import stream_seed
 
@@ -154,7 +155,7 @@ class Trainer:
             self.x_t = torch.zeros(steps, models, batch, d)
             self.rates, self.decays = torch.zeros(steps), torch.zeros(steps)
             self.losses = torch.zeros(steps, models)
-        self._run_chunk: Callable[[], object] = lambda: self._steps(self.chunk)
+        self._run_chunk: Callable[[], None] = lambda: self._steps(self.chunk)
 
     def run(self) -> Iterator[Progress]:
         """Train, yielding after every chunk of steps.
@@ -179,15 +180,7 @@ class Trainer:
         start = self.backbone.flat.clone()
         self._draw(0)
         if self.device.type == "cuda":
-            side = torch.cuda.Stream()
-            side.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(side):
-                self._steps(3)
-            torch.cuda.current_stream().wait_stream(side)
-            graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph):
-                self._steps(self.chunk)
-            self._run_chunk = graph.replay
+            self._run_chunk = captured(self._run_chunk)
         else:
             self._steps(3)
         self.backbone.flat.copy_(start)

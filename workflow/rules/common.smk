@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import yaml
@@ -13,6 +14,7 @@ SCRIPTS = HOME / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
 from dualscale import configuration
+from job import read_json
 
 with open(HOME / "workflow/schemas/config.schema.yaml") as source:
     SCHEMA = yaml.safe_load(source)
@@ -55,6 +57,34 @@ def runs(pattern):
     return expand(pattern, variant=VARIANTS, dataset=DATASETS, seed=SEEDS)
 
 
+def trained_together():
+    """For every seed that has been trained, the seeds that its job trained, itself included."""
+    trained = {}
+    for seed in SEEDS:
+        records = (
+            Path(f"results/training/{v}/{d}/{seed}.json") for v in VARIANTS for d in DATASETS
+        )
+        record = next(filter(Path.exists, records), None)
+        with suppress(TypeError, ValueError):  # no record, or one that is damaged
+            trained[seed] = read_json(record).get("seeds", [seed])
+    return trained
+
+
+def of_batch(pattern, batch):
+    """The pattern's path for every seed of a batch; its other wildcards stay."""
+    return [pattern.replace("{seed}", str(seed)) for seed in batch]
+
+
+def batch_rule(name, batch):
+    return name if batch == ANY_SEED else f"{name}_seeds_{batch[0]}_to_{batch[-1]}"
+
+
+def batch_label(batch):
+    if batch == ANY_SEED:
+        return "seed {wildcards.seed}"
+    return f"seeds {', '.join(map(str, batch))}"
+
+
 def code_digest(name):
     """Digest of a script and of all modules of the project that it imports, however far down."""
     files, waiting = set(), [SCRIPTS / f"{name}.py"]
@@ -85,3 +115,9 @@ def gpus_a_job():
 
 
 GPUS = gpus_a_job()
+ANY_SEED = ("{seed}",)
+STACKS = [
+    batch
+    for batch in configuration.batches(SEEDS, CONFIG["run"]["seeds_per_job"], trained_together())
+    if len(batch) > 1
+]

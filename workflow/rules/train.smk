@@ -1,49 +1,63 @@
-rule train:
-    input:
-        dataset="results/datasets/{dataset}.npy",
-    output:
-        model=f"results/models/{RUN}.safetensors",
-        record=f"results/training/{RUN}.json",
-    log:
-        f"results/logs/train/{RUN}.log",
-    benchmark:
-        f"results/benchmarks/train/{RUN}.tsv"
-    conda:
-        "../../envs/torch.yaml"
-    threads: 1
-    resources:
-        gpu=GPUS,
-    params:
-        settings=lambda wildcards: configuration.model_settings(CONFIG, wildcards.variant),
-        stream=lambda wildcards: configuration.stream(CONFIG, *wildcards),
-        code=code_digest("train"),
-    message:
-        "Train {wildcards.variant} on {wildcards.dataset}, seed {wildcards.seed}"
-    script:
-        script_path("train")
+# A job takes one seed, any, or a stack of several; then its rule is named after them.
+for batch in [ANY_SEED, *STACKS]:
 
+    rule:
+        name:
+            batch_rule("train", batch)
+        input:
+            dataset="results/datasets/{dataset}.npy",
+        output:
+            models=of_batch(f"results/models/{RUN}.safetensors", batch),
+            records=of_batch(f"results/training/{RUN}.json", batch),
+        log:
+            of_batch(f"results/logs/train/{RUN}.log", batch),
+        benchmark:
+            of_batch(f"results/benchmarks/train/{RUN}.tsv", batch)[0]
+        conda:
+            "../../envs/torch.yaml"
+        threads: 1
+        resources:
+            gpu=GPUS,
+        params:
+            settings=lambda wildcards: configuration.model_settings(CONFIG, wildcards.variant),
+            stream=lambda wildcards: configuration.stream(
+                CONFIG, wildcards.variant, wildcards.dataset
+            ),
+            code=code_digest("train"),
+        message:
+            f"Train {{wildcards.variant}} on {{wildcards.dataset}}, {batch_label(batch)}"
+        script:
+            script_path("train")
 
-rule sample:
-    input:
-        model=f"results/models/{RUN}.safetensors",
-    output:
-        samples=f"results/samples/{RUN}.npy",
-        weights=f"results/weights/{RUN}.csv",
-        record=f"results/sampling/{RUN}.json",
-    log:
-        f"results/logs/sample/{RUN}.log",
-    benchmark:
-        f"results/benchmarks/sample/{RUN}.tsv"
-    conda:
-        "../../envs/torch.yaml"
-    threads: 1
-    resources:
-        gpu=GPUS,
-    params:
-        settings=CONFIG["sampling"],
-        stream=lambda wildcards: configuration.stream(CONFIG, *wildcards),
-        code=code_digest("sample"),
-    message:
-        "Sample {wildcards.variant} on {wildcards.dataset}, seed {wildcards.seed}"
-    script:
-        script_path("sample")
+    rule:
+        name:
+            batch_rule("sample", batch)
+        input:
+            models=of_batch(f"results/models/{RUN}.safetensors", batch),
+        output:
+            samples=of_batch(f"results/samples/{RUN}.npy", batch),
+            weights=of_batch(f"results/weights/{RUN}.csv", batch),
+            records=of_batch(f"results/sampling/{RUN}.json", batch),
+        log:
+            of_batch(f"results/logs/sample/{RUN}.log", batch),
+        benchmark:
+            of_batch(f"results/benchmarks/sample/{RUN}.tsv", batch)[0]
+        conda:
+            "../../envs/torch.yaml"
+        threads: 1
+        resources:
+            gpu=GPUS,
+        params:
+            settings=CONFIG["sampling"],
+            stream=lambda wildcards: configuration.stream(
+                CONFIG, wildcards.variant, wildcards.dataset
+            ),
+            code=code_digest("sample"),
+        message:
+            f"Sample {{wildcards.variant}} on {{wildcards.dataset}}, {batch_label(batch)}"
+        script:
+            script_path("sample")
+
+    if batch != ANY_SEED:
+        for name in ("train", "sample"):
+            workflow.ruleorder(batch_rule(name, batch), name)
