@@ -15,11 +15,13 @@ def open_device(gpus: int, threads: int) -> torch.device:
         RuntimeError: the job holds a GPU and PyTorch sees none.
     """
     torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     if not gpus:
         use_fast_products()
         return torch.device("cpu")
+    # Only for CUDA: on one CPU thread every operation is deterministic anyway, and the switch
+    # loads PyTorch's compiler, which takes as long as PyTorch itself.
+    torch.use_deterministic_algorithms(True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     # cuBLAS repeats its bytes only with a workspace of fixed size, set before its first use.
     os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
     if not torch.cuda.is_available():
