@@ -2,6 +2,7 @@
 
     python benchmarks/benchmark.py             # one core; writes benchmarks/cpu.csv
     python benchmarks/benchmark.py --cuda      # the first GPU; writes benchmarks/cuda.csv
+    python benchmarks/benchmark.py --profile   # where the time of a training step goes
 
 Every figure is taken in a process of its own, the plain loop and the project in turn, and the
 median of the rounds is kept: on a shared machine only figures of one run can be compared.
@@ -27,7 +28,7 @@ sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "benchmarks")]
 from dualscale import configuration
 from dualscale.denoiser import Backbone, NoiseDenoiser
 from dualscale.devices import device_name, open_device, wait_for
-from dualscale.sampling import sample
+from dualscale.sampling import Sampler
 from dualscale.schedule import linear_schedule
 from dualscale.training import Trainer
 from plain import make_model
@@ -36,6 +37,12 @@ from plain import train as plain_train
 
 POINTS = 10_000
 VARIANTS = ["baseline", "fixed", "adaptive", "improved"]
+KINDS = {
+    "products": {"aten::bmm", "aten::baddbmm", "aten::mm", "aten::addmm", "aten::addmv_"},
+    "sin, cos": {"aten::sin", "aten::cos"},
+    "Adam": {"aten::_fused_adam_"},
+    "other": set(),
+}
 COLUMNS = [
     "variant",
     "plain_ms_a_step",
@@ -82,11 +89,11 @@ def flops(variant):
     return step, one_point * timesteps * POINTS
 
 
-def measure(path, variant, cuda):
+def measure(path, variant, threads, cuda):
     """ms a training step, seconds to draw the points, peak memory; in this process."""
     data = torch.randn(100_000, 2)
     if path == "plain":
-        torch.set_num_threads(1)
+        torch.set_num_threads(threads)
         device = torch.device("cuda" if cuda else "cpu")
         model = make_model(variant).to(device)
         plain_train(model, data, 20, device)
@@ -100,25 +107,21 @@ def measure(path, variant, cuda):
         start = time.perf_counter()
         plain_sample(model, POINTS, device)
     else:
-        device = open_device(int(cuda), 1)
-        settings, steps = settings_of(variant), 2000 if cuda else 300
-        schedule = linear_schedule(**settings["schedule"])
-        backbone = Backbone(settings, 2, schedule.timesteps, device=device)
-        backbone.initialise(["0"])
-        training = settings["training"] | {"steps": steps}
-        trainer = Trainer(backbone, schedule, data.to(device), training, ["0"])
-        trainer.warm_up()
-        wait_for(device)
+        device = open_device(int(cuda), threads)
+        steps = 2000 if cuda else 300
+        trainer = make_trainer(variant, steps, device, data)
         start = time.perf_counter()
         for _ in trainer.run():
             continue
         wait_for(device)
         seconds = time.perf_counter() - start
-        denoiser = NoiseDenoiser(backbone, schedule)
-        sample(denoiser, schedule, POINTS if cuda else 1000, 2, ["0"], device)
+        schedule = linear_schedule(**settings_of(variant)["schedule"])
+        denoiser = NoiseDenoiser(trainer.backbone, schedule)
+        sampler = Sampler(denoiser, schedule, POINTS, 2, ["0"], device)
+        sampler.warm_up()
         wait_for(device)
         start = time.perf_counter()
-        sample(denoiser, schedule, POINTS, 2, ["0"], device)
+        sampler.draw()
     wait_for(device)
     sampling = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -142,6 +145,48 @@ def ceiling(cuda):
     return {"rate": statistics.median(rates), "device": device_name(device)}
 
 
+def make_trainer(variant, steps, device, data):
+    settings = settings_of(variant)
+    schedule = linear_schedule(**settings["schedule"])
+    backbone = Backbone(settings, 2, schedule.timesteps, device=device)
+    backbone.initialise(["0"])
+    training = settings["training"] | {"steps": steps}
+    trainer = Trainer(backbone, schedule, data.to(device), training, ["0"])
+    trainer.warm_up()
+    wait_for(device)
+    return trainer
+
+
+def profile(cuda):
+    """ms a training step by the kind of operation; "between": Python, autograd, dispatch."""
+    device, steps = open_device(int(cuda), 1), 300
+    for variant in VARIANTS:
+        trainer = make_trainer(variant, steps, device, torch.randn(100_000, 2))
+        with torch.profiler.profile() as profiler:
+            start = time.perf_counter()
+            for _ in trainer.run():
+                continue
+            wait_for(device)
+            total = time.perf_counter() - start
+        spent = dict.fromkeys(KINDS, 0.0)
+        for event in profiler.key_averages():
+            kind = next((k for k, names in KINDS.items() if event.key in names), None)
+            if kind is None and event.key.startswith("aten::"):
+                kind = "other"
+            if kind is not None:
+                spent[kind] += event.self_cpu_time_total / 1e6
+        row = [*spent.values(), total - sum(spent.values())]
+        yield [variant, *(f"{1000 * seconds / steps:.2f}" for seconds in row)]
+
+
+def work(what, *job, cuda):
+    """What a worker process measures."""
+    if what == "ceiling":
+        return ceiling(cuda)
+    variant, threads = job
+    return measure(what, variant, int(threads), cuda)
+
+
 def in_own_process(*arguments):
     command = [sys.executable, __file__, "--worker", *arguments]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
@@ -152,7 +197,8 @@ def benchmark(cuda, rounds):
     flag = ["--cuda"] if cuda else []
     seen = {}
     for _ in range(rounds):
-        for job in [("ceiling",)] + [(p, v) for v in VARIANTS for p in ("plain", "dualscale")]:
+        jobs = [(path, v, "1") for v in VARIANTS for path in ("plain", "dualscale")]
+        for job in [("ceiling",), *jobs]:
             seen.setdefault(job, []).append(in_own_process(*job, *flag))
 
     def median(job, key):
@@ -160,7 +206,7 @@ def benchmark(cuda, rounds):
 
     rate = median(("ceiling",), "rate")
     for variant in VARIANTS:
-        plain, ours = ("plain", variant), ("dualscale", variant)
+        plain, ours = ("plain", variant, "1"), ("dualscale", variant, "1")
         step, sampling = flops(variant)
         row = {
             "variant": variant,
@@ -184,15 +230,15 @@ def benchmark(cuda, rounds):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cuda", action="store_true", help="measure the first GPU")
+    parser.add_argument("--profile", action="store_true", help="print where a step's time goes")
     parser.add_argument("--rounds", type=int, default=5, help="of which the median is kept")
     parser.add_argument("--worker", nargs="+", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.worker:
-        what, *variant = options.worker
-        result = (
-            ceiling(options.cuda) if what == "ceiling" else measure(what, *variant, options.cuda)
-        )
-        print(json.dumps(result))
+        print(json.dumps(work(*options.worker, cuda=options.cuda)))
+        return
+    if options.profile:
+        print(tabulate(profile(options.cuda), ["variant", *KINDS, "between"], "pipe"))
         return
     rows = list(benchmark(options.cuda, options.rounds))
     path = ROOT / "benchmarks" / ("cuda.csv" if options.cuda else "cpu.csv")
