@@ -14,6 +14,7 @@ include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/paper.smk"
+include: "workflow/rules/study.smk"
 
 
 rule all:
@@ -27,3 +28,4 @@ rule all:
 
 localrules:
     all,
+    study,

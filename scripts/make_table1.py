@@ -1,13 +1,12 @@
 """Table 1: KL, training and sampling time, measured beside published."""
 
-import html
 from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
-from tabulate import tabulate
 
 from dualscale.statistics import mean_interval
+from dualscale.tables import Table
 from job import logged, whole
 
 QUANTITIES = ["kl_bits", "train_seconds", "sample_seconds"]
@@ -17,21 +16,6 @@ HEADINGS = {
     "sample_seconds": "sampling (s)",
 }
 DIGITS = {"kl_bits": 3, "train_seconds": 2, "sample_seconds": 3}
-PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>Table 1</title><style>
-body {{ font: 15px/1.45 system-ui, sans-serif; max-width: 62rem;
-  margin: 2rem auto; padding: 0 1rem }}
-table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; width: 100% }}
-th, td {{ padding: .25rem .7rem; border-bottom: 1px solid #ddd; text-align: left }}
-thead th {{ border-bottom: 2px solid #333 }}
-caption, p {{ text-align: left; margin: .8rem 0 }}
-</style></head><body>
-<h1>Table 1</h1>
-<p>{caption}</p>
-{table}
-{notes}
-</body></html>
-"""
 
 
 def main(
@@ -48,23 +32,14 @@ def main(
     table = summarise(read(metrics), read(published), settings["labels"])
     marked = [name for name in settings["labels"] if settings["notes"][name]]
     header, rows = printed(table, settings["labels"], marked)
-    layout = {"disable_numparse": True, "colalign": ["left", "left"] + ["right"] * 6}
     caption = describe(table, settings)
     notes = [f"({marked.index(name) + 1}) {settings['notes'][name]}" for name in marked]
     with whole(outputs["csv"]) as part:
         table.to_csv(part, index=False, lineterminator="\n")
-    texts = {
-        "md": "\n\n".join([tabulate(rows, header, "pipe", **layout), caption, *notes]) + "\n",
-        "tex": latex(tabulate(rows, header, "latex_booktabs", **layout), caption, notes),
-        "html": PAGE.format(
-            caption=html.escape(caption),
-            table=tabulate(rows, header, "html", **layout),
-            notes="\n".join(f"<p>{html.escape(note)}</p>" for note in notes),
-        ),
-    }
-    for name, text in texts.items():
+    texts = Table("Table 1", header, rows, caption, notes, text_columns=2)
+    for name in ("md", "tex", "html"):
         with whole(outputs[name]) as part:
-            part.write_text(text, encoding="utf-8")
+            part.write_text(getattr(texts, name)(), encoding="utf-8")
 
 
 def read(path: str | Path) -> pd.DataFrame:
@@ -143,14 +118,6 @@ def describe(table: pd.DataFrame, settings: Mapping) -> str:
         f"{devices}, models trained together: {together}. Published: one run a cell on an "
         "NVIDIA V100."
     )
-
-
-def latex(body: str, caption: str, notes: list[str]) -> str:
-    """The table as a float; the texts' special characters are escaped."""
-    special = {char: f"\\{char}" for char in "%_&#{}$"}
-    special |= {"\\": r"\textbackslash{}", "^": r"\^{}", "~": r"\~{}", "‖": r"$\|$"}
-    text = " ".join([caption, *notes]).translate(str.maketrans(special))
-    return f"\\begin{{table}}\n\\centering\n{body}\n\\caption{{{text}}}\n\\end{{table}}\n"
 
 
 if snakemake := globals().get("snakemake"):

@@ -32,6 +32,14 @@ def test_the_exact_denoiser_of_a_gaussian_gives_that_gaussian():
     np.testing.assert_allclose(x.std(axis=0), 0.3, rtol=0.04)
 
 
+def test_from_the_noisy_data_the_exact_denoiser_gives_the_data_whatever_the_schedule():
+    data = 1.5 + 0.3 * torch.randn(10_000, 2)
+    sampler = Sampler(exact_denoiser(1.5, 0.3), SCHEDULE, 10_000, 2, ["0"], CPU)
+    x = sampler.draw(data)[0].numpy()
+    np.testing.assert_allclose(x.mean(axis=0), 1.5, atol=0.02)
+    np.testing.assert_allclose(x.std(axis=0), 0.3, rtol=0.06)
+
+
 def test_the_same_stream_gives_the_same_points():
     draws = [sample(exact_denoiser(0, 1), SCHEDULE, 600, 2, ["0"], CPU) for _ in range(2)]
     assert torch.equal(*draws)

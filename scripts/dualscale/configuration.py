@@ -38,6 +38,11 @@ Validator = jsonschema.validators.extend(
 )
 
 
+REFERENCES = ("real", "exact_start", "exact")
+"""What the study samples beside the variants: fresh real points; the exact denoiser from noisy real
+points; and the exact denoiser from N(0, I), as every variant starts."""
+
+
 class ConfigurationError(ValueError):
     """A key of the configuration that cannot be used; the message is one line."""
 
@@ -53,6 +58,7 @@ def check(config: Mapping, schema: Mapping) -> dict[str, Any]:
         raise ConfigurationError(_explain(error))
     filled = _filled(config, schema, schema["$defs"], defaults=True)
     _check_names(filled)
+    _check_comparisons(filled)
     _check_sizes(filled)
     for name in filled["variants"]:
         _check_variant(name, variant(filled, name))
@@ -174,6 +180,20 @@ def _check_names(config: Mapping) -> None:
         for name in config["run"][kind]:
             if name not in config[kind]:
                 raise ConfigurationError(_unknown(f"run.{kind}", name, config[kind]))
+
+
+def _check_comparisons(config: Mapping) -> None:
+    for index, pair in enumerate(config["study"]["comparisons"]):
+        for name in pair:
+            if name not in config["variants"]:
+                raise ConfigurationError(
+                    _unknown(f"study.comparisons.{index}", name, config["variants"])
+                )
+    for name in REFERENCES:
+        if name in config["variants"]:
+            raise ConfigurationError(
+                f"variants has {name!r}: the study calls samples of its own so; name it otherwise"
+            )
 
 
 def _check_sizes(config: Mapping) -> None:

@@ -50,7 +50,7 @@ class Sampler:
     """Draws points of every model, each on its own random stream, from x_T ~ N(0, I).
 
     Args:
-        denoise: of S models.
+        denoise: for S models.
         points: how many of each.
         dimensions: d.
         streams: one name a model.
@@ -82,11 +82,18 @@ class Sampler:
             self._ancestral()
 
     @torch.no_grad()
-    def draw(self) -> Tensor:
-        """All points, (S, points, d) in float32; the same ones each time."""
+    def draw(self, origin: Tensor | None = None) -> Tensor:
+        """All points, (S, points, d) in float32; the same ones each time.
+
+        Args:
+            origin: clean points (points, d) whose noisy versions to start from, not N(0, I).
+        """
+        alpha, sigma = self.schedule.alpha[-1].item(), self.schedule.sigma[-1].item()
         out = torch.empty(len(self.streams), self.points, self.x_0.shape[-1], device=self.device)
         for start in range(0, self.points, BLOCK):
             noise = self._draw_noise(start)
+            if origin is not None:
+                noise[0] = alpha * origin[start : start + BLOCK] + sigma * noise[0]
             for left in range(0, noise.shape[2], self.tile):
                 tile = noise[:, :, left : left + self.tile]
                 rows = tile.shape[2]

@@ -1,16 +1,93 @@
-"""Summaries over seeds."""
+"""Summaries over seeds, and tests of what two variants differ by."""
 
 import math
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.power import TTestPower
+
+BOOTSTRAP_FROM = 20  # seeds; below, a bootstrap's intervals are too short
+LEVEL = 0.95
 
 
-def mean_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float, float]:
+def mean_interval(values: Sequence[float]) -> tuple[float, float, float]:
     """Mean and Student's t interval of the mean; the interval of one value is NaN."""
     mean = float(np.mean(values))
     if len(values) < 2:
         return mean, math.nan, math.nan
-    half = stats.t.ppf(0.5 + level / 2, len(values) - 1) * stats.sem(values)
+    half = stats.t.ppf(0.5 + LEVEL / 2, len(values) - 1) * stats.sem(values)
     return mean, mean - half, mean + half
+
+
+def best_interval(values: Sequence[float]) -> tuple[float, float, float]:
+    """Mean and interval: BCa bootstrap (Efron 1987) from 20 values up, Student's t below."""
+    if len(values) < BOOTSTRAP_FROM or np.ptp(values) == 0:
+        return mean_interval(values)
+    interval = stats.bootstrap(
+        (np.asarray(values),), np.mean, confidence_level=LEVEL, method="BCa", rng=0
+    ).confidence_interval
+    return float(np.mean(values)), float(interval.low), float(interval.high)
+
+
+def sign_flip_p(differences: Sequence[float]) -> float:
+    """Two-sided p of a zero mean: had every difference been as likely with its sign turned."""
+    return float(
+        stats.permutation_test(
+            (np.asarray(differences),), np.mean, permutation_type="samples", rng=0
+        ).pvalue
+    )
+
+
+def smallest_p(seeds: int, family: int) -> float:
+    """What Holm leaves at best of a sign-flip p: 2 / 2^seeds, times the tests of the family."""
+    return min(1.0, family * 2 / 2**seeds)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Adjusted for a family of tests (Holm 1979)."""
+    return [float(p) for p in multipletests(p_values, method="holm")[1]]
+
+
+def probabilities(differences: Sequence[float], margin: float) -> tuple[float, float, float]:
+    """That the mean difference is below -margin, within it, above it: Student's t posterior.
+
+    Of a normal sample with the flat prior of Jeffreys; all NaN for fewer than two differences.
+    """
+    if len(differences) < 2:
+        return math.nan, math.nan, math.nan
+    mean, error = np.mean(differences), stats.sem(differences)
+    if error == 0:
+        below, above = float(mean < -margin), float(mean > margin)
+    else:
+        posterior = stats.t(len(differences) - 1, mean, error)
+        below, above = float(posterior.cdf(-margin)), float(posterior.sf(margin))
+    return below, 1 - below - above, above
+
+
+def seeds_needed(differences: Sequence[float], power: float = 0.8) -> float:
+    """Seeds at which a paired t test at 5 % would show the observed effect; NaN: cannot be told."""
+    if len(differences) < 2:
+        return math.nan
+    deviation = np.std(differences, ddof=1)
+    effect = abs(np.mean(differences)) / deviation if deviation else math.inf
+    if effect == 0:
+        return math.inf
+    test = TTestPower()
+    for few in range(2, 10):
+        if math.isinf(effect) or test.power(effect, few, 0.05) >= power:
+            return few
+    return math.ceil(test.solve_power(effect, alpha=0.05, power=power))
+
+
+def variance_parts(values: NDArray[np.floating]) -> tuple[float, float]:
+    """Variances between the rows and within them, of a table (models, draws).
+
+    One-way random effects by their moments; what lies between, the training's, is at least 0.
+    """
+    draws = values.shape[1]
+    within = float(values.var(axis=1, ddof=1).mean())
+    between = float(values.mean(axis=1).var(ddof=1)) - within / draws
+    return max(between, 0.0), within

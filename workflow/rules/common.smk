@@ -32,7 +32,7 @@ FIGURE_FORMATS = ["png", "svg", "pdf"]
 
 
 wildcard_constraints:
-    variant="|".join(CONFIG["variants"]),
+    variant="|".join([*configuration.REFERENCES, *CONFIG["variants"]]),
     dataset="|".join(CONFIG["datasets"]),
     seed=r"\d+",
 

@@ -13,6 +13,9 @@ for batch in [ANY_SEED, *STACKS]:
             of_batch(f"results/logs/train/{RUN}.log", batch),
         benchmark:
             of_batch(f"results/benchmarks/train/{RUN}.tsv", batch)[0]
+        wildcard_constraints:
+            variant="|".join(CONFIG["variants"]),
+        priority: 1  # the short jobs that follow then fill the gaps that long ones leave
         conda:
             "../../envs/torch.yaml"
         threads: 1
@@ -42,6 +45,8 @@ for batch in [ANY_SEED, *STACKS]:
             of_batch(f"results/logs/sample/{RUN}.log", batch),
         benchmark:
             of_batch(f"results/benchmarks/sample/{RUN}.tsv", batch)[0]
+        wildcard_constraints:
+            variant="|".join(CONFIG["variants"]),
         conda:
             "../../envs/torch.yaml"
         threads: 1

@@ -1,0 +1,133 @@
+"""How time and memory grow: with seeds in a job, points, width, dimensions, samples for the KL.
+
+    python benchmarks/growth.py     # one core; writes benchmarks/growth.csv, growth.png, growth.svg
+
+Every figure is the median of several chunks of work in a process of its own.
+"""
+
+import argparse
+import csv
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import time
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from tabulate import tabulate
+
+from benchmark import ROOT, settings_of
+from dualscale.denoiser import Backbone
+from dualscale.devices import device_name, open_device
+from dualscale.divergence import knn_kl
+from dualscale.figures import COLOURS, save_figure, use_style
+from dualscale.schedule import linear_schedule
+from dualscale.training import Trainer
+
+SIZES = {
+    "seeds in a job": [1, 2, 4, 8, 16, 32],
+    "points in the dataset": [10**4, 10**5, 10**6, 10**7],
+    "hidden width": [32, 64, 128, 256, 512, 1024],
+    "dimensions": [1, 2, 4, 8, 16, 32],
+    "points for the KL": [10**4, 10**5, 10**6],
+}
+COLUMNS = ["curve", "size", "milliseconds", "peak_mb", "device"]
+STEPS, REPEATS = 20, 5
+
+
+def milliseconds_a_step(seeds=1, points=100_000, width=256, dimensions=2):
+    """Median time of a step of the adaptive model."""
+    settings = settings_of("adaptive")
+    settings["network"]["width"] = width
+    schedule = linear_schedule(**settings["schedule"])
+    streams = [str(seed) for seed in range(seeds)]
+    backbone = Backbone(settings, dimensions, schedule.timesteps, seeds)
+    backbone.initialise(streams)
+    data = torch.from_numpy(
+        np.random.default_rng(0).standard_normal((points, dimensions), dtype=np.float32)
+    )
+    training = settings["training"] | {"steps": STEPS}
+    trainer = Trainer(backbone, schedule, data, training, streams)
+    trainer.warm_up()
+    seen = []
+    for _ in range(REPEATS):
+        start = time.perf_counter()
+        for _ in trainer.run():
+            continue
+        seen.append(1000 * (time.perf_counter() - start) / STEPS)
+    return statistics.median(seen)
+
+
+def milliseconds_of_kl(points):
+    rng = np.random.default_rng(0)
+    real, generated = rng.standard_normal((2, points, 2), dtype=np.float32)
+    start = time.perf_counter()
+    knn_kl(real, generated, k=5)
+    return 1000 * (time.perf_counter() - start)
+
+
+MEASURES = {
+    "seeds in a job": lambda size: milliseconds_a_step(seeds=size),
+    "points in the dataset": lambda size: milliseconds_a_step(points=size),
+    "hidden width": lambda size: milliseconds_a_step(width=size),
+    "dimensions": lambda size: milliseconds_a_step(dimensions=size),
+    "points for the KL": milliseconds_of_kl,
+}
+
+
+def measure(curve, size):
+    device = open_device(0, 1)
+    milliseconds = MEASURES[curve](size)
+    return {
+        "milliseconds": round(milliseconds, 3),
+        "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "device": device_name(device),
+    }
+
+
+def in_own_process(curve, size):
+    command = [sys.executable, __file__, "--worker", curve, str(size)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return {"curve": curve, "size": size, **json.loads(done.stdout)}
+
+
+def plot(rows):
+    """Time above, memory below; dotted: what growing in proportion would look like."""
+    use_style()
+    figure, axes = plt.subplots(2, len(SIZES), figsize=(9.5, 4), sharex="col")
+    quantities = {"milliseconds": "time (ms)", "peak_mb": "peak memory (MB)"}
+    for (quantity, label), line in zip(quantities.items(), axes, strict=True):
+        line[0].set_ylabel(label)
+        for axis, curve in zip(line, SIZES, strict=True):
+            sizes = [row["size"] for row in rows if row["curve"] == curve]
+            values = [row[quantity] for row in rows if row["curve"] == curve]
+            axis.loglog(sizes, values, "o-", color=COLOURS[0], markersize=3)
+            if quantity == "milliseconds":
+                straight = [values[-1] * size / sizes[-1] for size in sizes]
+                axis.loglog(sizes, straight, ":", color="grey", linewidth=0.8)
+            axis.set_ylim(0.7 * min(values), 1.5 * max(values))
+            if quantity == "peak_mb":
+                axis.set_xlabel(curve)
+    save_figure(figure, [ROOT / f"benchmarks/growth.{kind}" for kind in ("png", "svg")])
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--worker", nargs=2, help=argparse.SUPPRESS)
+    if worker := parser.parse_args().worker:
+        print(json.dumps(measure(worker[0], int(worker[1]))))
+        return
+    rows = [in_own_process(curve, size) for curve, sizes in SIZES.items() for size in sizes]
+    with (ROOT / "benchmarks/growth.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    plot(rows)
+    print(tabulate([[row[column] for column in COLUMNS] for row in rows], COLUMNS, "pipe"))
+
+
+if __name__ == "__main__":
+    main()

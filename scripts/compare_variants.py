@@ -1,0 +1,184 @@
+"""Compare pairs of variants, seed by seed on common random numbers."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from dualscale.statistics import (
+    LEVEL,
+    best_interval,
+    holm,
+    probabilities,
+    seeds_needed,
+    sign_flip_p,
+    smallest_p,
+    variance_parts,
+)
+from dualscale.tables import Table
+from job import logged, whole
+
+CAPTION = (
+    "Difference of KL in bits, variant less the other, over {seeds} seeds a cell on common random "
+    "numbers: mean and 95 % interval; sign-flip permutation p, Holm-adjusted over the datasets of "
+    "a pair; probability that the variant is better, the same to within {margin:g} bits, or "
+    "worse; seeds that would show a difference of this size at 80 % power; standard deviation of "
+    "one model's KL from training and from sampling. {few}"
+)
+FEW = (
+    "No p is given: {seeds} seeds cannot bring an adjusted p below 0.05, whatever they show; "
+    "{needed} can."
+)
+
+
+def main(metrics: str | Path, outputs: Mapping[str, str], settings: Mapping) -> None:
+    """Write the comparisons as CSV, Markdown and HTML.
+
+    Args:
+        settings: pairs, datasets, labels by variant, margin_bits.
+    """
+    runs = pd.read_csv(metrics, dtype={"variant": str, "dataset": str}, keep_default_na=False)
+    rows = [
+        row
+        for variant, other in settings["pairs"]
+        for row in compare(runs, variant, other, settings)
+    ]
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    with whole(outputs["csv"]) as part:
+        table.to_csv(part, index=False, lineterminator="\n", float_format="%.6g")
+    texts = Table(
+        "Comparisons", HEADER, printed(table, settings["labels"]), caption(table, settings), (), 3
+    )
+    for name in ("md", "html"):
+        with whole(outputs[name]) as part:
+            part.write_text(getattr(texts, name)(), encoding="utf-8")
+
+
+COLUMNS = [
+    "variant",
+    "against",
+    "dataset",
+    "seeds",
+    "difference_bits",
+    "low_bits",
+    "high_bits",
+    "p",
+    "p_holm",
+    "p_better",
+    "p_same",
+    "p_worse",
+    "seeds_needed",
+    "training_sd_bits",
+    "sampling_sd_bits",
+    "verdict",
+]
+HEADER = [
+    "variant",
+    "against",
+    "dataset",
+    "difference",
+    "95 % interval",
+    "p (Holm)",
+    "better",
+    "same",
+    "worse",
+    "seeds needed",
+    "sd training",
+    "sd sampling",
+    "verdict",
+]
+
+
+def compare(runs: pd.DataFrame, variant: str, other: str, settings: Mapping) -> list[dict]:
+    """A row a dataset; the p-values of the pair are one family."""
+    rows = []
+    for dataset in settings["datasets"]:
+        mine, theirs = (
+            runs[(runs["variant"] == name) & (runs["dataset"] == dataset)].set_index("seed")
+            for name in (variant, other)
+        )
+        differences = (mine["kl_bits"] - theirs["kl_bits"]).dropna().tolist()
+        mean, low, high = best_interval(differences)
+        better, same, worse = probabilities(differences, settings["margin_bits"])
+        training, sampling = scatter(mine)
+        rows.append(
+            {
+                "variant": variant,
+                "against": other,
+                "dataset": dataset,
+                "seeds": len(differences),
+                "difference_bits": mean,
+                "low_bits": low,
+                "high_bits": high,
+                "p": sign_flip_p(differences) if len(differences) > 1 else 1.0,
+                "p_better": better,
+                "p_same": same,
+                "p_worse": worse,
+                "seeds_needed": seeds_needed(differences),
+                "training_sd_bits": training,
+                "sampling_sd_bits": sampling,
+            }
+        )
+    for row, adjusted in zip(rows, holm([row["p"] for row in rows]), strict=True):
+        if smallest_p(row["seeds"], len(rows)) > 1 - LEVEL:
+            row |= {"p": None, "p_holm": None, "verdict": "too few seeds"}
+        else:
+            row |= {"p_holm": adjusted, "verdict": verdict(row, adjusted)}
+    return rows
+
+
+def verdict(row: Mapping, adjusted: float) -> str:
+    if adjusted <= 1 - LEVEL:
+        return "better" if row["difference_bits"] < 0 else "worse"
+    return "same" if row["p_same"] >= LEVEL else "undecided"
+
+
+def scatter(runs: pd.DataFrame) -> tuple[float, float]:
+    """Standard deviations of one model's KL: from its training, and from its sampling."""
+    draws = runs.filter(regex=r"^kl_draw\d+_bits$").astype(float).to_numpy()
+    if len(runs) < 2:
+        return np.nan, np.nan
+    between, within = variance_parts(draws)
+    return float(np.sqrt(between)), float(np.sqrt(within))
+
+
+def printed(table: pd.DataFrame, labels: Mapping[str, str]) -> list[list[str]]:
+    rows = []
+    for row in table.to_dict("records"):
+        needed = row["seeds_needed"]
+        rows.append(
+            [
+                labels[row["variant"]],
+                labels[row["against"]],
+                row["dataset"],
+                f"{row['difference_bits']:+.3f}",
+                number(row["low_bits"], "+.3f")
+                and f"[{row['low_bits']:+.3f}, {row['high_bits']:+.3f}]",
+                number(row["p_holm"], ".3f"),
+                *(number(row[f"p_{name}"], ".2f") for name in ("better", "same", "worse")),
+                number(needed, ".0f"),
+                number(row["training_sd_bits"], ".3f"),
+                number(row["sampling_sd_bits"], ".3f"),
+                row["verdict"],
+            ]
+        )
+    return rows
+
+
+def number(value: float | None, style: str) -> str:
+    return "" if value is None or pd.isna(value) else f"{value:{style}}"
+
+
+def caption(table: pd.DataFrame, settings: Mapping) -> str:
+    seeds, family = int(table["seeds"].min()) if len(table) else 0, len(settings["datasets"])
+    few = ""
+    if smallest_p(seeds, family) > 1 - LEVEL:
+        needed = next(n for n in range(1, 99) if smallest_p(n, family) <= 1 - LEVEL)
+        few = FEW.format(seeds=seeds, needed=needed)
+    return CAPTION.format(seeds=seeds, margin=settings["margin_bits"], few=few).strip()
+
+
+if snakemake := globals().get("snakemake"):
+    with logged(snakemake.log[0]):
+        main(snakemake.input[0], dict(snakemake.output.items()), snakemake.params.settings)

@@ -1,0 +1,36 @@
+"""Compute what a perfect network would say of noisy real points, at every timestep."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from dualscale.datasets import DISTRIBUTIONS
+from dualscale.oracle import ExactDenoiser
+from dualscale.schedule import linear_schedule
+from dualscale.streams import stream_seed
+from job import logged, whole
+
+
+def main(output: str | Path, settings: Mapping, dataset: str) -> None:
+    """Write an npz of noisy points `x` and their exact noise `noise`, both (T, n, d) float32, and
+    the exact log density `log_density` (n,) in nats of the least noisy ones."""
+    distribution = DISTRIBUTIONS[settings["distribution"]]()
+    schedule = linear_schedule(**settings["schedule"])
+    exact = ExactDenoiser(distribution, schedule)
+    rng = np.random.default_rng(stream_seed(dataset, "exact"))
+    x, noise = [], []
+    for t, (alpha, sigma) in enumerate(zip(exact.alpha, exact.sigma, strict=True)):
+        real = distribution.sample(settings["points"], rng)
+        noisy = alpha * real + sigma * rng.standard_normal(real.shape)
+        x.append(noisy.astype(np.float32))
+        noise.append(exact.noise(torch.from_numpy(x[t])[None], t)[0].numpy())
+    log_density = distribution.log_density(x[0].astype(np.float64), exact.alpha[0], exact.sigma[0])
+    with whole(output) as part, part.open("wb") as file:
+        np.savez(file, x=np.stack(x), noise=np.stack(noise), log_density=log_density)
+
+
+if snakemake := globals().get("snakemake"):
+    with logged(snakemake.log[0]):
+        main(snakemake.output[0], snakemake.params.settings, snakemake.wildcards.dataset)

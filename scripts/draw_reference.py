@@ -1,0 +1,56 @@
+"""Draw what a perfect network would: fresh real points, or the exact denoiser's samples."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from dualscale.datasets import DISTRIBUTIONS
+from dualscale.oracle import ExactDenoiser
+from dualscale.sampling import Sampler
+from dualscale.schedule import linear_schedule
+from dualscale.streams import stream_seed
+from job import logged, whole
+
+
+def main(output: str | Path, kind: str, settings: Mapping, stream: str) -> None:
+    """Write (points, d) float32.
+
+    Args:
+        kind: "real", fresh points; "exact_start", the exact denoiser from noisy real points;
+            "exact", from N(0, I), on the random numbers that the variants' samples take.
+        settings: distribution, points and schedule.
+        stream: seed and what follows it in the names of the random numbers.
+    """
+    torch.set_num_threads(1)
+    distribution = DISTRIBUTIONS[settings["distribution"]]()
+    rng = np.random.default_rng(stream_seed(stream, "reference", kind))
+    real = distribution.sample(settings["points"], rng).astype(np.float32)
+    points = real
+    if kind != "real":
+        schedule = linear_schedule(**settings["schedule"])
+        sampler = Sampler(
+            ExactDenoiser(distribution, schedule),
+            schedule,
+            settings["points"],
+            distribution.dimensions,
+            [stream],
+            torch.device("cpu"),
+        )
+        origin = torch.from_numpy(real) if kind == "exact_start" else None
+        points = sampler.draw(origin)[0].numpy()
+    logging.info("%d points of %s", len(points), kind)
+    with whole(output) as part, part.open("wb") as file:
+        np.save(file, points)
+
+
+if snakemake := globals().get("snakemake"):
+    with logged(snakemake.log[0]):
+        main(
+            snakemake.output[0],
+            snakemake.wildcards.variant,
+            snakemake.params.settings,
+            f"{snakemake.wildcards.seed}/{snakemake.wildcards.dataset}",
+        )

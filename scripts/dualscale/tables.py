@@ -1,0 +1,63 @@
+"""A table of texts as Markdown, LaTeX and HTML."""
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from tabulate import tabulate
+
+PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>
+body {{ font: 15px/1.45 system-ui, sans-serif; max-width: 62rem;
+  margin: 2rem auto; padding: 0 1rem }}
+table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; width: 100% }}
+th, td {{ padding: .25rem .7rem; border-bottom: 1px solid #ddd; text-align: left }}
+thead th {{ border-bottom: 2px solid #333 }}
+caption, p {{ text-align: left; margin: .8rem 0 }}
+</style></head><body>
+<h1>{title}</h1>
+<p>{caption}</p>
+{table}
+{notes}
+</body></html>
+"""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of texts under a header, with a caption below and notes.
+
+    Args:
+        text_columns: how many of the first columns are words, set left; numbers are set right.
+    """
+
+    title: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    caption: str
+    notes: Sequence[str] = field(default_factory=list)
+    text_columns: int = 1
+
+    def _set(self, style: str) -> str:
+        left, right = self.text_columns, len(self.header) - self.text_columns
+        alignment = ["left"] * left + ["right"] * right
+        return tabulate(self.rows, self.header, style, disable_numparse=True, colalign=alignment)
+
+    def md(self) -> str:
+        return "\n\n".join([self._set("pipe"), self.caption, *self.notes]) + "\n"
+
+    def tex(self) -> str:
+        """A float; the texts' special characters are escaped."""
+        special = {char: f"\\{char}" for char in "%_&#{}$"}
+        special |= {"\\": r"\textbackslash{}", "^": r"\^{}", "~": r"\~{}", "‖": r"$\|$"}
+        text = " ".join([self.caption, *self.notes]).translate(str.maketrans(special))
+        body = self._set("latex_booktabs")
+        return f"\\begin{{table}}\n\\centering\n{body}\n\\caption{{{text}}}\n\\end{{table}}\n"
+
+    def html(self) -> str:
+        return PAGE.format(
+            title=html.escape(self.title),
+            caption=html.escape(self.caption),
+            table=self._set("html"),
+            notes="\n".join(f"<p>{html.escape(note)}</p>" for note in self.notes),
+        )

@@ -1,0 +1,51 @@
+"""Gather every measure of every run, and of the references, into one table."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from job import logged, read_json, whole
+
+
+def main(
+    runs: Sequence[Sequence[str]],
+    divergences: Sequence[str],
+    distances: Sequence[str],
+    models: Sequence[str],
+    output: str | Path,
+) -> None:
+    """Write a row a (variant, dataset, seed): the references' first, then the variants'.
+
+    Args:
+        runs: of the references and the variants, as the records lie.
+        models: records of the variants' runs alone, which come last.
+    """
+    rows = []
+    without = len(runs) - len(models)
+    for index, (run, *records) in enumerate(zip(runs, divergences, distances, strict=True)):
+        row = dict(zip(("variant", "dataset", "seed"), run, strict=True))
+        for record in map(read_json, records):
+            row |= record
+        if index >= without:
+            row |= flat(read_json(models[index - without]))
+        rows.append(row)
+    with whole(output) as part:
+        pd.DataFrame(rows).to_csv(part, index=False, lineterminator="\n", float_format="%.6g")
+
+
+def flat(record: dict) -> dict:
+    """The KLs of the further samples as one column each."""
+    draws = record.pop("kl_of_draws_bits")
+    return {f"kl_draw{index}_bits": bits for index, bits in enumerate(draws, 1)} | record
+
+
+if snakemake := globals().get("snakemake"):
+    with logged(snakemake.log[0]):
+        main(
+            snakemake.params.runs,
+            snakemake.input.divergences,
+            snakemake.input.distances,
+            snakemake.input.models,
+            snakemake.output[0],
+        )

@@ -1,0 +1,52 @@
+"""Figure 3: where the KL comes from, a panel a dataset, a bar a variant."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+from dualscale.figures import COLOURS, save_figure, use_style
+from job import logged, whole_group
+
+PARTS = {
+    "floor_bits": "floor: fresh real points",
+    "start_bits": "start: N(0, I), not the noisy data",
+    "steps_bits": "steps: discretisation",
+    "network_bits": "network: what training left over",
+}
+
+
+def main(decomposition: str | Path, outputs: Sequence[str | Path], labels: Mapping) -> None:
+    """Positive parts stack upwards from zero, negative ones downwards."""
+    use_style()
+    table = pd.read_csv(decomposition, dtype={"variant": str, "dataset": str})
+    datasets = list(dict.fromkeys(table["dataset"]))
+    figure, axes = plt.subplots(
+        1, len(datasets), figsize=(2.3 * len(datasets) + 1.2, 2.6), squeeze=False, sharey=True
+    )
+    for axis, dataset in zip(axes[0], datasets, strict=True):
+        rows = table[table["dataset"] == dataset]
+        names = [labels[name] for name in rows["variant"]]
+        up, down = np.zeros(len(rows)), np.zeros(len(rows))
+        for colour, (part, label) in zip(COLOURS, PARTS.items(), strict=False):
+            values = rows[part].to_numpy()
+            start = np.where(values >= 0, up, down)
+            axis.barh(names, values, left=start, color=colour, label=label, height=0.7)
+            up, down = up + np.maximum(values, 0), down + np.minimum(values, 0)
+        axis.plot(rows["kl_bits"], names, "k|", markersize=9, label="KL, the sum")
+        axis.axvline(0, color="0.3", linewidth=0.6)
+        axis.set_title(dataset, parse_math=False)
+        axis.set_xlabel("bits")
+    axes[0, 0].invert_yaxis()
+    handles, texts = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, texts, loc="outside lower center", ncols=3)
+    with whole_group(outputs) as parts:
+        save_figure(figure, parts)
+    plt.close(figure)
+
+
+if snakemake := globals().get("snakemake"):
+    with logged(snakemake.log[0]):
+        main(snakemake.input[0], snakemake.output, snakemake.params.labels)

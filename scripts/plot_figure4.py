@@ -1,0 +1,43 @@
+"""Figure 4: the error of the networks' score against the noise level, a panel a dataset."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import pandas as pd
+
+from dualscale.figures import COLOURS, DASHES, save_figure, use_style
+from job import logged, whole_group
+
+
+def main(scores: Sequence[str | Path], outputs: Sequence[str | Path], settings: Mapping) -> None:
+    """scores: a file for each variant, dataset and seed, the seeds varying fastest."""
+    use_style()
+    labels, datasets, seeds = settings["labels"], settings["datasets"], len(settings["seeds"])
+    tables = iter([pd.read_csv(path) for path in scores])
+    figure, axes = plt.subplots(
+        1, len(datasets), figsize=(2.3 * len(datasets) + 0.5, 2.8), squeeze=False, sharey=True
+    )
+    for index, label in enumerate(labels.values()):
+        style = {
+            "color": COLOURS[index % len(COLOURS)],
+            "linestyle": DASHES[index // len(COLOURS) % len(DASHES)],
+        }
+        for axis in axes[0]:
+            runs = pd.concat([next(tables) for _ in range(seeds)])
+            mean = runs.groupby("sigma")["squared_error"].mean()
+            axis.loglog(mean.index, mean, label=label, linewidth=1, **style)
+    for axis, dataset in zip(axes[0], datasets, strict=True):
+        axis.set_title(dataset, parse_math=False)
+        axis.set_xlabel("noise level sigma")
+    axes[0, 0].set_ylabel("squared error of the predicted noise\nagainst the exact one")
+    handles, texts = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, texts, loc="outside lower center", ncols=min(len(labels), 3))
+    with whole_group(outputs) as parts:
+        save_figure(figure, parts)
+    plt.close(figure)
+
+
+if snakemake := globals().get("snakemake"):
+    with logged(snakemake.log[0]):
+        main(snakemake.input, snakemake.output, snakemake.params.settings)

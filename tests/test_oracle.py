@@ -1,0 +1,53 @@
+import numpy as np
+import pytest
+import torch
+
+from dualscale.datasets import DISTRIBUTIONS
+from dualscale.divergence import knn_kl
+from dualscale.oracle import ExactDenoiser
+from dualscale.sampling import Sampler
+from dualscale.schedule import Schedule, linear_schedule
+
+SCHEDULE = linear_schedule(100, 1e-4, 0.02)
+
+
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
+def test_the_exact_denoiser_is_the_mean_of_the_clean_points_given_the_noisy_one(name):
+    distribution, t = DISTRIBUTIONS[name](), 60
+    denoise = ExactDenoiser(distribution, SCHEDULE)
+    x_0 = distribution.sample(400_000, np.random.default_rng(0))
+    alpha, sigma = denoise.alpha[t], denoise.sigma[t]
+    x_t = x_0[:5] * alpha + 0.3 * sigma
+    # Bayes: clean points weighted by the likelihood of the noise between them and the noisy one.
+    for noisy, denoised in zip(
+        x_t, denoise(torch.from_numpy(x_t)[None].float(), t)[0], strict=True
+    ):
+        log_weight = -0.5 * ((noisy - alpha * x_0) ** 2).sum(axis=1) / sigma**2
+        weight = np.exp(log_weight - log_weight.max())
+        expected = weight @ x_0 / weight.sum()
+        np.testing.assert_allclose(denoised.numpy(), expected, atol=0.02)
+
+
+def test_the_mean_squared_error_of_no_network_is_below_the_exact_ones():
+    distribution, t, rng = DISTRIBUTIONS["moons"](), 30, np.random.default_rng(0)
+    denoise = ExactDenoiser(distribution, SCHEDULE)
+    real = distribution.sample(20_000, rng)
+    noise = rng.standard_normal(real.shape)
+    x = torch.from_numpy(denoise.alpha[t] * real + denoise.sigma[t] * noise).float()
+    exact = denoise.noise(x[None], t)[0].numpy()
+    least = np.square(exact - noise).mean()
+    for other in (1.05 * exact, exact + 0.05, 0.95 * exact):
+        assert np.square(other - noise).mean() > least
+
+
+@pytest.mark.parametrize("name", ["dino", "moons"])
+def test_from_the_noisy_data_on_many_steps_the_exact_denoiser_reaches_the_floor(name):
+    distribution, rng, n = DISTRIBUTIONS[name](), np.random.default_rng(0), 2000
+    real, fresh, origin = (distribution.sample(n, rng) for _ in range(3))
+    sigma = torch.logspace(-3, 0.5, 400, dtype=torch.float64)  # in units of alpha
+    alpha_bar = 1 / (1 + sigma**2)
+    fine = Schedule(1 - alpha_bar / torch.cat([torch.ones(1).double(), alpha_bar[:-1]]))
+    sampler = Sampler(ExactDenoiser(distribution, fine), fine, n, 2, ["0"], torch.device("cpu"))
+    generated = sampler.draw(torch.from_numpy(origin).float())[0].numpy()
+    floor = knn_kl(real, fresh, 5)
+    assert knn_kl(real, generated, 5) == pytest.approx(floor, abs=0.15)

@@ -1,0 +1,246 @@
+# Whether the method helps, and where the error comes from. The references stand beside the variants:
+# fresh real points, and the exact denoiser's samples, from noisy real points and from N(0, I).
+REFERENCES = list(configuration.REFERENCES)
+EVERY = [
+    f"{variant}/{dataset}/{seed}"
+    for variant in [*REFERENCES, *VARIANTS]
+    for dataset in DATASETS
+    for seed in SEEDS
+]
+COMPARISONS = [pair for pair in CONFIG["study"]["comparisons"] if set(pair) <= set(VARIANTS)]
+
+
+def distribution_settings(wildcards, points):
+    """What a dataset is drawn from, and the schedule that noises it."""
+    distribution = CONFIG["datasets"][wildcards.dataset]["distribution"]
+    return configuration.in_order(
+        {"distribution": distribution, "points": points, "schedule": CONFIG["schedule"]}
+    )
+
+
+rule draw_reference:
+    output:
+        f"results/samples/{RUN}.npy",
+    log:
+        f"results/logs/draw_reference/{RUN}.log",
+    benchmark:
+        f"results/benchmarks/draw_reference/{RUN}.tsv"
+    wildcard_constraints:
+        variant="|".join(REFERENCES),
+    conda:
+        "../../envs/torch.yaml"
+    threads: 1
+    params:
+        settings=lambda wildcards: distribution_settings(wildcards, CONFIG["sampling"]["points"]),
+        code=code_digest("draw_reference"),
+    message:
+        "Draw reference {wildcards.variant} of {wildcards.dataset}, seed {wildcards.seed}"
+    script:
+        script_path("draw_reference")
+
+
+rule compute_exact:
+    output:
+        "results/exact/{dataset}.npz",
+    log:
+        "results/logs/compute_exact/{dataset}.log",
+    conda:
+        "../../envs/torch.yaml"
+    threads: 1
+    params:
+        settings=lambda wildcards: distribution_settings(wildcards, CONFIG["study"]["points"]),
+        code=code_digest("compute_exact"),
+    message:
+        "Compute the exact noise of {wildcards.dataset}"
+    script:
+        script_path("compute_exact")
+
+
+rule evaluate_distances:
+    input:
+        real="results/datasets/{dataset}.npy",
+        generated=f"results/samples/{RUN}.npy",
+    output:
+        f"results/distances/{RUN}.json",
+    log:
+        f"results/logs/evaluate_distances/{RUN}.log",
+    benchmark:
+        f"results/benchmarks/evaluate_distances/{RUN}.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    threads: 1
+    params:
+        settings=lambda wildcards: {
+            "distribution": CONFIG["datasets"][wildcards.dataset]["distribution"]
+        },
+        code=code_digest("evaluate_distances"),
+    message:
+        "Measure distances of {wildcards.variant} on {wildcards.dataset}, seed {wildcards.seed}"
+    script:
+        script_path("evaluate_distances")
+
+
+rule evaluate_model:
+    input:
+        model=f"results/models/{RUN}.safetensors",
+        real="results/datasets/{dataset}.npy",
+        exact="results/exact/{dataset}.npz",
+    output:
+        record=f"results/likelihoods/{RUN}.json",
+        scores=f"results/score_errors/{RUN}.csv",
+    log:
+        f"results/logs/evaluate_model/{RUN}.log",
+    benchmark:
+        f"results/benchmarks/evaluate_model/{RUN}.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    threads: 1
+    params:
+        settings={
+            "draws": CONFIG["study"]["draws"],
+            "k": CONFIG["kl"]["k"],
+            "points": CONFIG["sampling"]["points"],
+        },
+        stream=lambda wildcards: configuration.stream(CONFIG, wildcards.variant, wildcards.dataset),
+        code=code_digest("evaluate_model"),
+    message:
+        "Evaluate model {wildcards.variant} on {wildcards.dataset}, seed {wildcards.seed}"
+    script:
+        script_path("evaluate_model")
+
+
+rule gather_study:
+    input:
+        divergences=expand("results/divergences/{run}.json", run=EVERY),
+        distances=expand("results/distances/{run}.json", run=EVERY),
+        models=runs(f"results/likelihoods/{RUN}.json"),
+    output:
+        report("results/study/metrics.csv", category="Study", caption="../report/study.rst"),
+    log:
+        "results/logs/gather_study.log",
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        runs=[run.split("/") for run in EVERY],
+        code=code_digest("gather_study"),
+    message:
+        "Gather the measures of the study"
+    script:
+        script_path("gather_study")
+
+
+rule compare_variants:
+    input:
+        "results/study/metrics.csv",
+    output:
+        csv="results/study/comparisons.csv",
+        md="results/study/comparisons.md",
+        html=report(
+            "results/study/comparisons.html", category="Study", caption="../report/study.rst"
+        ),
+    log:
+        "results/logs/compare_variants.log",
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        settings={
+            "pairs": COMPARISONS,
+            "datasets": DATASETS,
+            "labels": LABELS,
+            "margin_bits": CONFIG["study"]["margin_bits"],
+        },
+        code=code_digest("compare_variants"),
+    message:
+        "Compare the variants"
+    script:
+        script_path("compare_variants")
+
+
+rule judge_claims:
+    input:
+        claims=ancient(published("claims.yaml")),
+        metrics="results/metrics.csv",
+        weights=expand(f"results/weights/{RUN}.csv", variant=VARIANTS, dataset=DATASETS, seed=SEEDS),
+    output:
+        csv="results/study/claims.csv",
+        md="results/study/claims.md",
+        html=report("results/study/claims.html", category="Study", caption="../report/study.rst"),
+    log:
+        "results/logs/judge_claims.log",
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        cells=[[variant, dataset] for variant in VARIANTS for dataset in DATASETS],
+        seeds=len(SEEDS),
+        claims=digest(published("claims.yaml")),
+        code=code_digest("judge_claims"),
+    message:
+        "Judge the claims"
+    script:
+        script_path("judge_claims")
+
+
+rule decompose_kl:
+    input:
+        "results/study/metrics.csv",
+    output:
+        report("results/study/decomposition.csv", category="Study", caption="../report/study.rst"),
+    log:
+        "results/logs/decompose_kl.log",
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        code=code_digest("decompose_kl"),
+    message:
+        "Decompose the KL"
+    script:
+        script_path("decompose_kl")
+
+
+rule plot_figure3:
+    input:
+        "results/study/decomposition.csv",
+    output:
+        png="results/study/figure3.png",
+        svg=report("results/study/figure3.svg", category="Study", caption="../report/study.rst"),
+        pdf="results/study/figure3.pdf",
+    log:
+        "results/logs/plot_figure3.log",
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        labels=LABELS,
+        code=code_digest("plot_figure3"),
+    message:
+        "Plot Figure 3"
+    script:
+        script_path("plot_figure3")
+
+
+rule plot_figure4:
+    input:
+        expand(f"results/score_errors/{RUN}.csv", variant=VARIANTS, dataset=DATASETS, seed=SEEDS),
+    output:
+        png="results/study/figure4.png",
+        svg=report("results/study/figure4.svg", category="Study", caption="../report/study.rst"),
+        pdf="results/study/figure4.pdf",
+    log:
+        "results/logs/plot_figure4.log",
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        settings={"labels": LABELS, "datasets": DATASETS, "seeds": SEEDS},
+        code=code_digest("plot_figure4"),
+    message:
+        "Plot Figure 4"
+    script:
+        script_path("plot_figure4")
+
+
+rule study:
+    input:
+        expand("results/study/comparisons.{format}", format=["csv", "md", "html"]),
+        expand("results/study/claims.{format}", format=["csv", "md", "html"]),
+        "results/study/decomposition.csv",
+        expand("results/study/figure3.{format}", format=FIGURE_FORMATS),
+        expand("results/study/figure4.{format}", format=FIGURE_FORMATS),
