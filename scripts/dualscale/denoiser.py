@@ -95,10 +95,9 @@ class Backbone:
         self.shapes = self._shapes()
         self.sizes = [math.prod(shape) for shape in self.shapes.values()]
         self.flat = torch.zeros(models * sum(self.sizes), device=device)
-        self.views = {
-            name: view.flatten(0, -3).requires_grad_()
-            for name, view in self.named_views(self.flat).items()
-        }
+        self.views = self.product_views(self.flat)
+        for view in self.views.values():
+            view.requires_grad_()
         frequencies = embedding_frequencies(self.embedding // 2)
         times = torch.arange(timesteps, dtype=torch.float64)[:, None]
         self.frequencies = (network["input_scale"] * frequencies).float().to(device)
@@ -112,11 +111,9 @@ class Backbone:
         d, width, count = self.dimensions, self.width, len(self.branches)
         shapes: dict[str, tuple[int, ...]] = {}
         for name, branch in self.branches.items():
-            inputs = d
             if up := branch["upscaled_dimensions"]:
                 shapes |= {f"upscale.{name}.weight": (d, up), f"upscale.{name}.bias": (1, up)}
-                inputs = branch["embedded_dimensions"] or up
-            shapes[f"input.{name}.weight"] = (inputs * self.embedding, width)
+            shapes[f"input.{name}.weight"] = (self.coordinates(name) * self.embedding, width)
         shapes["time.weight"] = (count, self.embedding, width)
         shapes["time.bias"] = (count, 1, width)
         for layer in range(self.layers):
@@ -145,6 +142,10 @@ class Backbone:
             name: piece.view(self.models, *shape)
             for (name, shape), piece in zip(self.shapes.items(), pieces, strict=True)
         }
+
+    def product_views(self, flat: Tensor) -> dict[str, Tensor]:
+        """The same, each (S, rows, columns), or (S K, …) for what every branch has."""
+        return {name: view.flatten(0, -3) for name, view in self.named_views(flat).items()}
 
     @torch.no_grad()
     def initialise(self, streams: Sequence[int | str]) -> None:
@@ -201,7 +202,7 @@ class Backbone:
         hidden = features.expand(self.models, -1, -1)
         last = len(weighting["hidden"])
         for layer in range(last + 1):
-            weight, bias = self._layer(f"weighting.{layer}")
+            weight, bias = self.layer(f"weighting.{layer}")
             hidden = torch.baddbmm(bias, hidden, weight)
             if layer < last:
                 hidden = functional.leaky_relu(hidden, weighting["negative_slope"])
@@ -219,9 +220,9 @@ class Backbone:
         """
         hidden = self._first_layer(x, t)
         for layer in range(self.layers):
-            weight, bias = self._layer(f"hidden.{layer}")
+            weight, bias = self.layer(f"hidden.{layer}")
             hidden = torch.baddbmm(hidden + bias, hidden.relu(), weight)  # x + Linear(ReLU(x))
-        weight, bias = self._layer("output")
+        weight, bias = self.layer("output")
         outputs = torch.baddbmm(bias, hidden.relu(), weight)
         weights = self.branch_weights(slice(t, t + 1) if isinstance(t, int) else slice(None))
         if weights is None:
@@ -231,21 +232,27 @@ class Backbone:
         return (outputs.unflatten(0, (self.models, -1)) * weights.mT[..., None]).sum(dim=1)
 
     def _first_layer(self, x: Tensor, t: Tensor | int) -> Tensor:
-        """Embed x, or its upscaled version (equation 5), for every branch: (S K, n, width)."""
+        """Of every branch: (S K, n, width)."""
         times = self._time_rows(t).unbind(1)
-        features = sinusoidal_features(x, self.frequencies)
         rows = []
-        for (name, branch), time in zip(self.branches.items(), times, strict=True):
-            own = features
-            if branch["upscaled_dimensions"]:
-                weight, bias = self._layer(f"upscale.{name}")
-                up = torch.baddbmm(bias, x, weight)
-                seen = up[..., : branch["embedded_dimensions"]]
-                own = sinusoidal_features(seen, self.frequencies)
-            rows.append(torch.baddbmm(time, own, self.views[f"input.{name}.weight"]))
+        for name, time in zip(self.branches, times, strict=True):
+            features = sinusoidal_features(self.seen(name, x), self.frequencies)
+            rows.append(torch.baddbmm(time, features, self.views[f"input.{name}.weight"]))
         return rows[0] if len(rows) == 1 else torch.stack(rows, dim=1).flatten(0, 1)
 
-    def _layer(self, name: str) -> tuple[Tensor, Tensor]:
+    def seen(self, name: str, x: Tensor) -> Tensor:
+        """What a branch embeds: x, or the upscaled x (equation 5), (S, n, coordinates)."""
+        if not self.branches[name]["upscaled_dimensions"]:
+            return x
+        weight, bias = self.layer(f"upscale.{name}")
+        return torch.baddbmm(bias, x, weight)[..., : self.coordinates(name)]
+
+    def coordinates(self, name: str) -> int:
+        """How many coordinates a branch embeds."""
+        branch = self.branches[name]
+        return branch["embedded_dimensions"] or branch["upscaled_dimensions"] or self.dimensions
+
+    def layer(self, name: str) -> tuple[Tensor, Tensor]:
         """Weight and bias."""
         return self.views[f"{name}.weight"], self.views[f"{name}.bias"]
 

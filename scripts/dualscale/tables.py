@@ -48,7 +48,7 @@ class Table:
 
     def tex(self) -> str:
         """A float; the texts' special characters are escaped."""
-        special = {char: f"\\{char}" for char in "%_&#{}$"}
+        special: dict[str, str | int | None] = {char: f"\\{char}" for char in "%_&#{}$"}
         special |= {"\\": r"\textbackslash{}", "^": r"\^{}", "~": r"\~{}", "‖": r"$\|$"}
         text = " ".join([self.caption, *self.notes]).translate(str.maketrans(special))
         body = self._set("latex_booktabs")

@@ -10,6 +10,7 @@ from torch.optim.adam import adam
 
 from dualscale.denoiser import Backbone
 from dualscale.devices import captured
+from dualscale.gradient import LossGradient
 from dualscale.schedule import Schedule
 from dualscale.streams import stream_seed
 
@@ -143,7 +144,7 @@ class Trainer:
         self.device = data.device
         self.scales = scale_table(schedule, self.device)
         self.ema = backbone.flat.clone()
-        self.gradient = torch.empty_like(backbone.flat)
+        self.loss_gradient = LossGradient(backbone, settings["batch_size"])
         self.optimiser = Adam(backbone.flat, settings)
         # A chunk is a whole number of EMA periods: which of its steps update never changes.
         self.chunk = settings["ema"]["every"] * math.ceil(CHUNK / settings["ema"]["every"])
@@ -208,15 +209,12 @@ class Trainer:
         self.decays.copy_(torch.tensor(decays))
 
     def _steps(self, count: int) -> None:
-        gradient, clip, ema = self.gradient, self.settings["clip_norm"], self.settings["ema"]
-        parameters = list(self.backbone.views.values())
+        clip, ema = self.settings["clip_norm"], self.settings["ema"]
+        gradient = self.loss_gradient.flat
         each = self.backbone.named_views(gradient).values()
         rates = self.rates if self.device.type == "cuda" else self.rates.tolist()
         for i in range(count):
-            losses = noise_loss(self.backbone, self.x_t[i], self.times[i], self.noise[i])
-            pieces = torch.autograd.grad(losses.sum(), parameters)
-            torch.cat([piece.flatten() for piece in pieces], out=gradient)
-            self.losses[i] = losses.detach()
+            self.losses[i] = self.loss_gradient(self.x_t[i], self.times[i], self.noise[i])
             if clip:
                 clip_norm(each, clip)
             self.optimiser.step(gradient, rates[i])

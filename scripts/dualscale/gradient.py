@@ -1,0 +1,143 @@
+"""The training loss and its gradient, by the chain rule written out, in memory that lasts."""
+
+import torch
+from torch import Tensor
+
+from dualscale.denoiser import Backbone, look_up
+
+
+class LossGradient:
+    """|noise - eps_theta(x_t, t)|^2 of every model of a stack, and its gradient.
+
+    The same numbers as autograd's of `noise_loss`, which it is tested against. Autograd takes
+    fresh memory for every intermediate value of every step, and time to keep its books: on networks
+    this small, a sixth of a CPU's step. Only the weight network, which sees T rows, is left to it.
+
+    Args:
+        backbone: S models of K branches.
+        batch: n, points a step.
+
+    Attributes:
+        flat: the gradient, in the order of `backbone.flat`.
+    """
+
+    def __init__(self, backbone: Backbone, batch: int):
+        self.backbone, device = backbone, backbone.flat.device
+        self.flat = torch.zeros_like(backbone.flat)
+        self.views = backbone.product_views(self.flat)
+        models, branches, width = backbone.models, len(backbone.branches), backbone.width
+        shape = models * branches, batch, width
+        with device:
+            self.hidden, self.back, self.inner = torch.zeros(3, *shape)
+            self.rectified = list(torch.zeros(backbone.layers + 1, *shape))
+            self.features = {
+                name: torch.zeros(models, batch, backbone.coordinates(name), backbone.embedding)
+                for name in backbone.branches
+            }
+            self.of_features = {
+                name: torch.zeros_like(self.features[name].flatten(2))
+                for name, branch in backbone.branches.items()
+                if branch["upscaled_dimensions"]
+            }
+            self.table = torch.zeros(models * branches, backbone.timesteps, width)
+            first = backbone.timesteps * torch.arange(models * branches)
+            self.first_row = first.view(models, branches, 1)
+        self.by_branch = (models, branches, batch)
+
+    @torch.no_grad()
+    def __call__(self, x: Tensor, t: Tensor, noise: Tensor) -> Tensor:
+        """The loss of every model, (S,); its gradient is then in `flat`.
+
+        Args:
+            x, noise: (S, n, d).
+            t: (S, n).
+        """
+        rows = (t[:, None] + self.first_row).flatten()
+        outputs = self._forward(x, rows).unflatten(0, self.by_branch[:2])
+        with torch.enable_grad():
+            table = self.backbone.branch_weights()
+        weights = 1.0 if table is None else look_up(table.detach()[:, None], t)[:, 0].mT[..., None]
+        error = (outputs * weights).sum(dim=1) - noise
+        of_prediction = error[:, None] * (2 / error[0].numel())
+        if table is not None and table.requires_grad:
+            self._through_weights(table, t, (outputs * of_prediction).sum(dim=-1))
+        self._backward(x, rows, (weights * of_prediction).flatten(0, 1))
+        return error.square().mean(dim=(1, 2))
+
+    def _through_weights(self, table: Tensor, t: Tensor, gradient: Tensor) -> None:
+        """Through the table (S, T, K) that points took rows t of; gradient: (S, K, n)."""
+        models, timesteps, _ = table.shape
+        rows = t + timesteps * torch.arange(models, device=t.device)[:, None]
+        of_table = torch.zeros_like(table).flatten(0, 1)
+        of_table.index_add_(0, rows.flatten(), gradient.mT.flatten(0, 1))
+        names = [name for name in self.views if name.startswith("weighting.")]
+        parameters = [self.backbone.views[name] for name in names]
+        pieces = torch.autograd.grad(table, parameters, of_table.view_as(table))
+        for name, piece in zip(names, pieces, strict=True):
+            self.views[name].copy_(piece)
+
+    def _forward(self, x: Tensor, rows: Tensor) -> Tensor:
+        """Outputs of all branches, (S K, n, d)."""
+        backbone, hidden = self.backbone, self.hidden
+        weight, bias = backbone.layer("time")
+        times = backbone.time_features.expand(len(weight), -1, -1)
+        torch.baddbmm(bias, times, weight, out=self.table)
+        torch.index_select(self.table.flatten(0, 1), 0, rows, out=hidden.view(-1, hidden.shape[-1]))
+        for branch, name in zip(self._branches(hidden), backbone.branches, strict=True):
+            features = self.features[name]
+            angle = torch.mul(backbone.seen(name, x)[..., None], backbone.frequencies)
+            half = len(backbone.frequencies)
+            torch.sin(angle, out=features[..., :half])
+            torch.cos(angle, out=features[..., half:])
+            branch.baddbmm_(features.flatten(2), backbone.views[f"input.{name}.weight"])
+        for layer in range(backbone.layers):
+            weight, bias = backbone.layer(f"hidden.{layer}")
+            torch.clamp_min(hidden, 0, out=self.rectified[layer])
+            hidden.add_(bias).baddbmm_(self.rectified[layer], weight)
+        torch.clamp_min(hidden, 0, out=self.rectified[-1])
+        weight, bias = backbone.layer("output")
+        return torch.baddbmm(bias, self.rectified[-1], weight)
+
+    def _branches(self, stacked: Tensor) -> tuple[Tensor, ...]:
+        """(S K, n, width) as K of (S, n, width)."""
+        return stacked.view(*self.by_branch, -1).unbind(1)
+
+    def _backward(self, x: Tensor, rows: Tensor, gradient: Tensor) -> None:
+        """From the gradient of the outputs, (S K, n, d), to that of every parameter."""
+        back, inner = self.back, self.inner
+        self._through_linear("output", self.rectified[-1], gradient)
+        torch.ops.aten.threshold_backward.grad_input(inner, self.rectified[-1], 0, grad_input=back)
+        for layer in reversed(range(self.backbone.layers)):
+            rectified = self.rectified[layer]
+            self._through_linear(f"hidden.{layer}", rectified, back)
+            torch.ops.aten.threshold_backward.grad_input(inner, rectified, 0, grad_input=inner)
+            back.add_(inner)
+        for branch, name in zip(self._branches(back), self.backbone.branches, strict=True):
+            features = self.features[name]
+            torch.bmm(features.flatten(2).mT, branch, out=self.views[f"input.{name}.weight"])
+            if self.backbone.branches[name]["upscaled_dimensions"]:
+                self._through_upscale(name, x, branch)
+        of_table = torch.zeros_like(self.table)
+        of_table.flatten(0, 1).index_add_(0, rows, back.flatten(0, 1))
+        times = self.backbone.time_features.expand(len(of_table), -1, -1)
+        torch.bmm(times.mT, of_table, out=self.views["time.weight"])
+        torch.sum(of_table, 1, keepdim=True, out=self.views["time.bias"])
+
+    def _through_linear(self, name: str, inputs: Tensor, gradient: Tensor) -> None:
+        """Gradients of a layer's weight and bias; that of its inputs is left in `inner`."""
+        torch.bmm(inputs.mT, gradient, out=self.views[f"{name}.weight"])
+        torch.sum(gradient, 1, keepdim=True, out=self.views[f"{name}.bias"])
+        torch.bmm(gradient, self.backbone.views[f"{name}.weight"].mT, out=self.inner)
+
+    def _through_upscale(self, name: str, x: Tensor, gradient: Tensor) -> None:
+        """Through a branch's sines and cosines to its upscale; gradient: (S, n, width)."""
+        features, frequencies = self.features[name], self.backbone.frequencies
+        half = len(frequencies)
+        weight = self.backbone.views[f"input.{name}.weight"]
+        of_features = torch.bmm(gradient, weight.mT, out=self.of_features[name]).view_as(features)
+        slope = of_features[..., :half] * features[..., half:]
+        slope -= of_features[..., half:] * features[..., :half]
+        of_seen = slope @ frequencies
+        seen = of_seen.shape[-1]
+        self.views[f"upscale.{name}.weight"][..., :seen] = torch.bmm(x.mT, of_seen)
+        self.views[f"upscale.{name}.bias"][..., :seen] = of_seen.sum(dim=1, keepdim=True)

@@ -1,0 +1,51 @@
+import pytest
+import torch
+from test_denoiser import LEARNED, VARIANTS, make, settings
+
+from dualscale.denoiser import Backbone
+from dualscale.gradient import LossGradient
+from dualscale.training import noise_loss
+
+THREE = settings(
+    {
+        "first": {"upscaled_dimensions": 3, "embedded_dimensions": None},
+        "second": {"upscaled_dimensions": None, "embedded_dimensions": None},
+        "third": {"upscaled_dimensions": 5, "embedded_dimensions": 2},
+    },
+    LEARNED,
+)
+
+
+def check(backbone, streams):
+    backbone.initialise(streams)
+    models, n = backbone.models, 40
+    x, noise = torch.randn(2, models, n, backbone.dimensions)
+    t = torch.randint(0, 100, (models, n))
+    expected = noise_loss(backbone, x, t, noise)
+    pieces = torch.autograd.grad(expected.sum(), backbone.views.values())
+    gradient = LossGradient(backbone, n)
+    gradient(noise, t, x)  # what an earlier step left behind must not show
+    torch.testing.assert_close(gradient(x, t, noise), expected.detach())
+    for view, piece in zip(gradient.views.values(), pieces, strict=True):
+        torch.testing.assert_close(view, piece, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("models", [1, 3])
+@pytest.mark.parametrize("name", VARIANTS)
+def test_loss_and_gradient_are_autograds(name, models):
+    streams = [str(model) for model in range(models)]
+    check(make(name, models, streams), streams)
+
+
+@pytest.mark.parametrize("dimensions", [1, 2, 5])
+def test_any_branches_and_dimensions(dimensions):
+    check(Backbone(THREE, dimensions, 100, 2), ["a", "b"])
+
+
+def test_upscaled_dimensions_that_no_branch_sees_have_no_gradient():
+    backbone = make("released")
+    gradient = LossGradient(backbone, 10)
+    x, noise = torch.randn(2, 1, 10, 2)
+    gradient(x, torch.randint(0, 100, (1, 10)), noise)
+    assert (gradient.views["upscale.local.weight"][..., 2:] == 0).all()
+    assert (gradient.views["upscale.local.weight"][..., :2] != 0).all()
