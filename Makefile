@@ -24,6 +24,8 @@ lint: .venv/test
 
 bench: .venv/run
 	$(BIN)/python benchmarks/benchmark.py
+	$(BIN)/python benchmarks/growth.py
+	$(BIN)/python benchmarks/workflow.py
 
 .venv/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
