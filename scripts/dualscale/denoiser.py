@@ -199,17 +199,25 @@ class Backbone:
             return None
         if weighting["kind"] == "fixed":
             return self.fixed_weights.expand(self.models, len(features), -1)
-        hidden = features.expand(self.models, -1, -1)
-        last = len(weighting["hidden"])
-        for layer in range(last + 1):
+        return self.gate(self.weight_network(features)[-1])
+
+    def weight_network(self, features: Tensor) -> list[Tensor]:
+        """Inputs of each layer of MLP_w (equation 7), each (S, T, width), then the logits."""
+        values = [features.expand(self.models, -1, -1)]
+        weighting = self.settings["weighting"]
+        for layer in range(len(weighting["hidden"]) + 1):
+            if layer > 0:
+                values[-1] = functional.leaky_relu(values[-1], weighting["negative_slope"])
             weight, bias = self.layer(f"weighting.{layer}")
-            hidden = torch.baddbmm(bias, hidden, weight)
-            if layer < last:
-                hidden = functional.leaky_relu(hidden, weighting["negative_slope"])
-        if weighting["gate"] == "sigmoid":
-            first = hidden.sigmoid()
+            values.append(torch.baddbmm(bias, values[-1], weight))
+        return values
+
+    def gate(self, logits: Tensor) -> Tensor:
+        """Weights that sum to one, (S, T, K): a softmax (equation 6), or a sigmoid for two."""
+        if self.settings["weighting"]["gate"] == "sigmoid":
+            first = logits.sigmoid()
             return torch.cat([first, 1 - first], dim=-1)
-        return hidden.softmax(dim=-1)
+        return logits.softmax(dim=-1)
 
     def __call__(self, x: Tensor, t: Tensor | int) -> Tensor:
         """Predict the noise.
