@@ -38,7 +38,7 @@ from plain import train as plain_train
 POINTS = 10_000
 VARIANTS = ["baseline", "fixed", "adaptive", "improved"]
 KINDS = {
-    "products": {"aten::bmm", "aten::baddbmm", "aten::mm", "aten::addmm", "aten::addmv_"},
+    "products": {"aten::bmm", "aten::baddbmm", "aten::baddbmm_", "aten::addmv_"},
     "sin, cos": {"aten::sin", "aten::cos"},
     "Adam": {"aten::_fused_adam_"},
     "other": set(),

@@ -57,11 +57,11 @@ class LossGradient:
         outputs = self._forward(x, rows).unflatten(0, self.by_branch[:2])
         learned = backbone.settings["weighting"]["kind"] == "learned"
         values = backbone.weight_network(backbone.time_features) if learned else []
-        table = backbone.gate(values[-1]) if learned else backbone.branch_weights()
+        table = backbone.gate(values[-1]) if values else backbone.branch_weights()
         weights = 1.0 if table is None else look_up(table[:, None], t)[:, 0].mT[..., None]
         error = (outputs * weights).sum(dim=1) - noise
         of_prediction = error[:, None] * (2 / error[0].numel())
-        if learned:
+        if values and table is not None:
             of_weights = (outputs * of_prediction).sum(dim=-1)
             self._through_weights(values, table, t, of_weights)
         self._backward(x, rows, (weights * of_prediction).flatten(0, 1))
