@@ -104,12 +104,15 @@ def plot(rows):
         for axis, curve in zip(line, SIZES, strict=True):
             sizes = [row["size"] for row in rows if row["curve"] == curve]
             values = [row[quantity] for row in rows if row["curve"] == curve]
-            axis.loglog(sizes, values, "o-", color=COLOURS[0], markersize=3)
+            axis.semilogx(sizes, values, "o-", color=COLOURS[0], markersize=3)
+            axis.minorticks_off()
+            axis.set_ylim(0, 1.2 * max(values))
             if quantity == "milliseconds":
+                axis.set_yscale("log")
+                axis.set_ylim(min(values) / 3, 3 * max(values))
                 straight = [values[-1] * size / sizes[-1] for size in sizes]
-                axis.loglog(sizes, straight, ":", color="grey", linewidth=0.8)
-            axis.set_ylim(0.7 * min(values), 1.5 * max(values))
-            if quantity == "peak_mb":
+                axis.plot(sizes, straight, ":", color="grey", linewidth=0.8)
+            else:
                 axis.set_xlabel(curve)
     save_figure(figure, [ROOT / f"benchmarks/growth.{kind}" for kind in ("png", "svg")])
 
