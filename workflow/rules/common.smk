@@ -57,6 +57,14 @@ def runs(pattern):
     return expand(pattern, variant=VARIANTS, dataset=DATASETS, seed=SEEDS)
 
 
+def distribution_settings(wildcards, points):
+    """What a dataset is drawn from, and the schedule that noises it."""
+    distribution = CONFIG["datasets"][wildcards.dataset]["distribution"]
+    return configuration.in_order(
+        {"distribution": distribution, "points": points, "schedule": CONFIG["schedule"]}
+    )
+
+
 def trained_together():
     """For every seed that has been trained, the seeds that its job trained, itself included."""
     trained = {}

@@ -10,14 +10,6 @@ EVERY = [
 COMPARISONS = [pair for pair in CONFIG["study"]["comparisons"] if set(pair) <= set(VARIANTS)]
 
 
-def distribution_settings(wildcards, points):
-    """What a dataset is drawn from, and the schedule that noises it."""
-    distribution = CONFIG["datasets"][wildcards.dataset]["distribution"]
-    return configuration.in_order(
-        {"distribution": distribution, "points": points, "schedule": CONFIG["schedule"]}
-    )
-
-
 rule draw_reference:
     output:
         f"results/samples/{RUN}.npy",
