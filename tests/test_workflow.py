@@ -172,3 +172,14 @@ def test_works_from_another_folder(tmp_path):
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "train" in done.stdout + done.stderr
+
+
+def test_what_needs_no_network_does_not_import_torch():
+    without = (
+        "generate_dataset, evaluate_kl, evaluate_distances, gather_metrics, gather_study, "
+        "make_table1, plot_figure1, plot_figure2, plot_figure3, plot_figure4, compare_variants, "
+        "judge_claims, decompose_kl"
+    )
+    code = f"import sys, {without}; sys.exit('torch' in sys.modules)"
+    scripts = str(ROOT / "scripts")
+    subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONPATH": scripts})
