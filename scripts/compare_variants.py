@@ -20,14 +20,14 @@ from dualscale.tables import Table
 from job import logged, whole
 
 CAPTION = (
-    "Difference of KL in bits, variant less the other, over {seeds} seeds a cell on common random "
-    "numbers: mean and 95 % interval; sign-flip permutation p, Holm-adjusted over the datasets of "
-    "a pair; probability that the variant is better, the same to within {margin:g} bits, or "
+    "Difference of KL in bits, variant less the other, on common random numbers; {seeds} a cell: "
+    "mean and 95 % interval; sign-flip permutation p, Holm-adjusted over the datasets of a pair; "
+    "probability that the variant is better, the same to within {margin:g} bits, or "
     "worse; seeds that would show a difference of this size at 80 % power; standard deviation of "
     "one model's KL from training and from sampling. {few}"
 )
 FEW = (
-    "No p is given: {seeds} seeds cannot bring an adjusted p below 0.05, whatever they show; "
+    "No p is given: {seeds} cannot bring an adjusted p below 0.05, whatever they show; "
     "{needed} can."
 )
 
@@ -175,8 +175,12 @@ def caption(table: pd.DataFrame, settings: Mapping) -> str:
     few = ""
     if smallest_p(seeds, family) > 1 - LEVEL:
         needed = next(n for n in range(1, 99) if smallest_p(n, family) <= 1 - LEVEL)
-        few = FEW.format(seeds=seeds, needed=needed)
-    return CAPTION.format(seeds=seeds, margin=settings["margin_bits"], few=few).strip()
+        few = FEW.format(seeds=count(seeds), needed=needed)
+    return CAPTION.format(seeds=count(seeds), margin=settings["margin_bits"], few=few).strip()
+
+
+def count(seeds: int) -> str:
+    return f"{seeds} seed{'' if seeds == 1 else 's'}"
 
 
 if snakemake := globals().get("snakemake"):

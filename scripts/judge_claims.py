@@ -14,8 +14,8 @@ from job import logged, whole
 
 CAPTION = (
     "The paper's claims, each with the figure it was published with, the release's, and ours: mean "
-    "and 95 % interval over {seeds} seeds. A claim holds where the whole interval lies within the "
-    "bound on every dataset it names, does not hold where that of some dataset lies wholly "
+    "and 95 % interval; seeds a cell: {seeds}. A claim holds where the whole interval lies within "
+    "the bound on every dataset it names, does not hold where that of some dataset lies wholly "
     "outside, and is undecided otherwise."
 )
 
