@@ -73,7 +73,7 @@ def trained_together():
             Path(f"results/training/{v}/{d}/{seed}.json") for v in VARIANTS for d in DATASETS
         )
         record = next(filter(Path.exists, records), None)
-        with suppress(TypeError, ValueError):  # no record, or one that is damaged
+        with suppress(AttributeError, TypeError, ValueError):  # no record, or a damaged one
             trained[seed] = read_json(record).get("seeds", [seed])
     return trained
 
