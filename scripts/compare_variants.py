@@ -136,10 +136,10 @@ def verdict(row: Mapping, adjusted: float) -> str:
 
 def scatter(runs: pd.DataFrame) -> tuple[float, float]:
     """Standard deviations of one model's KL: from its training, and from its sampling."""
-    draws = runs.filter(regex=r"^kl_draw\d+_bits$").astype(float).to_numpy()
+    samples = runs.filter(regex=r"^kl_(draw\d+_)?bits$").astype(float).to_numpy()
     if len(runs) < 2:
         return np.nan, np.nan
-    between, within = variance_parts(draws)
+    between, within = variance_parts(samples)
     return float(np.sqrt(between)), float(np.sqrt(within))
 
 
