@@ -26,10 +26,9 @@ ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "benchmarks")]
 
 from dualscale import configuration
-from dualscale.denoiser import Backbone, NoiseDenoiser
 from dualscale.devices import device_name, open_device, wait_for
+from dualscale.model import Model, moments_of
 from dualscale.sampling import Sampler
-from dualscale.schedule import linear_schedule
 from dualscale.training import Trainer
 from plain import make_model
 from plain import sample as plain_sample
@@ -61,10 +60,12 @@ COLUMNS = [
 ]
 
 
+SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
+CONFIG = configuration.check(yaml.safe_load((ROOT / "config.yaml").read_text()), SCHEMA)
+
+
 def settings_of(variant):
-    schema = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
-    config = configuration.check(yaml.safe_load((ROOT / "config.yaml").read_text()), schema)
-    return configuration.model_settings(config, variant)
+    return configuration.model_settings(CONFIG, variant)
 
 
 def flops(variant):
@@ -109,15 +110,15 @@ def measure(path, variant, threads, cuda):
     else:
         device = open_device(int(cuda), threads)
         steps = 2000 if cuda else 300
-        trainer = make_trainer(variant, steps, device, data)
+        model, trainer = make_trainer(variant, steps, device, data)
         start = time.perf_counter()
         for _ in trainer.run():
             continue
         wait_for(device)
         seconds = time.perf_counter() - start
-        schedule = linear_schedule(**settings_of(variant)["schedule"])
-        denoiser = NoiseDenoiser(trainer.backbone, schedule)
-        sampler = Sampler(denoiser, schedule, POINTS, 2, ["0"], device)
+        settings = configuration.sampling_settings(CONFIG, variant)
+        parts = model.denoiser, model.schedule, model.moments
+        sampler = Sampler(*parts, settings, POINTS, ["0"], device)
         sampler.warm_up()
         wait_for(device)
         start = time.perf_counter()
@@ -147,21 +148,20 @@ def ceiling(cuda):
 
 def make_trainer(variant, steps, device, data):
     settings = settings_of(variant)
-    schedule = linear_schedule(**settings["schedule"])
-    backbone = Backbone(settings, 2, schedule.timesteps, device=device)
-    backbone.initialise(["0"])
+    model = Model(settings, moments_of(data), device=device)
+    model.backbone.initialise(["0"])
     training = settings["training"] | {"steps": steps}
-    trainer = Trainer(backbone, schedule, data.to(device), training, ["0"])
+    trainer = Trainer(model, data.to(device), training, ["0"])
     trainer.warm_up()
     wait_for(device)
-    return trainer
+    return model, trainer
 
 
 def profile(cuda):
     """ms a training step by the kind of operation; "between": Python, autograd, dispatch."""
     device, steps = open_device(int(cuda), 1), 300
     for variant in VARIANTS:
-        trainer = make_trainer(variant, steps, device, torch.randn(100_000, 2))
+        _, trainer = make_trainer(variant, steps, device, torch.randn(100_000, 2))
         with torch.profiler.profile() as profiler:
             start = time.perf_counter()
             for _ in trainer.run():

@@ -20,11 +20,10 @@ import torch
 from tabulate import tabulate
 
 from benchmark import ROOT, settings_of
-from dualscale.denoiser import Backbone
 from dualscale.devices import device_name, open_device
 from dualscale.divergence import knn_kl
 from dualscale.figures import COLOURS, save_figure, use_style
-from dualscale.schedule import linear_schedule
+from dualscale.model import Model, moments_of
 from dualscale.training import Trainer
 
 SIZES = {
@@ -42,15 +41,14 @@ def milliseconds_a_step(seeds=1, points=100_000, width=256, dimensions=2):
     """Median time of a step of the adaptive model."""
     settings = settings_of("adaptive")
     settings["network"]["width"] = width
-    schedule = linear_schedule(**settings["schedule"])
     streams = [str(seed) for seed in range(seeds)]
-    backbone = Backbone(settings, dimensions, schedule.timesteps, seeds)
-    backbone.initialise(streams)
     data = torch.from_numpy(
         np.random.default_rng(0).standard_normal((points, dimensions), dtype=np.float32)
     )
     training = settings["training"] | {"steps": STEPS}
-    trainer = Trainer(backbone, schedule, data, training, streams)
+    model = Model(settings, moments_of(data), seeds)
+    model.backbone.initialise(streams)
+    trainer = Trainer(model, data, training, streams)
     trainer.warm_up()
     seen = []
     for _ in range(REPEATS):

@@ -8,7 +8,7 @@ import torch
 
 from dualscale.datasets import DISTRIBUTIONS
 from dualscale.oracle import ExactDenoiser
-from dualscale.schedule import linear_schedule
+from dualscale.schedule import make_schedule
 from dualscale.streams import stream_seed
 from job import logged, whole
 
@@ -17,7 +17,7 @@ def main(output: str | Path, settings: Mapping, dataset: str) -> None:
     """Write an npz of noisy points `x` and their exact noise `noise`, both (T, n, d) float32, and
     the exact log density `log_density` (n,) in nats of the least noisy ones."""
     distribution = DISTRIBUTIONS[settings["distribution"]]()
-    schedule = linear_schedule(**settings["schedule"])
+    schedule = make_schedule(settings["schedule"])
     exact = ExactDenoiser(distribution, schedule)
     rng = np.random.default_rng(stream_seed(dataset, "exact"))
     x, noise = [], []

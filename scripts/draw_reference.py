@@ -8,9 +8,10 @@ import numpy as np
 import torch
 
 from dualscale.datasets import DISTRIBUTIONS
+from dualscale.model import moments_of
 from dualscale.oracle import ExactDenoiser
 from dualscale.sampling import Sampler
-from dualscale.schedule import linear_schedule
+from dualscale.schedule import make_schedule
 from dualscale.streams import stream_seed
 from job import logged, whole
 
@@ -20,22 +21,24 @@ def main(output: str | Path, kind: str, settings: Mapping, stream: str) -> None:
 
     Args:
         kind: "real", fresh points; "exact_start", the exact denoiser from noisy real points;
-            "exact", from N(0, I), on the random numbers that the variants' samples take.
-        settings: distribution, points and schedule.
+            "exact", from the variant's start, on the random numbers that its samples take.
+        settings: distribution, sampling; for the exact denoiser, schedule.
         stream: seed and what follows it in the names of the random numbers.
     """
     torch.set_num_threads(1)
     distribution = DISTRIBUTIONS[settings["distribution"]]()
     rng = np.random.default_rng(stream_seed(stream, "reference", kind))
-    real = distribution.sample(settings["points"], rng).astype(np.float32)
+    real = distribution.sample(settings["sampling"]["points"], rng).astype(np.float32)
     points = real
     if kind != "real":
-        schedule = linear_schedule(**settings["schedule"])
+        schedule = make_schedule(settings["schedule"])
+        many = torch.from_numpy(distribution.sample(100_000, rng))
         sampler = Sampler(
             ExactDenoiser(distribution, schedule),
             schedule,
-            settings["points"],
-            distribution.dimensions,
+            moments_of(many),
+            settings["sampling"],
+            len(real),
             [stream],
             torch.device("cpu"),
         )
@@ -50,7 +53,7 @@ if snakemake := globals().get("snakemake"):
     with logged(snakemake.log[0]):
         main(
             snakemake.output[0],
-            snakemake.wildcards.variant,
+            snakemake.wildcards.variant.rpartition(".")[2],
             snakemake.params.settings,
             f"{snakemake.wildcards.seed}/{snakemake.wildcards.dataset}",
         )

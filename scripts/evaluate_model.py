@@ -8,12 +8,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dualscale.denoiser import Backbone, NoiseDenoiser, load_backbone
 from dualscale.devices import open_device
 from dualscale.divergence import knn_kl
 from dualscale.likelihood import log_density
-from dualscale.sampling import Sampler
-from dualscale.schedule import Schedule, linear_schedule
+from dualscale.model import Model, load_model
+from dualscale.sampling import STARTS, Sampler
 from job import logged, whole, write_json
 
 
@@ -30,15 +29,13 @@ def main(
 
     Args:
         exact: the npz that compute_exact wrote.
-        settings: draws, points to a draw, k.
+        settings: draws; k; sampling, with the points to a draw.
         stream: seed and what follows it in the names of the random numbers.
     """
-    device = open_device(0, 1)
-    backbone, about = load_backbone(Path(model), device)
-    schedule = linear_schedule(**about["schedule"])
+    trained = load_model(Path(model), open_device(0, 1))
     with np.load(exact, allow_pickle=False) as file:
         known = {name: file[name] for name in file.files}
-    again = further_samples(backbone, schedule, settings, stream)
+    again = further_samples(trained, settings, stream)
     data, k = np.load(real, allow_pickle=False), settings["k"]
     logging.info("%d further samples drawn", settings["draws"])
     write_json(
@@ -46,42 +43,44 @@ def main(
         {
             "kl_of_draws_bits": [knn_kl(data, draw, k) for draw in again],
             "kl_of_pooled_draws_bits": knn_kl(data, np.concatenate(again), k),
-            "ode_kl_bits": ode_kl(backbone, schedule, known),
+            "ode_kl_bits": ode_kl(trained, known, settings["sampling"]["start"]),
         },
     )
-    write_score_errors(scores, backbone, schedule, known)
+    write_score_errors(scores, trained, known)
 
 
-def further_samples(
-    backbone: Backbone, schedule: Schedule, settings: Mapping, stream: str
-) -> list[np.ndarray]:
+def further_samples(model: Model, settings: Mapping, stream: str) -> list[np.ndarray]:
     """Samples on random numbers of their own, each (points, d)."""
-    streams = [f"{stream}/again"]
-    count = settings["draws"] * settings["points"]
-    denoiser = NoiseDenoiser(backbone, schedule)
-    cpu = torch.device("cpu")
-    sampler = Sampler(denoiser, schedule, count, backbone.dimensions, streams, cpu)
+    streams, sampling = [f"{stream}/again"], settings["sampling"]
+    count, cpu = settings["draws"] * sampling["points"], torch.device("cpu")
+    sampler = Sampler(model.denoiser, model.schedule, model.moments, sampling, count, streams, cpu)
     return np.split(sampler.draw()[0].numpy(), settings["draws"])
 
 
-def ode_kl(backbone: Backbone, schedule: Schedule, known: Mapping[str, np.ndarray]) -> float:
-    """KL(real || model) in bits at the least noise there is, from both exact densities."""
-    blocks = torch.from_numpy(known["x"][0]).split(500)
+def ode_kl(model: Model, known: Mapping[str, np.ndarray], start: str) -> float | None:
+    """KL(real || model) in bits at the least noise there is, from both exact densities; None where
+    the schedule ends without data, from where there is no flow."""
+    if model.schedule.alpha[-1] == 0:
+        return None
+    law = STARTS[start](model.schedule, model.moments)
+    denoiser = model.denoiser
     density = torch.cat(
-        [log_density(lambda x, t: backbone(x[None], t)[0], schedule, block) for block in blocks]
+        [
+            log_density(lambda x, t: denoiser.noise(x[None], t)[0], model.schedule, law, block)
+            for block in torch.from_numpy(known["x"][0]).split(500)
+        ]
     )
     return float((known["log_density"] - density.double().numpy()).mean() / math.log(2))
 
 
 @torch.no_grad()
-def write_score_errors(
-    path: str | Path, backbone: Backbone, schedule: Schedule, known: Mapping[str, np.ndarray]
-) -> None:
-    """CSV: timestep, sigma, and the mean squared error of the predicted noise, over d."""
-    rows = []
+def write_score_errors(path: str | Path, model: Model, known: Mapping[str, np.ndarray]) -> None:
+    """CSV: timestep, sigma / alpha, and the mean squared error of the predicted noise, over d."""
+    rows, denoiser = [], model.denoiser
+    level = model.schedule.sigma / model.schedule.alpha
     for t, (x, noise) in enumerate(zip(known["x"], known["noise"], strict=True)):
-        predicted = backbone(torch.from_numpy(x)[None], t)[0].numpy()
-        rows.append((t, schedule.sigma[t].item(), np.square(predicted - noise).mean()))
+        predicted = denoiser.noise(torch.from_numpy(x)[None], t)[0].numpy()
+        rows.append((t, level[t].item(), np.square(predicted - noise).mean()))
     header = "timestep,sigma,squared_error"
     with whole(path) as part:
         np.savetxt(part, rows, ["%d", "%.6g", "%.6g"], ",", header=header, comments="")

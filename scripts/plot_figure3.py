@@ -12,7 +12,7 @@ from job import logged, whole_group
 
 PARTS = {
     "floor_bits": "floor: fresh real points",
-    "start_bits": "start: N(0, I), not the noisy data",
+    "start_bits": "start: a normal law, not the noisy data",
     "steps_bits": "steps: discretisation",
     "network_bits": "network: what training left over",
 }

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from dualscale.denoiser import Backbone, NoiseDenoiser, load_backbone
 from dualscale.devices import device_name, open_device, wait_for
+from dualscale.model import Model, load_model
 from dualscale.sampling import Sampler
-from dualscale.schedule import linear_schedule
 from job import logged, whole, write_json
+
+WEIGHED = 1000  # points over which weights that depend on x are averaged
 
 
 def main(
@@ -33,43 +35,41 @@ def main(
     """
     device = open_device(gpus, threads)
     for model, *outputs in zip(models, samples, weights, records, strict=True):
-        sample_model(Path(model), *outputs, settings["points"], stream, device)
+        sample_model(Path(model), *outputs, settings, stream, device)
 
 
 def sample_model(
-    model: Path,
+    path: Path,
     samples: str | Path,
     weights: str | Path,
     record: str | Path,
-    points: int,
+    settings: Mapping,
     stream: str,
     device: torch.device,
 ) -> None:
-    backbone, about = load_backbone(model, device)
-    schedule = linear_schedule(**about["schedule"])
-    denoiser = NoiseDenoiser(backbone, schedule)
-    streams = [f"{model.stem}/{stream}"]
-    sampler = Sampler(denoiser, schedule, points, backbone.dimensions, streams, device)
+    trained, points = load_model(path, device), settings["points"]
+    streams = [f"{path.stem}/{stream}"]
+    sampler = Sampler(
+        trained.denoiser, trained.schedule, trained.moments, settings, points, streams, device
+    )
     sampler.warm_up()
     wait_for(device)
     start = time.perf_counter()
     drawn = sampler.draw()[0]
     wait_for(device)
     seconds = time.perf_counter() - start
-    logging.info("%s: %d points in %.3f s on %s", model, points, seconds, device_name(device))
+    logging.info("%s: %d points in %.3f s on %s", path, points, seconds, device_name(device))
     with whole(samples) as part, part.open("wb") as file:
         np.save(file, drawn.cpu().numpy())
-    write_weights(weights, backbone)
+    write_weights(weights, trained, drawn)
     write_json(record, {"sample_seconds": seconds, "device": device_name(device)})
 
 
-def write_weights(path: str | Path, backbone: Backbone) -> None:
-    """CSV: timestep, then a column of weights for each branch."""
-    with torch.no_grad():
-        table = backbone.branch_weights()
-    if table is None:
-        table = torch.ones(1, backbone.timesteps, 1)
-    rows = np.column_stack([np.arange(backbone.timesteps), table[0].cpu().numpy()])
+def write_weights(path: str | Path, model: Model, points: Tensor) -> None:
+    """CSV: timestep, then a column of weights for each branch, mean over the points (n, d)."""
+    backbone = model.backbone
+    table = mean_weights(model, points[:WEIGHED])
+    rows = np.column_stack([np.arange(backbone.timesteps), table.cpu().numpy()])
     header = ",".join(["timestep", *backbone.branches])
     with whole(path) as part:
         np.savetxt(
@@ -80,6 +80,24 @@ def write_weights(path: str | Path, backbone: Backbone) -> None:
             header=header,
             comments="",
         )
+
+
+@torch.no_grad()
+def mean_weights(model: Model, points: Tensor) -> Tensor:
+    """Of the branches at each timestep, over noised points, (T, K)."""
+    backbone, schedule, into = model.backbone, model.schedule, model.prediction.into.tolist()
+    if not backbone.weighs_points:
+        table = backbone.branch_weights()
+        return torch.ones(backbone.timesteps, 1) if table is None else table[0]
+    generator = torch.Generator(points.device).manual_seed(0)
+    noise = torch.randn(points.shape, generator=generator, device=points.device)
+    rows = []
+    for t, (alpha, sigma) in enumerate(
+        zip(schedule.alpha.tolist(), schedule.sigma.tolist(), strict=True)
+    ):
+        seen = into[t] * (alpha * points + sigma * noise)
+        rows.append(backbone.point_weights(seen[None], t)[0].mean(dim=0))
+    return torch.stack(rows)
 
 
 if snakemake := globals().get("snakemake"):

@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dualscale.denoiser import Backbone, save_backbone
 from dualscale.devices import device_name, open_device, wait_for
-from dualscale.schedule import linear_schedule
+from dualscale.model import Model, moments_of
 from dualscale.training import Progress, Trainer, evaluation_loss
 from job import logged, whole, write_json
 
@@ -37,24 +36,22 @@ def main(
     streams = [f"{seed}/{stream}" for seed in seeds]
     device = open_device(gpus, threads)
     data = torch.from_numpy(np.load(dataset, allow_pickle=False)).to(device)
-    schedule = linear_schedule(**settings["schedule"])
-    architecture = {key: settings[key] for key in ("branches", "network", "weighting")}
-    backbone = Backbone(architecture, data.shape[1], schedule.timesteps, len(seeds), device)
-    backbone.initialise(streams)
-    trainer = Trainer(backbone, schedule, data, settings["training"], streams)
+    stack = Model(settings, moments_of(data), len(seeds), device)
+    stack.backbone.initialise(streams)
+    trainer = Trainer(stack, data, settings["training"], streams)
     logging.info("training seeds %s on %s", ", ".join(seeds), device_name(device))
     seconds = timed_training(trainer, settings["training"]["steps"])
-    losses = evaluation_loss(backbone, schedule, data, streams).tolist()
+    losses = evaluation_loss(stack, data, settings["training"]["loss"], streams).tolist()
     logging.info("%.1f s of training, evaluation loss %s", seconds, listed(losses))
     for index, (model, record, loss) in enumerate(zip(models, records, losses, strict=True)):
         with whole(model) as part:
-            save_backbone(part, backbone, trainer.ema, index, {"schedule": settings["schedule"]})
+            stack.save(part, trainer.ema, index)
         write_json(
             record,
             {
                 "train_seconds": seconds,
                 "eval_loss": loss,
-                "parameters": backbone.parameters_per_model,
+                "parameters": stack.backbone.parameters_per_model,
                 "device": device_name(device),
                 "seeds": [int(seed) for seed in seeds],
             },

@@ -11,6 +11,7 @@ from dualscale.configuration import (
     batches,
     check,
     model_settings,
+    sampling_settings,
     stream,
     variant,
 )
@@ -162,6 +163,38 @@ def test_the_shipped_config_says_every_default_of_the_schema():
             },
             "variants.adaptive.weighting.gate is 'sigmoid': 1 branches; it weighs two",
         ),
+        (
+            {"variants": {"fixed": {"schedule": {"kind": "cosine", "beta_last": 0.1}}}},
+            "variants.fixed.schedule.beta_last is 0.1: kind cosine takes no other key",
+        ),
+        (
+            {"variants": {"fixed": {"training": {"loss": {"kind": "min_snr", "mean": 1}}}}},
+            "variants.fixed.training.loss.mean is 1.0: kind min_snr takes limit",
+        ),
+        (
+            {"variants": {"fixed": {"schedule": {"kind": "zero_terminal_snr"}}}},
+            "variants.fixed: prediction is 'noise': with schedule.kind 'zero_terminal_snr', which",
+        ),
+        (
+            {
+                "schedule": {"kind": "interpolation"},
+                "prediction": "flow",
+                "sampling": {"sampler": {"kind": "heun"}},
+            },
+            "variants.baseline: sampling.sampler.kind is 'heun': with schedule.kind 'interpol",
+        ),
+        (
+            {"sampling": {"steps": 101}},
+            "variants.baseline: sampling.steps is 101: at most schedule.timesteps, 100, is",
+        ),
+        (
+            {"variants": {"fixed": {"schedule": {"kind": "karras", "sigma_last": 0.001}}}},
+            "variants.fixed: schedule.sigma_last is 0.001: more than sigma_first, 0.005, is",
+        ),
+        (
+            {"network": {"lowest_frequency": 30}},
+            "variants.baseline: network.lowest_frequency is 30.0: less than highest_frequency",
+        ),
     ],
     ids=lambda value: None if isinstance(value, dict) else value[:40],
 )
@@ -184,6 +217,16 @@ def test_the_default_follows_the_papers_text():
         "hidden": [256],
         "gate": "softmax",
         "negative_slope": 0.2,
+        "sees": "t",
+    }
+    assert adaptive["prediction"] == "noise"
+    assert adaptive["schedule"]["kind"] == "linear"
+    assert adaptive["training"]["loss"] == {"kind": "uniform"}
+    assert sampling_settings(config, "adaptive") == {
+        "points": 10_000,
+        "sampler": {"kind": "ancestral", "variance": "posterior"},
+        "start": "standard",
+        "steps": None,
     }
     assert adaptive["training"]["optimiser"] == "adam"
     assert adaptive["training"]["clip_norm"] is None
@@ -206,6 +249,7 @@ def test_the_released_protocol_is_what_the_release_ran():
         "hidden": [256],
         "gate": "sigmoid",
         "negative_slope": 0.0,
+        "sees": "t",
     }
     assert model_settings(config, "adaptive")["weighting"]["negative_slope"] == 0.0
     assert model_settings(config, "weight_analysis")["weighting"]["negative_slope"] == 0.0

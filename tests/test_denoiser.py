@@ -1,232 +1,77 @@
-import math
-from itertools import pairwise
-
+import numpy as np
 import pytest
 import torch
-from torch import nn
+from diffusers import DDIMScheduler, EDMEulerScheduler
 
-from dualscale.denoiser import (
-    Backbone,
-    NoiseDenoiser,
-    load_backbone,
-    save_backbone,
-    sinusoidal_features,
+from dualscale.configuration import ENDS_IN_NOISE, OF_KIND
+from dualscale.denoiser import PREDICTIONS, Denoiser, make_prediction
+from dualscale.schedule import SCHEDULES, karras, linear, make_schedule
+
+PAIRS = [
+    (kind, prediction)
+    for kind in SCHEDULES
+    for prediction in PREDICTIONS
+    if not (kind in ENDS_IN_NOISE and prediction == "noise")
+]
+
+
+def made(kind):
+    return make_schedule({"kind": kind, "timesteps": 50} | OF_KIND["schedule"][kind])
+
+
+@pytest.mark.parametrize(("kind", "prediction"), PAIRS)
+def test_a_network_that_gives_its_target_is_a_denoiser_that_gives_the_clean_points(
+    kind, prediction
+):
+    schedule = made(kind)
+    factors = make_prediction(prediction, schedule, 1.7)
+    clean, noise = torch.randn(2, 1, 30, 2, dtype=torch.float64)
+    for t in (0, 25, 49):
+        target = factors.clean[t] * clean + factors.noise[t] * noise
+        denoiser = Denoiser(lambda x, t, target=target: target, schedule, factors)
+        x = schedule.alpha[t] * clean + schedule.sigma[t] * noise
+        torch.testing.assert_close(denoiser(x, t), clean, rtol=1e-6, atol=1e-6)
+        torch.testing.assert_close(denoiser.noise(x, t), noise, rtol=1e-6, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ENDS_IN_NOISE)
+def test_pairs_that_divide_by_zero_are_refused(kind):
+    with pytest.raises(ValueError, match="divides by alpha"):
+        make_prediction("noise", made(kind), 1.0)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"), [("noise", "epsilon"), ("clean", "sample"), ("velocity", "v_prediction")]
 )
-from dualscale.schedule import linear_schedule
-
-NETWORK = {"width": 32, "hidden_layers": 3, "embedding": 16, "input_scale": 25.0}
-GLOBAL = {"upscaled_dimensions": None, "embedded_dimensions": None}
-LOCAL = {"upscaled_dimensions": 4, "embedded_dimensions": None}
-NONE = {"kind": "none"}
-LEARNED = {"kind": "learned", "hidden": [24, 12], "gate": "softmax", "negative_slope": 0.2}
-
-
-def settings(branches, weighting):
-    return {"branches": branches, "weighting": weighting, "network": NETWORK}
-
-
-VARIANTS = {
-    "baseline": settings({"global": GLOBAL}, NONE),
-    "fixed": settings(
-        {"global": GLOBAL, "local": LOCAL},
-        {"kind": "fixed", "weights": {"local": 0.3, "global": 0.7}},
-    ),
-    "learned": settings({"global": GLOBAL, "local": LOCAL}, LEARNED),
-    "released": settings(
-        {"global": GLOBAL, "local": {"upscaled_dimensions": 4, "embedded_dimensions": 2}},
-        {"kind": "learned", "hidden": [24], "gate": "sigmoid", "negative_slope": 0.0},
-    ),
-}
-each_variant = pytest.mark.parametrize("name", VARIANTS)
+def test_predictions_are_undone_as_in_diffusers(ours, theirs):
+    schedule = linear(100, 1e-4, 0.02)
+    oracle = DDIMScheduler(
+        100, 1e-4, 0.02, prediction_type=theirs, clip_sample=False, set_alpha_to_one=True
+    )
+    oracle.set_timesteps(100)
+    x, output = torch.randn(2, 1, 20, 2)
+    denoiser = Denoiser(lambda x, t: output, schedule, make_prediction(ours, schedule, 1.0))
+    expected = oracle.step(output, 70, x).pred_original_sample
+    torch.testing.assert_close(denoiser(x, 70), expected, rtol=1e-4, atol=1e-4)
 
 
-def embed(x, size, scale=1.0):
-    """The sinusoidal embedding of one number a row, from its definition."""
-    half = size // 2
-    angles = [scale * x * 10 ** (-4 * i / (half - 1)) for i in range(half)]
-    return torch.stack([a.sin() for a in angles] + [a.cos() for a in angles], dim=-1)
+def test_edm_preconditioning_is_that_of_diffusers():
+    schedule = karras(100, 0.002, 80.0, 7.0)
+    oracle = EDMEulerScheduler(sigma_data=0.5)
+    factors = make_prediction("edm", schedule, 0.5)
+    x, output = torch.randn(2, 1, 20, 2)
+    for t in (0, 40, 99):
+        sigma = schedule.sigma[t]
+        ours = factors.skip[t] * x + factors.out[t] * output
+        theirs = oracle.precondition_outputs(x, output, sigma)
+        torch.testing.assert_close(ours, theirs, check_dtype=False)
+        seen = oracle.precondition_inputs(x, sigma)
+        torch.testing.assert_close(factors.into[t] * x, seen, check_dtype=False)
 
 
-class Residual(nn.Module):
-    def __init__(self, width):
-        super().__init__()
-        self.linear = nn.Linear(width, width)
-
-    def forward(self, x):
-        return x + self.linear(torch.relu(x))
-
-
-class Literal(nn.Module):
-    """The networks as the paper's equations write them, a module for each symbol."""
-
-    def __init__(self, spec, backbone):
-        super().__init__()
-        network = spec["network"]
-        self.spec, width, embedding = spec, network["width"], network["embedding"]
-        values = {n: v[0].detach() for n, v in backbone.named_views(backbone.flat).items()}
-        self.branches, self.upscales = nn.ModuleDict(), nn.ModuleDict()
-        for index, (name, branch) in enumerate(spec["branches"].items()):
-            seen = 2
-            if branch["upscaled_dimensions"]:
-                self.upscales[name] = nn.Linear(2, branch["upscaled_dimensions"])
-                fill(self.upscales[name], values, f"upscale.{name}")
-                seen = branch["embedded_dimensions"] or branch["upscaled_dimensions"]
-            first = nn.Linear(seen * embedding + embedding, width)
-            with torch.no_grad():
-                both = torch.cat([values[f"input.{name}.weight"], values["time.weight"][index]])
-                first.weight.copy_(both.T)
-                first.bias.copy_(values["time.bias"][index, 0])
-            hidden = [Residual(width) for _ in range(3)]
-            last = nn.Linear(width, 2)
-            for layer, block in enumerate(hidden):
-                fill(block.linear, values, f"hidden.{layer}", index)
-            fill(last, values, "output", index)
-            self.branches[name] = nn.Sequential(first, *hidden, nn.ReLU(), last)
-        self.weighting = None
-        if spec["weighting"]["kind"] == "learned":
-            widths = [embedding, *spec["weighting"]["hidden"]]
-            widths.append(2 if spec["weighting"]["gate"] == "softmax" else 1)
-            layers = []
-            for layer, sizes in enumerate(pairwise(widths)):
-                linear = nn.Linear(*sizes)
-                fill(linear, values, f"weighting.{layer}")
-                layers += [linear, nn.LeakyReLU(spec["weighting"]["negative_slope"])]
-            self.weighting = nn.Sequential(*layers[:-1])
-
-    def forward(self, x, t):
-        size = self.spec["network"]["embedding"]
-        time = embed(t.to(x.dtype), size)
-        outputs = []
-        for name, branch in self.branches.items():
-            seen = x
-            if name in self.upscales:
-                seen = self.upscales[name](x)
-                seen = seen[:, : self.spec["branches"][name]["embedded_dimensions"]]
-            features = [embed(seen[:, i], size, 25.0) for i in range(seen.shape[1])]
-            outputs.append(branch(torch.cat([*features, time], dim=1)))
-        kind = self.spec["weighting"]["kind"]
-        if kind == "none":
-            return outputs[0]
-        if kind == "fixed":
-            weights = self.spec["weighting"]["weights"]
-            return sum(
-                weights[name] * out for name, out in zip(self.branches, outputs, strict=True)
-            )
-        logits = self.weighting(time)
-        if self.spec["weighting"]["gate"] == "sigmoid":
-            gate = torch.sigmoid(logits)
-            return gate * outputs[0] + (1 - gate) * outputs[1]
-        weights = torch.softmax(logits, dim=1)
-        return sum(weights[:, i : i + 1] * out for i, out in enumerate(outputs))
-
-
-def fill(linear, values, name, index=...):
-    with torch.no_grad():
-        linear.weight.copy_(values[f"{name}.weight"][index].T)
-        linear.bias.copy_(values[f"{name}.bias"][index][0])
-
-
-def make(name, models=1, streams=("0",)):
-    backbone = Backbone(VARIANTS[name], 2, 100, models)
-    backbone.initialise(streams)
-    return backbone
-
-
-@each_variant
-def test_predicts_what_the_equations_say(name):
-    backbone = make(name)
-    x, t = torch.randn(50, 2), torch.randint(0, 100, (50,))
-    literal = Literal(VARIANTS[name], backbone)
-    torch.testing.assert_close(backbone(x[None], t[None])[0], literal(x, t), rtol=1e-4, atol=1e-5)
-
-
-@each_variant
-def test_has_the_parameters_that_the_equations_need(name):
-    backbone = make(name)
-    literal = Literal(VARIANTS[name], backbone)
-    assert backbone.parameters_per_model == sum(p.numel() for p in literal.parameters())
-
-
-@each_variant
-def test_gradients_are_those_of_the_equations(name):
-    backbone = make(name)
-    x, t = torch.randn(50, 2), torch.randint(0, 100, (50,))
-    literal = Literal(VARIANTS[name], backbone)
-    literal(x, t).square().mean().backward()
-    ours = torch.autograd.grad(backbone(x[None], t[None]).square().mean(), backbone.views.values())
-    # The sum of the squares does not depend on how the parameters are laid out.
-    expected = sum(p.grad.square().sum() for p in literal.parameters())
-    torch.testing.assert_close(sum(g.square().sum() for g in ours), expected, rtol=1e-4, atol=0)
-
-
-@each_variant
-def test_one_timestep_for_all_points_is_a_timestep_a_point(name):
-    backbone = make(name)
-    x = torch.randn(1, 30, 2)
-    apart = backbone(x, torch.full((1, 30), 7))
-    torch.testing.assert_close(backbone(x, 7), apart, rtol=1e-4, atol=1e-5)
-
-
-@each_variant
-def test_a_stack_predicts_what_its_models_predict_alone(name):
-    stack = make(name, 3, ("a", "b", "c"))
-    x, t = torch.randn(3, 20, 2), torch.randint(0, 100, (3, 20))
-    together = stack(x, t)
-    for model, stream in enumerate("abc"):
-        alone = make(name, 1, (stream,))
-        one = alone(x[model : model + 1], t[model : model + 1])[0]
-        torch.testing.assert_close(together[model], one, rtol=1e-4, atol=1e-5)
-
-
-def test_sinusoids_have_the_right_slope():
-    x = torch.randn(5, 3, dtype=torch.float64, requires_grad=True)
-    frequencies = torch.tensor([1.0, 0.3, 2.0], dtype=torch.float64)
-    assert torch.autograd.gradcheck(lambda x: sinusoidal_features(x, frequencies), x)
-
-
-def test_variants_start_their_common_branch_from_the_same_values():
-    one, two = make("baseline").views, make("learned").views
-    torch.testing.assert_close(one["input.global.weight"], two["input.global.weight"])
-    torch.testing.assert_close(one["hidden.1.weight"], two["hidden.1.weight"][:1])
-
-
-def test_initial_values_fill_pytorchs_default_range():
-    views = make("learned").views
-    for branch, (name, coordinates) in enumerate({"global": 2, "local": 4}.items()):
-        bound = 1 / math.sqrt(coordinates * 16 + 16)
-        for value in (views[f"input.{name}.weight"], views["time.weight"][branch]):
-            assert 0.95 * bound < value.abs().max() <= bound
-            assert value.mean().abs() < 0.1 * bound
-
-
-def test_weights_of_the_branches_sum_to_one_at_every_timestep():
-    for name in ("fixed", "learned", "released"):
-        weights = make(name).branch_weights()
-        assert weights.shape == (1, 100, 2)
-        torch.testing.assert_close(weights.sum(-1), torch.ones(1, 100))
-
-
-def test_denoiser_undoes_the_noise_that_the_backbone_names():
-    schedule = linear_schedule(100, 1e-4, 0.02)
-    clean, noise = torch.randn(2, 1, 10, 2)
-    x = schedule.alpha[60] * clean + schedule.sigma[60] * noise
-    denoiser = NoiseDenoiser(lambda x, t: noise, schedule)
-    torch.testing.assert_close(denoiser(x.float(), 60), clean, rtol=1e-4, atol=1e-5)
-
-
-def test_a_saved_model_comes_back_whole(tmp_path):
-    stack = make("learned", 2, ("a", "b"))
-    save_backbone(tmp_path / "m.safetensors", stack, stack.flat, 1, {"schedule": {"timesteps": 9}})
-    loaded, about = load_backbone(tmp_path / "m.safetensors")
-    for name, view in stack.views.items():
-        torch.testing.assert_close(loaded.views[name], view.chunk(2)[1])
-    assert about["schedule"] == {"timesteps": 9}
-    assert about["settings"] == VARIANTS["learned"]
-
-
-def test_a_saved_model_keeps_the_order_of_its_branches(tmp_path):
-    backbone = Backbone(settings({"zoom": LOCAL, "all": GLOBAL}, LEARNED), 2, 100)
-    backbone.initialise(["0"])
-    save_backbone(tmp_path / "m.safetensors", backbone, backbone.flat, 0, {})
-    x, t = torch.randn(1, 9, 2), torch.randint(0, 100, (1, 9))
-    torch.testing.assert_close(load_backbone(tmp_path / "m.safetensors")[0](x, t), backbone(x, t))
+def test_edm_inputs_and_targets_have_variance_one_at_every_level():
+    schedule = karras(30, 0.002, 80.0, 7.0)
+    factors = make_prediction("edm", schedule, 0.5)
+    power = (0.5 * schedule.alpha) ** 2 + schedule.sigma**2
+    np.testing.assert_allclose(factors.into**2 * power, 1)
+    np.testing.assert_allclose((0.5 * factors.clean) ** 2 + factors.noise**2, 1)

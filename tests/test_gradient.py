@@ -1,10 +1,10 @@
 import pytest
 import torch
-from test_denoiser import LEARNED, VARIANTS, make, settings
+from test_backbone import LEARNED, VARIANTS, make, settings
 
-from dualscale.denoiser import Backbone
+from dualscale.backbone import Backbone
 from dualscale.gradient import LossGradient
-from dualscale.training import noise_loss
+from dualscale.training import weighted_loss
 
 THREE = settings(
     {
@@ -19,13 +19,13 @@ THREE = settings(
 def check(backbone, streams):
     backbone.initialise(streams)
     models, n = backbone.models, 40
-    x, noise = torch.randn(2, models, n, backbone.dimensions)
-    t = torch.randint(0, 100, (models, n))
-    expected = noise_loss(backbone, x, t, noise)
+    x, target = torch.randn(2, models, n, backbone.dimensions)
+    t, weight = torch.randint(0, 100, (models, n)), torch.rand(models, n)
+    expected = weighted_loss(backbone, x, t, target, weight)
     pieces = torch.autograd.grad(expected.sum(), backbone.views.values())
     gradient = LossGradient(backbone, n)
-    gradient(noise, t, x)  # what an earlier step left behind must not show
-    torch.testing.assert_close(gradient(x, t, noise), expected.detach())
+    gradient(target, t, x, weight)  # what an earlier step left behind must not show
+    torch.testing.assert_close(gradient(x, t, target, weight), expected.detach())
     for view, piece in zip(gradient.views.values(), pieces, strict=True):
         torch.testing.assert_close(view, piece, rtol=1e-4, atol=1e-6)
 
@@ -45,7 +45,7 @@ def test_any_branches_and_dimensions(dimensions):
 def test_upscaled_dimensions_that_no_branch_sees_have_no_gradient():
     backbone = make("released")
     gradient = LossGradient(backbone, 10)
-    x, noise = torch.randn(2, 1, 10, 2)
-    gradient(x, torch.randint(0, 100, (1, 10)), noise)
+    x, target = torch.randn(2, 1, 10, 2)
+    gradient(x, torch.randint(0, 100, (1, 10)), target, torch.ones(1, 10))
     assert (gradient.views["upscale.local.weight"][..., 2:] == 0).all()
     assert (gradient.views["upscale.local.weight"][..., :2] != 0).all()

@@ -2,12 +2,13 @@ import math
 
 import numpy as np
 import torch
-from test_denoiser import make
+from test_backbone import make
 
 from dualscale.likelihood import log_density, noise_and_jacobian
-from dualscale.schedule import linear_schedule
+from dualscale.schedule import linear
 
-SCHEDULE = linear_schedule(100, 1e-4, 0.02)
+SCHEDULE = linear(100, 1e-4, 0.02)
+START = torch.zeros(2).double(), torch.eye(2).double()
 
 
 def gaussian_noise(width, schedule=SCHEDULE):
@@ -20,7 +21,7 @@ def test_of_gaussian_data_is_the_gaussian():
     # Data of unit width stay so at all noise levels: the start N(0, I) is then the right one.
     x = torch.randn(50, 2, dtype=torch.float64)
     expected = -0.5 * x.square().sum(1) - math.log(2 * math.pi)
-    got = log_density(gaussian_noise(1.0), SCHEDULE, x)
+    got = log_density(gaussian_noise(1.0), SCHEDULE, START, x)
     torch.testing.assert_close(got, expected, rtol=0, atol=0.02)
 
 
@@ -28,7 +29,7 @@ def test_integrates_to_one_for_a_network_that_knows_nothing():
     backbone = make("learned")
     grid = torch.linspace(-9, 9, 121)
     x = torch.cartesian_prod(grid, grid)
-    density = log_density(lambda x, t: backbone(x[None], t)[0], SCHEDULE, x).exp()
+    density = log_density(lambda x, t: backbone(x[None], t)[0], SCHEDULE, START, x).exp()
     cell = float(grid[1] - grid[0]) ** 2
     assert abs(float(density.sum()) * cell - 1) < 0.01
 

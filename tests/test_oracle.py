@@ -4,11 +4,12 @@ import torch
 
 from dualscale.datasets import DISTRIBUTIONS
 from dualscale.divergence import knn_kl
+from dualscale.model import moments_of
 from dualscale.oracle import ExactDenoiser
 from dualscale.sampling import Sampler
-from dualscale.schedule import Schedule, linear_schedule
+from dualscale.schedule import linear, of_alpha_bar
 
-SCHEDULE = linear_schedule(100, 1e-4, 0.02)
+SCHEDULE = linear(100, 1e-4, 0.02)
 
 
 @pytest.mark.parametrize("name", DISTRIBUTIONS)
@@ -45,9 +46,21 @@ def test_from_the_noisy_data_on_many_steps_the_exact_denoiser_reaches_the_floor(
     distribution, rng, n = DISTRIBUTIONS[name](), np.random.default_rng(0), 2000
     real, fresh, origin = (distribution.sample(n, rng) for _ in range(3))
     sigma = torch.logspace(-3, 0.5, 400, dtype=torch.float64)  # in units of alpha
-    alpha_bar = 1 / (1 + sigma**2)
-    fine = Schedule(1 - alpha_bar / torch.cat([torch.ones(1).double(), alpha_bar[:-1]]))
-    sampler = Sampler(ExactDenoiser(distribution, fine), fine, n, 2, ["0"], torch.device("cpu"))
+    fine = of_alpha_bar(1 / (1 + sigma**2))
+    settings = {
+        "start": "standard",
+        "sampler": {"kind": "ancestral", "variance": "posterior"},
+        "steps": None,
+    }
+    sampler = Sampler(
+        ExactDenoiser(distribution, fine),
+        fine,
+        moments_of(torch.from_numpy(real)),
+        settings,
+        n,
+        ["0"],
+        torch.device("cpu"),
+    )
     generated = sampler.draw(torch.from_numpy(origin).float())[0].numpy()
     floor = knn_kl(real, fresh, 5)
     assert knn_kl(real, generated, 5) == pytest.approx(floor, abs=0.15)

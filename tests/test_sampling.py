@@ -1,12 +1,36 @@
 import numpy as np
 import pytest
 import torch
+from diffusers import (
+    DDIMScheduler,
+    DDPMScheduler,
+    DPMSolverMultistepScheduler,
+    EDMEulerScheduler,
+    HeunDiscreteScheduler,
+)
 
-from dualscale.sampling import Sampler, ancestral
-from dualscale.schedule import linear_schedule
+from dualscale.configuration import OF_KIND
+from dualscale.model import Moments
+from dualscale.sampling import (
+    SAMPLERS,
+    STARTS,
+    Sampler,
+    ancestral,
+    ddim,
+    dpm_solver,
+    evaluations,
+    heun,
+    make_levels,
+)
+from dualscale.schedule import Schedule, karras, linear, make_schedule
 
-SCHEDULE = linear_schedule(100, 1e-4, 0.02)
+SCHEDULE = linear(100, 1e-4, 0.02)
 CPU = torch.device("cpu")
+PAPER = {
+    "start": "standard",
+    "sampler": {"kind": "ancestral", "variance": "posterior"},
+    "steps": None,
+}
 
 
 def exact_denoiser(mean, width, schedule=SCHEDULE):
@@ -21,64 +45,210 @@ def exact_denoiser(mean, width, schedule=SCHEDULE):
     return denoise
 
 
-def sample(*arguments):
-    return Sampler(*arguments).draw()
+def moments(mean=0.0, width=1.0, d=2):
+    return Moments(torch.full((d,), mean).double(), width**2 * torch.eye(d).double())
 
 
-def test_the_exact_denoiser_of_a_gaussian_gives_that_gaussian():
-    fine = linear_schedule(1000, 1e-4, 0.02)  # noises the data away: N(0, I) is the right start
-    x = sample(exact_denoiser(1.5, 0.3, fine), fine, 10_000, 2, ["0"], CPU)[0].numpy()
+def sampler(denoise, points=600, streams=("0",), d=2, schedule=SCHEDULE, **settings):
+    return Sampler(denoise, schedule, moments(d=d), PAPER | settings, points, streams, CPU)
+
+
+def sample(*arguments, **settings):
+    return sampler(*arguments, **settings).draw()
+
+
+def predicted_noise(x, t):
+    return torch.sin(3 * x) * (1 + 0.01 * t)
+
+
+def denoise_as(schedule):
+    return lambda x, t: (x - schedule.sigma[t] * predicted_noise(x, t)) / schedule.alpha[t]
+
+
+def numbers(steps):
+    generator = torch.Generator().manual_seed(1)
+    return torch.randn(steps, 1, 40, 2, generator=generator, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("steps", [100, 20, 1])
+@pytest.mark.parametrize(
+    ("variance", "name"), [("posterior", "fixed_small"), ("forward", "fixed_large")]
+)
+def test_ancestral_takes_the_steps_of_diffusers(steps, variance, name, monkeypatch):
+    oracle = DDPMScheduler(
+        100, 1e-4, 0.02, variance_type=name, clip_sample=False, timestep_spacing="trailing"
+    )
+    oracle.set_timesteps(steps)
+    drawn = numbers(steps)
+    x = drawn[0]
+    for i, t in enumerate(oracle.timesteps.tolist()):
+        noise = drawn[i + 1] if i + 1 < steps else torch.zeros_like(x)
+        monkeypatch.setattr(
+            "diffusers.schedulers.scheduling_ddpm.randn_tensor", lambda *_, n=noise, **__: n
+        )
+        x = oracle.step(predicted_noise(x, t), t, x).prev_sample
+    levels = make_levels(SCHEDULE, steps)
+    ours = ancestral(denoise_as(SCHEDULE), levels, drawn[0], drawn[1:], variance)
+    np.testing.assert_allclose(ours, x, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("steps", [100, 20, 1])
+def test_ddim_takes_the_steps_of_diffusers(steps):
+    oracle = DDIMScheduler(100, 1e-4, 0.02, clip_sample=False, timestep_spacing="trailing")
+    oracle.set_timesteps(steps)
+    x = start = numbers(1)[0]
+    for t in oracle.timesteps.tolist():
+        x = oracle.step(predicted_noise(x, t), t, x).prev_sample
+    ours = ddim(denoise_as(SCHEDULE), make_levels(SCHEDULE, steps), start, start)
+    np.testing.assert_allclose(ours, x, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("steps", [50, 20, 4])
+def test_dpm_solver_takes_the_steps_of_diffusers(steps):
+    oracle = DPMSolverMultistepScheduler(
+        100,
+        1e-4,
+        0.02,
+        timestep_spacing="trailing",
+        final_sigmas_type="zero",
+        lower_order_final=True,
+        euler_at_final=True,
+    )
+    oracle.set_timesteps(steps)
+    x = start = numbers(1)[0]
+    for t in oracle.timesteps.tolist():
+        x = oracle.step(predicted_noise(x, t), t, x).prev_sample
+    ours = dpm_solver(denoise_as(SCHEDULE), make_levels(SCHEDULE, steps), start, start)
+    np.testing.assert_allclose(ours, x, rtol=1e-3, atol=1e-3)
+
+
+def test_heun_takes_the_steps_of_diffusers():
+    oracle = HeunDiscreteScheduler(100, 1e-4, 0.02, timestep_spacing="trailing")
+    oracle.set_timesteps(20)
+    levels = make_levels(SCHEDULE, 20)
+    start = numbers(1)[0]
+    x = start / levels.alpha[0]
+    for t in oracle.timesteps:
+        seen = oracle.scale_model_input(x, t)
+        x = oracle.step(predicted_noise(seen, t.item()), t, x).prev_sample
+    ours = heun(denoise_as(SCHEDULE), levels, start, start)
+    np.testing.assert_allclose(ours, x, rtol=1e-3, atol=1e-3)
+
+
+def test_ddim_takes_the_euler_steps_of_edm():
+    schedule = karras(20, 0.02, 10.0, 7.0)
+    oracle = EDMEulerScheduler(sigma_min=0.02, sigma_max=10.0, sigma_data=0.5)
+    oracle.set_timesteps(20)
+    x = start = 10 * numbers(1)[0]
+    denoise = exact_denoiser(0.4, 0.5, schedule)
+    for i, t in enumerate(oracle.timesteps):
+        oracle.scale_model_input(x, t)
+        x = oracle.step(x, t, x, pred_original_sample=denoise(x, 19 - i)).prev_sample
+    ours = ddim(denoise, make_levels(schedule, None), start, start)
+    np.testing.assert_allclose(ours, x, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", SAMPLERS)
+@pytest.mark.parametrize("schedule", ["cosine", "log_linear", "karras"])
+def test_the_exact_denoiser_of_a_gaussian_gives_that_gaussian(kind, schedule):
+    many = make_schedule({"kind": schedule, "timesteps": 400} | OF_KIND["schedule"][schedule])
+    chosen = {"kind": kind} | OF_KIND["sampler"][kind]
+    denoise = exact_denoiser(1.5, 0.3, many)
+    x = sample(denoise, 10_000, schedule=many, sampler=chosen)[0].numpy()
     np.testing.assert_allclose(x.mean(axis=0), 1.5, atol=0.02)
     np.testing.assert_allclose(x.std(axis=0), 0.3, rtol=0.04)
 
 
+def test_no_sampler_needs_more_evaluations_than_it_says():
+    for kind in SAMPLERS:
+        asked = []
+
+        def denoise(x, t, asked=asked):
+            asked.append(t)
+            return 0.5 * x
+
+        chosen = {"kind": kind} | OF_KIND["sampler"][kind]
+        sampler(denoise, 10, sampler=chosen, steps=7).draw()
+        assert len(asked) == evaluations(kind, 7)
+        assert max(asked) == 99
+
+
 def test_from_the_noisy_data_the_exact_denoiser_gives_the_data_whatever_the_schedule():
     data = 1.5 + 0.3 * torch.randn(10_000, 2)
-    sampler = Sampler(exact_denoiser(1.5, 0.3), SCHEDULE, 10_000, 2, ["0"], CPU)
-    x = sampler.draw(data)[0].numpy()
+    x = sampler(exact_denoiser(1.5, 0.3), 10_000).draw(data)[0].numpy()
     np.testing.assert_allclose(x.mean(axis=0), 1.5, atol=0.02)
     np.testing.assert_allclose(x.std(axis=0), 0.3, rtol=0.06)
 
 
+@pytest.mark.parametrize("kind", ["linear", "log_linear", "interpolation"])
+def test_the_matched_start_has_the_moments_of_the_noised_data(kind):
+    schedule = make_schedule({"kind": kind, "timesteps": 10} | OF_KIND["schedule"][kind])
+    mean, covariance = STARTS["matched"](schedule, moments(2.0, 3.0))
+    alpha, sigma = schedule.alpha[-1], schedule.sigma[-1]
+    np.testing.assert_allclose(mean, [2 * alpha, 2 * alpha])
+    np.testing.assert_allclose(covariance, (9 * alpha**2 + sigma**2) * np.eye(2))
+
+
+def test_the_papers_start_is_a_standard_normal_law():
+    mean, covariance = STARTS["standard"](SCHEDULE, moments(2.0, 3.0))
+    assert (mean == 0).all()
+    np.testing.assert_allclose(covariance, np.eye(2), rtol=1e-12)
+
+
+def test_the_start_is_drawn_with_its_mean_and_covariance():
+    covariance = torch.tensor([[2.0, 0.9], [0.9, 1.0]], dtype=torch.float64)
+    law = Moments(torch.tensor([1.0, -2.0]).double(), covariance)
+    one = Schedule(torch.ones(1).double(), torch.full((1,), 0.1).double())
+    settings = PAPER | {"start": "matched"}
+    x = Sampler(lambda x, t: x, one, law, settings, 20_000, ["0"], CPU).draw()[0].numpy()
+    np.testing.assert_allclose(x.mean(axis=0), law.mean, atol=0.05)
+    np.testing.assert_allclose(np.cov(x.T), covariance + 0.01 * np.eye(2), atol=0.06)
+
+
 def test_the_same_stream_gives_the_same_points():
-    draws = [sample(exact_denoiser(0, 1), SCHEDULE, 600, 2, ["0"], CPU) for _ in range(2)]
-    assert torch.equal(*draws)
+    assert torch.equal(*[sample(exact_denoiser(0, 1)) for _ in range(2)])
 
 
 def test_models_are_sampled_together_as_they_are_alone():
-    both = sample(exact_denoiser(0, 1), SCHEDULE, 600, 2, ["a", "b"], CPU)
+    both = sample(exact_denoiser(0, 1), 600, ("a", "b"))
     for model, stream in enumerate("ab"):
-        alone = sample(exact_denoiser(0, 1), SCHEDULE, 600, 2, [stream], CPU)
+        alone = sample(exact_denoiser(0, 1), 600, (stream,))
         torch.testing.assert_close(both[model], alone[0])
 
 
 def test_points_do_not_depend_on_the_tile_they_are_drawn_in(monkeypatch):
-    whole = sample(exact_denoiser(0, 1), SCHEDULE, 70, 3, ["0"], CPU)
+    whole = sample(exact_denoiser(0, 1), 70, d=3)
     monkeypatch.setattr("dualscale.sampling.TILE", 16)
-    torch.testing.assert_close(sample(exact_denoiser(0, 1), SCHEDULE, 70, 3, ["0"], CPU), whole)
+    torch.testing.assert_close(sample(exact_denoiser(0, 1), 70, d=3), whole)
 
 
-def test_the_last_step_adds_no_noise():
+@pytest.mark.parametrize("kind", SAMPLERS)
+def test_the_last_step_ends_at_the_denoised_point(kind):
+    options = OF_KIND["sampler"][kind]
     start, noise = torch.randn(1, 5, 2), torch.randn(99, 1, 5, 2)
-    x = ancestral(lambda x, t: torch.ones_like(x), SCHEDULE, start, noise)
-    torch.testing.assert_close(x, torch.ones(1, 5, 2))
+    levels = make_levels(SCHEDULE, None)
+    x = SAMPLERS[kind](lambda x, t: torch.ones_like(x), levels, start, noise, **options)
+    torch.testing.assert_close(x, torch.ones(1, 5, 2), rtol=1e-4, atol=1e-4)
 
 
 def test_any_number_of_points_can_be_drawn():
-    assert sample(exact_denoiser(0, 1), SCHEDULE, 10_001, 1, ["0"], CPU).shape == (1, 10_001, 1)
+    assert sample(exact_denoiser(0, 1), 10_001, d=1).shape == (1, 10_001, 1)
 
 
 def test_warm_up_leaves_no_trace():
-    cold, warm = (Sampler(exact_denoiser(0, 1), SCHEDULE, 70, 2, ["0"], CPU) for _ in range(2))
+    cold, warm = (sampler(exact_denoiser(0, 1), 70) for _ in range(2))
     warm.warm_up()
     assert torch.equal(warm.draw(), cold.draw())
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_a_replayed_graph_draws_what_single_steps_do():
-    cuda = torch.device("cuda")
+@pytest.mark.parametrize("kind", SAMPLERS)
+def test_a_replayed_graph_draws_what_single_steps_do(kind):
+    settings = PAPER | {"sampler": {"kind": kind} | OF_KIND["sampler"][kind]}
+    denoise, streams = exact_denoiser(0, 1), ["a", "b"]
     eager, graphed = (
-        Sampler(exact_denoiser(0, 1), SCHEDULE, 10_001, 2, ["a", "b"], cuda) for _ in range(2)
+        Sampler(denoise, SCHEDULE, moments(), settings, 10_001, streams, torch.device("cuda"))
+        for _ in range(2)
     )
     graphed.warm_up()
     torch.testing.assert_close(graphed.draw(), eager.draw())

@@ -1,56 +1,76 @@
+import math
+
 import numpy as np
 import pytest
 import torch
-from diffusers import DDPMScheduler
+from diffusers import DDPMScheduler, EDMEulerScheduler
+from diffusers.schedulers.scheduling_ddim import rescale_zero_terminal_snr
 
-from dualscale.sampling import ancestral
-from dualscale.schedule import linear_schedule
+from dualscale.configuration import ENDS_IN_NOISE, OF_KIND
+from dualscale.schedule import (
+    SCHEDULES,
+    cosine,
+    karras,
+    linear,
+    log_linear,
+    make_schedule,
+    quadratic,
+    zero_terminal_snr,
+)
 
-
-@pytest.fixture
-def oracle():
-    return DDPMScheduler(
-        num_train_timesteps=100,
-        beta_start=1e-4,
-        beta_end=0.02,
-        beta_schedule="linear",
-        variance_type="fixed_small",
-        clip_sample=False,
-    )
-
-
-def test_alpha_bar_is_that_of_diffusers(oracle):
-    schedule = linear_schedule(100, 1e-4, 0.02)
-    np.testing.assert_allclose(schedule.alpha_bar.float(), oracle.alphas_cumprod, rtol=1e-5)
+DIFFUSERS = {"linear": "linear", "quadratic": "scaled_linear", "cosine": "squaredcos_cap_v2"}
 
 
-def test_data_is_not_noised_away_at_the_last_step():
-    assert linear_schedule(100, 1e-4, 0.02).alpha_bar[-1].item() == pytest.approx(0.364, abs=5e-4)
+def made(kind, timesteps=100):
+    return make_schedule({"kind": kind, "timesteps": timesteps} | OF_KIND["schedule"][kind])
 
 
-def test_alpha_and_sigma_preserve_variance():
-    schedule = linear_schedule(50, 1e-3, 0.1)
+@pytest.mark.parametrize(
+    ("schedule", "name"),
+    [
+        (linear(100, 1e-4, 0.02), "linear"),
+        (quadratic(100, 1e-4, 0.02), "scaled_linear"),
+        (cosine(100), "squaredcos_cap_v2"),
+    ],
+)
+def test_alpha_bar_is_that_of_diffusers(schedule, name):
+    oracle = DDPMScheduler(100, beta_start=1e-4, beta_end=0.02, beta_schedule=name)
+    np.testing.assert_allclose(schedule.alpha**2, oracle.alphas_cumprod, rtol=2e-4)
+
+
+def test_zero_terminal_snr_is_that_of_diffusers():
+    schedule = zero_terminal_snr(100, 1e-4, 0.02)
+    betas = rescale_zero_terminal_snr(torch.linspace(1e-4, 0.02, 100, dtype=torch.float64))
+    np.testing.assert_allclose(schedule.alpha**2, torch.cumprod(1 - betas, 0), atol=1e-12)
+    assert schedule.alpha[-1] == 0
+
+
+def test_karras_levels_are_those_of_diffusers():
+    oracle = EDMEulerScheduler(sigma_min=0.002, sigma_max=80.0, rho=7.0, num_train_timesteps=100)
+    oracle.set_timesteps(100)
+    sigma = karras(100, 0.002, 80.0, 7.0).sigma
+    np.testing.assert_allclose(sigma.flip(0), oracle.sigmas[:-1], rtol=1e-4)
+
+
+def test_log_linear_levels_grow_by_one_factor():
+    sigma = log_linear(100, 0.005, 30.0).sigma
+    np.testing.assert_allclose(sigma[[0, -1]], [0.005, 30])
+    np.testing.assert_allclose(sigma[1:] / sigma[:-1], (30 / 0.005) ** (1 / 99))
+
+
+def test_data_is_not_noised_away_at_the_papers_last_step():
+    assert linear(100, 1e-4, 0.02).alpha[-1].item() ** 2 == pytest.approx(0.364, abs=5e-4)
+
+
+@pytest.mark.parametrize("kind", ["linear", "quadratic", "cosine", "zero_terminal_snr"])
+def test_variance_is_preserved(kind):
+    schedule = made(kind)
     np.testing.assert_allclose(schedule.alpha**2 + schedule.sigma**2, 1, rtol=1e-12)
 
 
-def test_ancestral_sampler_takes_the_steps_of_diffusers(oracle, monkeypatch):
-    schedule = linear_schedule(100, 1e-4, 0.02)
-    generator = torch.Generator().manual_seed(1)
-    start = torch.randn(1, 40, 2, generator=generator, dtype=torch.float64)
-    noise = torch.randn(99, 1, 40, 2, generator=generator, dtype=torch.float64)
-
-    def predicted_noise(x, t):
-        return torch.sin(3 * x) * (1 + 0.01 * t)
-
-    def denoise(x, t):
-        return (x - schedule.sigma[t] * predicted_noise(x, t)) / schedule.alpha[t]
-
-    x = start
-    for t in reversed(range(100)):
-        drawn = noise[99 - t] if t > 0 else torch.zeros_like(x)
-        monkeypatch.setattr(
-            "diffusers.schedulers.scheduling_ddpm.randn_tensor", lambda *_, d=drawn, **__: d
-        )
-        x = oracle.step(predicted_noise(x, t), t, x).prev_sample
-    ours = ancestral(denoise, schedule, start, noise)
-    np.testing.assert_allclose(ours, x, rtol=1e-4, atol=1e-4)
+@pytest.mark.parametrize("kind", SCHEDULES)
+def test_noise_grows_against_the_data_and_only_the_named_kinds_end_without_data(kind):
+    schedule = made(kind)
+    ratio = schedule.alpha / schedule.sigma
+    assert (ratio[1:] < ratio[:-1]).all()
+    assert math.isclose(schedule.alpha[-1], 0, abs_tol=1e-12) == (kind in ENDS_IN_NOISE)

@@ -1,25 +1,24 @@
-import copy
-
 import numpy as np
 import pytest
 import torch
 from ema_pytorch import EMA
-from test_denoiser import NETWORK, VARIANTS, Literal
+from test_backbone import NETWORK, VARIANTS, Literal
 from torch import nn
 
-from dualscale.denoiser import Backbone
-from dualscale.schedule import linear_schedule
+from dualscale.backbone import Backbone
+from dualscale.model import Model, moments_of
+from dualscale.schedule import linear
 from dualscale.training import (
     DivergedError,
     Trainer,
-    diffuse,
     ema_decay,
     evaluation_loss,
+    example_table,
+    examples,
     learning_rate,
-    scale_table,
 )
 
-SCHEDULE = linear_schedule(100, 1e-4, 0.02)
+SCHEDULE = linear(100, 1e-4, 0.02)
 PAPER = {
     "steps": 60,
     "batch_size": 32,
@@ -27,6 +26,7 @@ PAPER = {
     "optimiser": "adam",
     "weight_decay": 0.0,
     "clip_norm": None,
+    "loss": {"kind": "uniform"},
     "ema": {"decay": 0.9, "every": 10, "warmup": False},
 }
 RELEASED = PAPER | {
@@ -42,10 +42,14 @@ def make_data(scale=1.0):
 
 
 def make_trainer(variant="learned", settings=PAPER, streams=("0",), data=None):
-    backbone = Backbone(VARIANTS[variant], 2, 100, len(streams))
-    backbone.initialise(streams)
     data = make_data() if data is None else data
-    return Trainer(backbone, SCHEDULE, data, settings, streams)
+    return Trainer(make_model(VARIANTS[variant], data, streams), data, settings, streams)
+
+
+def make_model(spec, data, streams=("0",)):
+    model = Model(spec, moments_of(data), len(streams), data.device)
+    model.backbone.initialise(streams)
+    return model
 
 
 def run(trainer):
@@ -73,7 +77,8 @@ def literal_training(trainer, settings, steps, dtype=torch.float32):
         if step % trainer.chunk == 0:
             trainer._draw(step)
         x_t, t, noise = (
-            drawn[step % trainer.chunk, 0] for drawn in (trainer.x_t, trainer.times, trainer.noise)
+            drawn[step % trainer.chunk, 0]
+            for drawn in (trainer.seen, trainer.times, trainer.targets)
         )
         loss = nn.functional.mse_loss(model(x_t.to(dtype), t), noise.to(dtype))
         optimiser.zero_grad()
@@ -104,9 +109,7 @@ def test_losses_of_hundreds_of_steps_differ_from_a_plain_loops_by_rounding_alone
     """The yardstick: what the plain loop itself loses to float32, over the same draws."""
     spec = VARIANTS["learned"] | {"network": NETWORK | {"width": 256, "embedding": 128}}
     settings = PAPER | {"steps": 200, "batch_size": 256, "learning_rate": 3e-4}
-    backbone = Backbone(spec, 2, 100)
-    backbone.initialise(["0"])
-    trainer = Trainer(backbone, SCHEDULE, make_data(), settings, ["0"])
+    trainer = Trainer(make_model(spec, make_data()), make_data(), settings, ["0"])
     exact, single = (
         np.array(literal_training(trainer, settings, 200, dtype)[0])
         for dtype in (torch.float64, torch.float32)
@@ -120,10 +123,14 @@ def test_losses_of_hundreds_of_steps_differ_from_a_plain_loops_by_rounding_alone
 def test_noisy_points_are_alpha_times_clean_plus_sigma_times_noise(shape):
     x_0, noise = torch.randn(2, *shape, 2)
     t = torch.randint(0, 100, shape)
-    x_t = diffuse(x_0, t, noise, scale_table(SCHEDULE, x_0.device))
+    model = make_model(VARIANTS["baseline"], make_data())
+    table = example_table(model, {"kind": "uniform"}, x_0.device)
+    x_t, target, weight = examples(x_0, t, noise, table)
     for index in np.ndindex(shape):
         alpha, sigma = SCHEDULE.alpha[t[index]], SCHEDULE.sigma[t[index]]
         torch.testing.assert_close(x_t[index], (alpha * x_0[index] + sigma * noise[index]).float())
+    assert torch.equal(target, noise)
+    assert torch.equal(weight, torch.ones(shape))
 
 
 def test_ema_warm_up_is_that_of_ema_pytorch():
@@ -203,14 +210,14 @@ def test_training_learns():
 
 
 def test_evaluation_loss_is_the_objective_over_the_whole_set():
-    trainer = make_trainer()
     data = make_data().repeat(40, 1)
-    whole = evaluation_loss(trainer.backbone, SCHEDULE, data, ["0"])
+    model = make_model(VARIANTS["learned"], data)
+    whole = evaluation_loss(model, data, {"kind": "uniform"}, ["0"])
     assert whole.shape == (1,)
     t, noise = torch.randint(0, 100, (len(data),)), torch.randn(len(data), 2)
     scale = torch.stack([SCHEDULE.alpha, SCHEDULE.sigma], 1)[t].float()
     x = scale[:, :1] * data + scale[:, 1:] * noise
-    literal = Literal(VARIANTS["learned"], copy.copy(trainer.backbone))
+    literal = Literal(VARIANTS["learned"], model.backbone)
     expected = (literal(x, t) - noise).square().mean()
     torch.testing.assert_close(whole[0], expected.detach(), rtol=0.05, atol=0)
 
@@ -221,9 +228,9 @@ def test_a_replayed_graph_trains_as_single_steps_do(variant):
     streams = ("a", "b")
 
     def trainer():
-        backbone = Backbone(VARIANTS[variant], 2, 100, len(streams), torch.device("cuda"))
-        backbone.initialise(streams)
-        return Trainer(backbone, SCHEDULE, make_data().cuda(), PAPER | {"steps": 300}, streams)
+        data = make_data().cuda()
+        model = make_model(VARIANTS[variant], data, streams)
+        return Trainer(model, data, PAPER | {"steps": 300}, streams)
 
     eager, graphed = trainer(), trainer()
     graphed.warm_up()

@@ -8,7 +8,34 @@ from typing import Any
 
 import jsonschema
 
-LEARNED_DEFAULTS = {"gate": "softmax", "negative_slope": 0.2}
+LEARNED_DEFAULTS = {"gate": "softmax", "negative_slope": 0.2, "sees": "t"}
+BETAS = {"beta_first": 1e-4, "beta_last": 0.02}
+SIGMAS = {"sigma_first": 0.005, "sigma_last": 30.0}
+OF_KIND: dict[str, dict[str, dict[str, Any]]] = {
+    "schedule": {
+        "linear": BETAS,
+        "quadratic": BETAS,
+        "zero_terminal_snr": BETAS,
+        "cosine": {},
+        "interpolation": {},
+        "log_linear": SIGMAS,
+        "karras": SIGMAS | {"rho": 7.0},
+    },
+    "loss": {
+        "uniform": {},
+        "min_snr": {"limit": 5.0},
+        "log_normal": {"mean": -1.2, "deviation": 1.2},
+    },
+    "sampler": {
+        "ancestral": {"variance": "posterior"},
+        "ddim": {},
+        "heun": {},
+        "dpm_solver": {},
+    },
+}
+"""What each kind of a part takes beside what all kinds take, and its default."""
+ENDS_IN_NOISE = ("zero_terminal_snr", "interpolation")
+"""Schedules whose alpha is 0 at the last step."""
 KINDS = {
     dict: "a mapping",
     list: "a list",
@@ -38,9 +65,8 @@ Validator = jsonschema.validators.extend(
 )
 
 
-REFERENCES = ("real", "exact_start", "exact")
-"""What the study samples beside the variants: fresh real points; the exact denoiser from noisy real
-points; and the exact denoiser from N(0, I), as every variant starts."""
+REAL = "real"
+"""How the study calls fresh real points, where a variant's name stands elsewhere."""
 
 
 class ConfigurationError(ValueError):
@@ -60,8 +86,11 @@ def check(config: Mapping, schema: Mapping) -> dict[str, Any]:
     _check_names(filled)
     _check_comparisons(filled)
     _check_sizes(filled)
+    filled["schedule"] = _of_kind("schedule", filled["schedule"], "timesteps")
+    filled["training"]["loss"] = _of_kind("loss", filled["training"]["loss"])
+    filled["sampling"]["sampler"] = _of_kind("sampler", filled["sampling"]["sampler"])
     for name in filled["variants"]:
-        _check_variant(name, variant(filled, name))
+        _check_variant(filled, name)
     return filled
 
 
@@ -93,18 +122,57 @@ def variant(config: Mapping, name: str) -> dict[str, Any]:
 def model_settings(config: Mapping, name: str) -> dict[str, Any]:
     """All that the training of a variant depends on, but for data and seed; keys sorted."""
     chosen = variant(config, name)
+    training = _merge(config["training"], chosen.get("training", {}))
+    training["loss"] = _of_kind("loss", training["loss"])
     weighting = {key: value for key, value in chosen["weighting"].items() if value is not None}
     if weighting["kind"] == "learned":
         weighting = LEARNED_DEFAULTS | weighting
     sections = {
-        section: _merge(config[section], chosen.get(section, {}))
-        for section in ("network", "schedule", "training")
+        "network": _merge(config["network"], chosen.get("network", {})),
+        "prediction": chosen.get("prediction", config["prediction"]),
+        "schedule": schedule_settings(config, name),
+        "training": training,
     }
     branches = {
         branch: {"upscaled_dimensions": None, "embedded_dimensions": None} | settings
         for branch, settings in chosen["branches"].items()
     }
     return in_order({"branches": branches, "weighting": weighting, **sections})
+
+
+def schedule_settings(config: Mapping, name: str) -> dict[str, Any]:
+    """A variant's schedule: kind, timesteps, and what the kind takes."""
+    settings = _merge(config["schedule"], variant(config, name).get("schedule", {}))
+    return _of_kind("schedule", settings, "timesteps")
+
+
+def sampling_settings(config: Mapping, name: str) -> dict[str, Any]:
+    """All that sampling from a variant depends on beside its model; keys sorted."""
+    settings = _merge(config["sampling"], variant(config, name).get("sampling", {}))
+    settings["sampler"] = _of_kind("sampler", settings["sampler"])
+    return in_order(settings)
+
+
+def process_settings(config: Mapping, name: str) -> dict[str, Any]:
+    """How a variant's points come from noise, whatever its network: schedule and sampling."""
+    return {
+        "sampling": sampling_settings(config, name),
+        "schedule": schedule_settings(config, name),
+    }
+
+
+def same_process(config: Mapping, name: str) -> str:
+    """The first variant defined whose process a variant has: the exact references are named so."""
+    own = process_settings(config, name)
+    return next(other for other in config["variants"] if process_settings(config, other) == own)
+
+
+def _of_kind(part: str, settings: Mapping, *common: str) -> dict[str, Any]:
+    """Only what the settings' kind takes, with its defaults: merging leaves those of others."""
+    taken = {key: settings[key] for key in ("kind", *common)}
+    for key, default in OF_KIND[part][settings["kind"]].items():
+        taken[key] = settings.get(key, default)
+    return taken
 
 
 def stream(config: Mapping, name: str, dataset: str) -> str:
@@ -189,11 +257,10 @@ def _check_comparisons(config: Mapping) -> None:
                 raise ConfigurationError(
                     _unknown(f"study.comparisons.{index}", name, config["variants"])
                 )
-    for name in REFERENCES:
-        if name in config["variants"]:
-            raise ConfigurationError(
-                f"variants has {name!r}: the study calls samples of its own so; name it otherwise"
-            )
+    if REAL in config["variants"]:
+        raise ConfigurationError(
+            f"variants has {REAL!r}: the study calls samples of its own so; name it otherwise"
+        )
 
 
 def _check_sizes(config: Mapping) -> None:
@@ -210,11 +277,66 @@ def _check_sizes(config: Mapping) -> None:
             )
 
 
-def _check_variant(name: str, chosen: Mapping) -> None:
+def _check_parts(config: Mapping, name: str) -> None:
+    """Keys that a kind does not take, and pairs that divide by zero."""
+    at, own = f"variants.{name}", config["variants"][name]
+    model, sampling = model_settings(config, name), sampling_settings(config, name)
+    for part, path, given, settings in (
+        ("schedule", "schedule", own.get("schedule", {}), model["schedule"]),
+        (
+            "loss",
+            "training.loss",
+            own.get("training", {}).get("loss", {}),
+            model["training"]["loss"],
+        ),
+        (
+            "sampler",
+            "sampling.sampler",
+            own.get("sampling", {}).get("sampler", {}),
+            sampling["sampler"],
+        ),
+    ):
+        for key in sorted(set(given) - set(settings)):
+            takes = ", ".join(OF_KIND[part][settings["kind"]]) or "no other key"
+            raise ConfigurationError(
+                f"{at}.{path}.{key} is {given[key]!r}: kind {settings['kind']} takes {takes}"
+            )
+    schedule, network = model["schedule"], model["network"]
+    if schedule.get("sigma_last", 1) <= schedule.get("sigma_first", 0):
+        raise ConfigurationError(
+            f"{at}: schedule.sigma_last is {schedule['sigma_last']:g}: "
+            f"more than sigma_first, {schedule['sigma_first']:g}, is allowed"
+        )
+    low, high = network["lowest_frequency"], network["highest_frequency"]
+    if low >= high:
+        raise ConfigurationError(
+            f"{at}: network.lowest_frequency is {low}: "
+            f"less than highest_frequency, {high}, is allowed"
+        )
+    steps, timesteps = sampling["steps"], model["schedule"]["timesteps"]
+    if steps is not None and steps > timesteps:
+        raise ConfigurationError(
+            f"{at}: sampling.steps is {steps}: at most schedule.timesteps, {timesteps}, is allowed"
+        )
+    for path, kind, refused in (
+        ("prediction", model["prediction"], "noise"),
+        ("training.loss.kind", model["training"]["loss"]["kind"], "log_normal"),
+        ("sampling.sampler.kind", sampling["sampler"]["kind"], "heun"),
+    ):
+        if model["schedule"]["kind"] in ENDS_IN_NOISE and kind == refused:
+            raise ConfigurationError(
+                f"{at}: {path} is {kind!r}: with schedule.kind {model['schedule']['kind']!r}, "
+                "which ends at alpha = 0, it divides by zero"
+            )
+
+
+def _check_variant(config: Mapping, name: str) -> None:
+    chosen = variant(config, name)
     at = f"variants.{name}"
     for key in ("branches", "weighting"):
         if key not in chosen:
             raise ConfigurationError(f"{at} has no {key}: give it, or copy a variant with like")
+    _check_parts(config, name)
     branches, weighting = chosen["branches"], chosen["weighting"]
     for branch, settings in branches.items():
         up, seen = settings.get("upscaled_dimensions"), settings.get("embedded_dimensions")
@@ -225,7 +347,7 @@ def _check_variant(name: str, chosen: Mapping) -> None:
             )
     kind = weighting["kind"]
     needs = {"none": set(), "fixed": {"weights"}, "learned": {"hidden"}}[kind]
-    allowed = needs | ({"gate", "negative_slope"} if kind == "learned" else set())
+    allowed = needs | (set(LEARNED_DEFAULTS) if kind == "learned" else set())
     given = {key for key, value in weighting.items() if value is not None} - {"kind"}
     for key in sorted(needs - given):
         raise ConfigurationError(f"{at}.weighting has no {key}: kind {kind} needs it")

@@ -3,13 +3,13 @@
 import torch
 from torch import Tensor
 
-from dualscale.denoiser import Backbone, look_up
+from dualscale.backbone import Backbone, look_up
 
 
 class LossGradient:
-    """|noise - eps_theta(x_t, t)|^2 of every model of a stack, and its gradient.
+    """The weighted squared error of every model of a stack, and its gradient.
 
-    The same numbers as autograd's of `noise_loss`, which it is tested against. Autograd takes
+    The same numbers as autograd's of `weighted_loss`, which it is tested against. Autograd takes
     fresh memory for every intermediate value of every step, and time to keep its books: on networks
     this small, an eighth of a CPU's step.
 
@@ -37,7 +37,7 @@ class LossGradient:
             self.of_features = {
                 name: torch.zeros_like(self.features[name].flatten(2))
                 for name, branch in backbone.branches.items()
-                if branch["upscaled_dimensions"]
+                if branch["upscaled_dimensions"] or backbone.learns_frequencies
             }
             self.table = torch.zeros(models * branches, backbone.timesteps, width)
             first = backbone.timesteps * torch.arange(models * branches)
@@ -45,41 +45,58 @@ class LossGradient:
         self.by_branch = (models, branches, batch)
 
     @torch.no_grad()
-    def __call__(self, x: Tensor, t: Tensor, noise: Tensor) -> Tensor:
+    def __call__(self, x: Tensor, t: Tensor, target: Tensor, weight: Tensor) -> Tensor:
         """The loss of every model, (S,); its gradient is then in `flat`.
 
         Args:
-            x, noise: (S, n, d).
+            x, target: what the backbone sees and should predict, (S, n, d).
             t: (S, n).
+            weight: of every point, (S, n).
         """
         rows = (t[:, None] + self.first_row).flatten()
         backbone = self.backbone
         outputs = self._forward(x, rows).unflatten(0, self.by_branch[:2])
-        learned = backbone.settings["weighting"]["kind"] == "learned"
-        values = backbone.weight_network(backbone.time_features) if learned else []
+        values = self._weight_values(x, t)
         table = backbone.gate(values[-1]) if values else backbone.branch_weights()
-        weights = 1.0 if table is None else look_up(table[:, None], t)[:, 0].mT[..., None]
-        error = (outputs * weights).sum(dim=1) - noise
-        of_prediction = error[:, None] * (2 / error[0].numel())
+        weights = 1.0 if table is None else self._of_points(table, t).mT[..., None]
+        error = (outputs * weights).sum(dim=1) - target
+        weighted = error * weight[..., None]
+        of_prediction = weighted[:, None] * (2 / error[0].numel())
         if values and table is not None:
             of_weights = (outputs * of_prediction).sum(dim=-1)
             self._through_weights(values, table, t, of_weights)
         self._backward(x, rows, (weights * of_prediction).flatten(0, 1))
-        return error.square().mean(dim=(1, 2))
+        return (error * weighted).mean(dim=(1, 2))
+
+    def _weight_values(self, x: Tensor, t: Tensor) -> list[Tensor]:
+        """Inputs and logits of the weight network, of all timesteps or of all points; none: []."""
+        backbone = self.backbone
+        if backbone.settings["weighting"]["kind"] != "learned":
+            return []
+        if backbone.weighs_points:
+            return backbone.weight_network(backbone.point_features(x, t))
+        return backbone.weight_network(backbone.time_features)
+
+    def _of_points(self, table: Tensor, t: Tensor) -> Tensor:
+        """The weights of every point, (S, n, K)."""
+        return table if self.backbone.weighs_points else look_up(table[:, None], t)[:, 0]
 
     def _through_weights(
         self, values: list[Tensor], table: Tensor, t: Tensor, gradient: Tensor
     ) -> None:
-        """Through the weights (S, T, K) that points took rows t of, and the network behind them.
+        """Through the weights, and the network behind them.
 
         Args:
             values: the network's inputs and logits.
+            table: (S, T, K), of which points took rows t; or (S, n, K), theirs.
             gradient: of every point's weights, (S, K, n).
         """
-        models, timesteps, _ = table.shape
-        rows = t + timesteps * torch.arange(models, device=t.device)[:, None]
-        of_table = torch.zeros_like(table)
-        of_table.flatten(0, 1).index_add_(0, rows.flatten(), gradient.mT.flatten(0, 1))
+        of_table = gradient.mT
+        if not self.backbone.weighs_points:
+            models, timesteps, _ = table.shape
+            rows = t + timesteps * torch.arange(models, device=t.device)[:, None]
+            of_table = torch.zeros_like(table)
+            of_table.flatten(0, 1).index_add_(0, rows.flatten(), gradient.mT.flatten(0, 1))
         weighting = self.backbone.settings["weighting"]
         if weighting["gate"] == "sigmoid":
             first, second = table.split(1, dim=-1)
@@ -105,8 +122,9 @@ class LossGradient:
         torch.index_select(self.table.flatten(0, 1), 0, rows, out=hidden.view(-1, hidden.shape[-1]))
         for branch, name in zip(self._branches(hidden), backbone.branches, strict=True):
             features = self.features[name]
-            angle = torch.mul(backbone.seen(name, x)[..., None], backbone.frequencies)
-            half = len(backbone.frequencies)
+            frequencies = backbone.frequencies_of(name)
+            angle = torch.mul(backbone.seen(name, x)[..., None], frequencies)
+            half = frequencies.shape[-1]
             torch.sin(angle, out=features[..., :half])
             torch.cos(angle, out=features[..., half:])
             branch.baddbmm_(features.flatten(2), backbone.views[f"input.{name}.weight"])
@@ -135,8 +153,8 @@ class LossGradient:
         for branch, name in zip(self._branches(back), self.backbone.branches, strict=True):
             features = self.features[name]
             torch.bmm(features.flatten(2).mT, branch, out=self.views[f"input.{name}.weight"])
-            if self.backbone.branches[name]["upscaled_dimensions"]:
-                self._through_upscale(name, x, branch)
+            if name in self.of_features:
+                self._through_features(name, x, branch)
         of_table = torch.zeros_like(self.table)
         of_table.flatten(0, 1).index_add_(0, rows, back.flatten(0, 1))
         times = self.backbone.time_features.expand(len(of_table), -1, -1)
@@ -149,15 +167,24 @@ class LossGradient:
         torch.sum(gradient, 1, keepdim=True, out=self.views[f"{name}.bias"])
         torch.bmm(gradient, self.backbone.views[f"{name}.weight"].mT, out=self.inner)
 
-    def _through_upscale(self, name: str, x: Tensor, gradient: Tensor) -> None:
-        """Through a branch's sines and cosines to its upscale; gradient: (S, n, width)."""
-        features, frequencies = self.features[name], self.backbone.frequencies
-        half = len(frequencies)
+    def _through_features(self, name: str, x: Tensor, gradient: Tensor) -> None:
+        """Through a branch's sines and cosines to its upscale and its frequencies.
+
+        Args:
+            gradient: of the branch's first layer, (S, n, width).
+        """
+        features, frequencies = self.features[name], self.backbone.frequencies_of(name)
+        half = frequencies.shape[-1]
         weight = self.backbone.views[f"input.{name}.weight"]
         of_features = torch.bmm(gradient, weight.mT, out=self.of_features[name]).view_as(features)
         slope = of_features[..., :half] * features[..., half:]
         slope -= of_features[..., half:] * features[..., :half]
-        of_seen = slope @ frequencies
-        seen = of_seen.shape[-1]
-        self.views[f"upscale.{name}.weight"][..., :seen] = torch.bmm(x.mT, of_seen)
-        self.views[f"upscale.{name}.bias"][..., :seen] = of_seen.sum(dim=1, keepdim=True)
+        if self.backbone.learns_frequencies:
+            seen = self.backbone.seen(name, x)
+            self.views[f"frequencies.{name}"][:, 0] = torch.einsum("snch,snc->sh", slope, seen)
+        if self.backbone.branches[name]["upscaled_dimensions"]:
+            learned = self.backbone.learns_frequencies
+            of_seen = (slope * frequencies).sum(dim=-1) if learned else slope @ frequencies
+            width = of_seen.shape[-1]
+            self.views[f"upscale.{name}.weight"][..., :width] = torch.bmm(x.mT, of_seen)
+            self.views[f"upscale.{name}.bias"][..., :width] = of_seen.sum(dim=1, keepdim=True)

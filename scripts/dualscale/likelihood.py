@@ -3,15 +3,15 @@
 The flow runs in y = x / alpha against s = sigma / alpha, where dy/ds = eps_theta(x, t) (Song et
 al. 2021, equation 13; DDIM's variables), with Heun's method from one timestep to the next. Its map
 F from the least noisy level to the noisiest one is a function like any other: the density it gives
-to a point is that of N(0, I) at F(x) times |det dF/dx|, which integrates to one however coarse the
-steps are. It scores the ODE sampler, not the ancestral one.
+to a point is that of the sampler's start at F(x) times |det dF/dx|, which integrates to one however
+coarse the steps are. It scores the ODE sampler, not the ancestral one.
 """
 
-import math
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
+from torch.distributions import MultivariateNormal
 
 from dualscale.schedule import Schedule
 
@@ -30,8 +30,14 @@ def noise_and_jacobian(noise: Noise, y: Tensor, alpha: float, t: int) -> tuple[T
     return eps.detach(), torch.stack(rows, dim=1)
 
 
-def log_density(noise: Noise, schedule: Schedule, x: Tensor) -> Tensor:
-    """Log density in nats, (n,), that the ODE's map gives to points x (n, d) at t = 0."""
+def log_density(
+    noise: Noise, schedule: Schedule, start: tuple[Tensor, Tensor], x: Tensor
+) -> Tensor:
+    """Log density in nats, (n,), that the ODE's map gives to points x (n, d) at t = 0.
+
+    Args:
+        start: mean (d,) and covariance (d, d) of the normal law at t = T - 1.
+    """
     alpha, sigma = schedule.alpha.tolist(), schedule.sigma.tolist()
     s = [b / a for a, b in zip(alpha, sigma, strict=True)]
     d = x.shape[1]
@@ -46,4 +52,4 @@ def log_density(noise: Noise, schedule: Schedule, x: Tensor) -> Tensor:
         jacobian = step @ jacobian
     z = alpha[-1] * y
     volume = torch.linalg.slogdet(alpha[-1] * jacobian).logabsdet
-    return volume - 0.5 * z.square().sum(dim=1) - d / 2 * math.log(2 * math.pi)
+    return volume + MultivariateNormal(*start).log_prob(z.double())

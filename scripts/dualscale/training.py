@@ -8,9 +8,11 @@ import torch
 from torch import Tensor
 from torch.optim.adam import adam
 
-from dualscale.denoiser import Backbone
+from dualscale.backbone import Backbone
+from dualscale.denoiser import Prediction
 from dualscale.devices import captured
 from dualscale.gradient import LossGradient
+from dualscale.model import Model
 from dualscale.schedule import Schedule
 from dualscale.streams import stream_seed
 
@@ -46,24 +48,82 @@ def learning_rate(done: int, settings: Mapping) -> float:
     return 0.5 * settings["learning_rate"] * (1 + math.cos(math.pi * done / settings["steps"]))
 
 
-def diffuse(x_0: Tensor, t: Tensor, noise: Tensor, scales: Tensor) -> Tensor:
-    """x_t = alpha_t x_0 + sigma_t noise (equation 1): (…, n, d) at the timesteps t (…, n).
+def uniform(schedule: Schedule, prediction: Prediction) -> Tensor:
+    """The plain squared error of what is predicted (Ho et al. 2020, equation 14)."""
+    return torch.ones_like(schedule.sigma)
+
+
+def min_snr(schedule: Schedule, prediction: Prediction, limit: float) -> Tensor:
+    """The error of x_0 times the signal-to-noise ratio, or the limit where that is less (Hang et
+    al. 2023, equation 7)."""
+    ratio = (schedule.alpha / schedule.sigma) ** 2
+    return ratio.clamp(max=limit) * prediction.out**2
+
+
+def log_normal(schedule: Schedule, prediction: Prediction, mean: float, deviation: float) -> Tensor:
+    """As though ln(sigma / alpha) were drawn from a normal law (Karras et al. 2022, section 5),
+    with all weights averaging one."""
+    level = (schedule.sigma / schedule.alpha).log()
+    if not level.isfinite().all():
+        raise ValueError("log_normal weights a noise level that this schedule takes to infinity")
+    (spacing,) = torch.gradient(level)
+    density = torch.exp(-0.5 * ((level - mean) / deviation) ** 2) * spacing
+    return density / density.mean()
+
+
+LOSS_WEIGHTINGS: dict[str, Callable[..., Tensor]] = {
+    "uniform": uniform,
+    "min_snr": min_snr,
+    "log_normal": log_normal,
+}
+
+
+def example_table(model: Model, weighting: Mapping, device: torch.device) -> Tensor:
+    """What makes examples of clean points at each timestep, (T, 5) in float32.
 
     Args:
-        scales: alpha and sigma of the schedule, (T, 2).
+        weighting: the config's `training.loss`: kind, and what the kind takes.
+
+    The columns: factors on x_0 and eps in what the backbone sees and in what it should predict,
+    and the weight of the squared error.
     """
-    scale = scales[t]
-    return scale[..., :1] * x_0 + scale[..., 1:] * noise
+    schedule, prediction = model.schedule, model.prediction
+    settings = {key: value for key, value in weighting.items() if key != "kind"}
+    columns = [
+        prediction.into * schedule.alpha,
+        prediction.into * schedule.sigma,
+        prediction.clean,
+        prediction.noise,
+        LOSS_WEIGHTINGS[weighting["kind"]](schedule, prediction, **settings),
+    ]
+    return torch.stack(columns, dim=1).float().to(device)
 
 
-def noise_loss(backbone: Backbone, x_t: Tensor, t: Tensor, noise: Tensor) -> Tensor:
-    """|noise - eps_theta(x_t, t)|^2, mean over points and coordinates, (S,) (equation 9, over d).
+def examples(x_0: Tensor, t: Tensor, noise: Tensor, table: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """What the backbone sees of x_t = alpha_t x_0 + sigma_t noise (equation 1), what it should
+    predict, both (…, n, d), and the weights of the squared errors (…, n).
 
     Args:
-        x_t, noise: (S, n, d).
-        t: (S, n).
+        t: timesteps, (…, n).
+        table: of `example_table`.
     """
-    return (backbone(x_t, t) - noise).square().mean(dim=(1, 2))
+    row = table[t]
+    seen = row[..., 0:1] * x_0 + row[..., 1:2] * noise
+    target = row[..., 2:3] * x_0 + row[..., 3:4] * noise
+    return seen, target, row[..., 4]
+
+
+def weighted_loss(
+    backbone: Backbone, x: Tensor, t: Tensor, target: Tensor, weight: Tensor
+) -> Tensor:
+    """The weighted mean over points and coordinates of |target - F(x, t)|^2, (S,) (equation 9,
+    over d).
+
+    Args:
+        x, target: (S, n, d).
+        t, weight: (S, n).
+    """
+    return ((backbone(x, t) - target).square() * weight[..., None]).mean(dim=(1, 2))
 
 
 def clip_norm(gradients: Iterable[Tensor], limit: float) -> None:
@@ -77,11 +137,6 @@ def clip_norm(gradients: Iterable[Tensor], limit: float) -> None:
     scale = (limit / (norm + 1e-6)).clamp(max=1)
     for row in rows:
         row.mul_(scale[:, None])
-
-
-def scale_table(schedule: Schedule, device: torch.device) -> Tensor:
-    """alpha and sigma, (T, 2) in float32."""
-    return torch.stack([schedule.alpha, schedule.sigma], dim=1).float().to(device)
 
 
 class Adam:
@@ -125,24 +180,17 @@ class Trainer:
     """A stack of S models in training, each on random streams of its own.
 
     Args:
-        backbone: initialised, on its device.
+        model: its backbone initialised, on its device.
         data: the training set, (N, d) float32, on the same device.
         settings: the config's `training`.
         streams: one name a model; the batches, timesteps and noise depend on it alone.
     """
 
-    def __init__(
-        self,
-        backbone: Backbone,
-        schedule: Schedule,
-        data: Tensor,
-        settings: Mapping,
-        streams: Sequence[int | str],
-    ):
-        self.backbone, self.data = backbone, data
-        self.settings, self.streams = settings, streams
+    def __init__(self, model: Model, data: Tensor, settings: Mapping, streams: Sequence[int | str]):
+        self.backbone = backbone = model.backbone
+        self.data, self.settings, self.streams = data, settings, streams
         self.device = data.device
-        self.scales = scale_table(schedule, self.device)
+        self.table = example_table(model, settings["loss"], self.device)
         self.ema = backbone.flat.clone()
         self.loss_gradient = LossGradient(backbone, settings["batch_size"])
         self.optimiser = Adam(backbone.flat, settings)
@@ -152,8 +200,8 @@ class Trainer:
         steps = self.chunk
         with self.device:
             self.times = torch.zeros(steps, models, batch, dtype=torch.int64)
-            self.noise = torch.zeros(steps, models, batch, d)
-            self.x_t = torch.zeros(steps, models, batch, d)
+            self.seen, self.targets = torch.zeros(2, steps, models, batch, d)
+            self.weights = torch.zeros(steps, models, batch)
             self.rates, self.decays = torch.zeros(steps), torch.zeros(steps)
             self.losses = torch.zeros(steps, models)
         self._run_chunk: Callable[[], None] = lambda: self._steps(self.chunk)
@@ -189,7 +237,7 @@ class Trainer:
         self.optimiser.reset()
 
     def _draw(self, step: int) -> None:
-        """Fill the chunk that starts at a step: timesteps, noise, noisy points, rates, decays."""
+        """Fill the chunk that starts at a step: its examples, rates and decays."""
         generator = torch.Generator(self.device)
         for model, stream in enumerate(self.streams):
             generator.manual_seed(stream_seed(stream, "batches", step))
@@ -201,8 +249,9 @@ class Trainer:
             noise = torch.randn(
                 *shape, self.backbone.dimensions, generator=generator, device=self.device
             )
-            self.times[:, model], self.noise[:, model] = times, noise
-            self.x_t[:, model] = diffuse(self.data[points], times, noise, self.scales)
+            made = examples(self.data[points], times, noise, self.table)
+            self.times[:, model] = times
+            self.seen[:, model], self.targets[:, model], self.weights[:, model] = made
         ahead = range(step, step + self.chunk)
         self.rates.copy_(torch.tensor([learning_rate(done, self.settings) for done in ahead]))
         decays = [ema_decay(done, self.settings["ema"]) or 0.0 for done in ahead]
@@ -214,7 +263,9 @@ class Trainer:
         each = self.backbone.named_views(gradient).values()
         rates = self.rates if self.device.type == "cuda" else self.rates.tolist()
         for i in range(count):
-            self.losses[i] = self.loss_gradient(self.x_t[i], self.times[i], self.noise[i])
+            self.losses[i] = self.loss_gradient(
+                self.seen[i], self.times[i], self.targets[i], self.weights[i]
+            )
             if clip:
                 clip_norm(each, clip)
             self.optimiser.step(gradient, rates[i])
@@ -234,11 +285,12 @@ class Trainer:
 
 @torch.no_grad()
 def evaluation_loss(
-    backbone: Backbone, schedule: Schedule, data: Tensor, streams: Sequence[int | str]
+    model: Model, data: Tensor, weighting: Mapping, streams: Sequence[int | str]
 ) -> Tensor:
     """The training objective averaged once over the whole set, (S,): every point gets one
     timestep and one noise."""
-    scales = scale_table(schedule, data.device)
+    backbone = model.backbone
+    table = example_table(model, weighting, data.device)
     total = torch.zeros(backbone.models, device=data.device)
     rows = 1000  # few enough for a CPU's cache
     generators = [
@@ -257,6 +309,6 @@ def evaluation_loss(
             [torch.randn(x_0.shape, generator=g, device=g.device) for g in generators]
         )
         x_0 = x_0.expand(backbone.models, -1, -1)
-        x_t = diffuse(x_0, times, noise, scales)
-        total += noise_loss(backbone, x_t, times, noise) * x_0.shape[1]
+        seen, target, weight = examples(x_0, times, noise, table)
+        total += weighted_loss(backbone, seen, times, target, weight) * x_0.shape[1]
     return total / len(data)

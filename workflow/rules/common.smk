@@ -1,6 +1,7 @@
 import ast
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -32,7 +33,7 @@ FIGURE_FORMATS = ["png", "svg", "pdf"]
 
 
 wildcard_constraints:
-    variant="|".join([*configuration.REFERENCES, *CONFIG["variants"]]),
+    variant=r"[\w.-]+",
     dataset="|".join(CONFIG["datasets"]),
     seed=r"\d+",
 
@@ -55,14 +56,6 @@ def digest(*files):
 def runs(pattern):
     """The pattern's path for every run, in the config's order."""
     return expand(pattern, variant=VARIANTS, dataset=DATASETS, seed=SEEDS)
-
-
-def distribution_settings(wildcards, points):
-    """What a dataset is drawn from, and the schedule that noises it."""
-    distribution = CONFIG["datasets"][wildcards.dataset]["distribution"]
-    return configuration.in_order(
-        {"distribution": distribution, "points": points, "schedule": CONFIG["schedule"]}
-    )
 
 
 def trained_together():

@@ -1,6 +1,23 @@
 # Whether the method helps, and where the error comes from. The references stand beside the variants:
-# fresh real points, and the exact denoiser's samples, from noisy real points and from N(0, I).
-REFERENCES = list(configuration.REFERENCES)
+# fresh real points; and samples of the exact denoiser, from noisy real points and from the start that
+# a model has, one pair for all variants of one schedule, sampler and start.
+PROCESS = {variant: configuration.same_process(CONFIG, variant) for variant in VARIANTS}
+REFERENCES = [configuration.REAL] + [
+    f"{variant}.{kind}"
+    for variant in dict.fromkeys(PROCESS.values())
+    for kind in ("exact_start", "exact")
+]
+
+
+def reference_settings(wildcards):
+    """What a reference is drawn from, and how."""
+    variant = wildcards.variant.partition(".")[0]
+    process = {"sampling": {"points": CONFIG["sampling"]["points"]}}
+    if variant != configuration.REAL:
+        process = configuration.process_settings(CONFIG, variant)
+    return {"distribution": CONFIG["datasets"][wildcards.dataset]["distribution"]} | process
+
+
 EVERY = [
     f"{variant}/{dataset}/{seed}"
     for variant in [*REFERENCES, *VARIANTS]
@@ -18,12 +35,12 @@ rule draw_reference:
     benchmark:
         f"results/benchmarks/draw_reference/{RUN}.tsv"
     wildcard_constraints:
-        variant="|".join(REFERENCES),
+        variant="|".join(map(re.escape, REFERENCES)),
     conda:
         "../../envs/torch.yaml"
     threads: 1
     params:
-        settings=lambda wildcards: distribution_settings(wildcards, CONFIG["sampling"]["points"]),
+        settings=reference_settings,
         code=code_digest("draw_reference"),
     message:
         "Draw reference {wildcards.variant} of {wildcards.dataset}, seed {wildcards.seed}"
@@ -33,17 +50,21 @@ rule draw_reference:
 
 rule compute_exact:
     output:
-        "results/exact/{dataset}.npz",
+        "results/exact/{variant}/{dataset}.npz",
     log:
-        "results/logs/compute_exact/{dataset}.log",
+        "results/logs/compute_exact/{variant}/{dataset}.log",
     conda:
         "../../envs/torch.yaml"
     threads: 1
     params:
-        settings=lambda wildcards: distribution_settings(wildcards, CONFIG["study"]["points"]),
+        settings=lambda wildcards: {
+            "distribution": CONFIG["datasets"][wildcards.dataset]["distribution"],
+            "points": CONFIG["study"]["points"],
+            "schedule": configuration.schedule_settings(CONFIG, wildcards.variant),
+        },
         code=code_digest("compute_exact"),
     message:
-        "Compute the exact noise of {wildcards.dataset}"
+        "Compute the exact noise of {wildcards.variant} on {wildcards.dataset}"
     script:
         script_path("compute_exact")
 
@@ -76,7 +97,7 @@ rule evaluate_model:
     input:
         model=f"results/models/{RUN}.safetensors",
         real="results/datasets/{dataset}.npy",
-        exact="results/exact/{dataset}.npz",
+        exact=lambda wildcards: f"results/exact/{PROCESS[wildcards.variant]}/{wildcards.dataset}.npz",
     output:
         record=f"results/likelihoods/{RUN}.json",
         scores=f"results/score_errors/{RUN}.csv",
@@ -88,10 +109,10 @@ rule evaluate_model:
         "../../envs/torch.yaml"
     threads: 1
     params:
-        settings={
+        settings=lambda wildcards: {
             "draws": CONFIG["study"]["draws"],
             "k": CONFIG["kl"]["k"],
-            "points": CONFIG["sampling"]["points"],
+            "sampling": configuration.sampling_settings(CONFIG, wildcards.variant),
         },
         stream=lambda wildcards: configuration.stream(CONFIG, wildcards.variant, wildcards.dataset),
         code=code_digest("evaluate_model"),
@@ -182,6 +203,7 @@ rule decompose_kl:
     conda:
         "../../envs/analysis.yaml"
     params:
+        process=PROCESS,
         code=code_digest("decompose_kl"),
     message:
         "Decompose the KL"

@@ -53,7 +53,7 @@ for batch in [ANY_SEED, *STACKS]:
         resources:
             gpu=GPUS,
         params:
-            settings=CONFIG["sampling"],
+            settings=lambda wildcards: configuration.sampling_settings(CONFIG, wildcards.variant),
             stream=lambda wildcards: configuration.stream(
                 CONFIG, wildcards.variant, wildcards.dataset
             ),

@@ -1,0 +1,99 @@
+"""A trained model, whole: the backbone, and what its denoiser and its sampler need to know."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from dualscale.backbone import Backbone
+from dualscale.denoiser import Denoiser, Prediction, make_prediction
+from dualscale.schedule import Schedule, make_schedule
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Of the data that a model was trained on.
+
+    Args:
+        mean: (d,) in float64.
+        covariance: (d, d) in float64.
+    """
+
+    mean: Tensor
+    covariance: Tensor
+
+    @property
+    def scale(self) -> float:
+        """Root mean square of the coordinates."""
+        power = self.mean.square() + self.covariance.diagonal()
+        return power.mean().sqrt().item()
+
+
+def moments_of(data: Tensor) -> Moments:
+    """data: (n, d)."""
+    data = data.double().cpu()
+    return Moments(data.mean(dim=0), torch.atleast_2d(torch.cov(data.T)))
+
+
+class Model:
+    """A stack of S models that share their schedule, prediction and data.
+
+    Args:
+        settings: the config's branches, weighting, network, schedule and prediction of a variant.
+        moments: of the data.
+        models: S.
+    """
+
+    def __init__(
+        self,
+        settings: Mapping[str, Any],
+        moments: Moments,
+        models: int = 1,
+        device: torch.device | None = None,
+    ):
+        keys = ("branches", "network", "prediction", "schedule", "weighting")
+        self.settings = {key: settings[key] for key in keys}
+        self.moments = moments
+        self.schedule: Schedule = make_schedule(settings["schedule"])
+        self.prediction: Prediction = make_prediction(
+            settings["prediction"], self.schedule, moments.scale
+        )
+        dimensions = len(moments.mean)
+        self.backbone = Backbone(settings, dimensions, self.schedule.timesteps, models, device)
+
+    @property
+    def denoiser(self) -> Denoiser:
+        return Denoiser(self.backbone, self.schedule, self.prediction)
+
+    def save(self, path: Path, flat: Tensor, index: int) -> None:
+        """Write one model of the stack as safetensors, with all that is needed to build it again.
+
+        Args:
+            flat: the parameters to save: the EMA's, say.
+            index: which of the S.
+        """
+        views = self.backbone.named_views(flat.detach())
+        tensors = {name: view[index].cpu().contiguous() for name, view in views.items()}
+        about = {
+            "settings": self.settings,
+            "mean": self.moments.mean.tolist(),
+            "covariance": self.moments.covariance.tolist(),
+        }
+        path.write_bytes(save(tensors, metadata={"dualscale": json.dumps(about)}))
+
+
+def load_model(path: Path, device: torch.device | None = None) -> Model:
+    """Read a model that was saved. Runs no code of the file's."""
+    with safe_open(path, framework="pt") as file:
+        about = json.loads(file.metadata()["dualscale"])
+        moments = Moments(*(torch.tensor(about[key]).double() for key in ("mean", "covariance")))
+        model = Model(about["settings"], moments, device=device)
+        for name, view in model.backbone.named_views(model.backbone.flat).items():
+            view.copy_(file.get_tensor(name)[None])
+    return model
