@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dualscale.datasets import DISTRIBUTIONS
+from dualscale.datasets import make_distribution
 from dualscale.oracle import ExactDenoiser
 from dualscale.schedule import make_schedule
 from dualscale.streams import stream_seed
@@ -16,7 +16,7 @@ from job import logged, whole
 def main(output: str | Path, settings: Mapping, dataset: str) -> None:
     """Write an npz of noisy points `x` and their exact noise `noise`, both (T, n, d) float32, and
     the exact log density `log_density` (n,) in nats of the least noisy ones."""
-    distribution = DISTRIBUTIONS[settings["distribution"]]()
+    distribution = make_distribution(settings)
     schedule = make_schedule(settings["schedule"])
     exact = ExactDenoiser(distribution, schedule)
     rng = np.random.default_rng(stream_seed(dataset, "exact"))

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dualscale.datasets import DISTRIBUTIONS
+from dualscale.datasets import make_distribution
 from dualscale.model import moments_of
 from dualscale.oracle import ExactDenoiser
 from dualscale.sampling import Sampler
@@ -22,11 +22,11 @@ def main(output: str | Path, kind: str, settings: Mapping, stream: str) -> None:
     Args:
         kind: "real", fresh points; "exact_start", the exact denoiser from noisy real points;
             "exact", from the variant's start, on the random numbers that its samples take.
-        settings: distribution, sampling; for the exact denoiser, schedule.
+        settings: the dataset's; sampling; for the exact denoiser, schedule.
         stream: seed and what follows it in the names of the random numbers.
     """
     torch.set_num_threads(1)
-    distribution = DISTRIBUTIONS[settings["distribution"]]()
+    distribution = make_distribution(settings)
     rng = np.random.default_rng(stream_seed(stream, "reference", kind))
     real = distribution.sample(settings["sampling"]["points"], rng).astype(np.float32)
     points = real

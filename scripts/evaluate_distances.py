@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from dualscale.datasets import DISTRIBUTIONS
+from dualscale.datasets import make_distribution
 from dualscale.distances import (
     classifier_test,
     coverage,
@@ -37,7 +37,7 @@ def main(real: str | Path, generated: str | Path, output: str | Path, settings: 
         "energy_distance": energy_distance(equal, points),
         "sliced_wasserstein": sliced_wasserstein(equal, points, np.random.default_rng(seed)),
         "coverage": coverage(equal, points),
-        "off_support_share": off_support(DISTRIBUTIONS[settings["distribution"]](), points, equal),
+        "off_support_share": off_support(make_distribution(settings), points, equal),
         "classifier_accuracy": accuracy,
         "classifier_p": p_value,
     }

@@ -21,6 +21,8 @@ def main(
         runs: of the references and the variants, as the records lie.
         models: records of the variants' runs alone, which come last.
     """
+    if not runs:
+        raise ValueError("run.datasets has no known distribution: the study needs one")
     rows = []
     without = len(runs) - len(models)
     for index, (run, *records) in enumerate(zip(runs, divergences, distances, strict=True)):

@@ -5,16 +5,15 @@ from pathlib import Path
 
 import numpy as np
 
-from dualscale.datasets import DISTRIBUTIONS
+from dualscale.datasets import make_distribution
 from dualscale.streams import stream_seed
 from job import logged, whole
 
 
 def main(output: str | Path, settings: Mapping) -> None:
     """Write (n, d) float32 points."""
-    name = settings["distribution"]
-    rng = np.random.default_rng(stream_seed(settings["seed"], "dataset", name))
-    points = DISTRIBUTIONS[name]().sample(settings["points"], rng)
+    rng = np.random.default_rng(stream_seed(settings["seed"], "dataset", settings["distribution"]))
+    points = make_distribution(settings).sample(settings["points"], rng)
     with whole(output) as part, part.open("wb") as file:
         np.save(file, points.astype(np.float32))
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
 
 from dualscale.figures import INK, save_figure, use_style
 from job import logged, whole_group
@@ -26,17 +27,27 @@ def main(samples: Sequence[str | Path], outputs: Sequence[str | Path], settings:
         sharey="col",
     )
     for index, (axis, cloud) in enumerate(zip(axes.flat, points, strict=True)):
-        axis.scatter(*cloud.T, s=0.5, linewidths=0, color=INK, alpha=0.5, rasterized=True)
+        draw_cloud(axis, cloud)
         row, column = divmod(index, columns)
         if column == 0:
             axis.set_ylabel(textwrap.fill(labels[row], 18), parse_math=False)
         if row == 0:
             axis.set_title(datasets[column])
     for column in range(columns):
-        share_square(axes[:, column], np.concatenate(points[column::columns]))
+        clouds = np.concatenate(points[column::columns])
+        if clouds.shape[1] > 1:
+            share_square(axes[:, column], clouds[:, :2])
     with whole_group(outputs) as parts:
         save_figure(figure, parts)
     plt.close(figure)
+
+
+def draw_cloud(axis: Axes, cloud: np.ndarray) -> None:
+    """The first two coordinates; of points on a line, their histogram."""
+    if cloud.shape[1] == 1:
+        axis.hist(cloud[:, 0], bins=100, density=True, color=INK)
+    else:
+        axis.scatter(*cloud[:, :2].T, s=0.5, linewidths=0, color=INK, alpha=0.5, rasterized=True)
 
 
 def share_square(axes: np.ndarray, cloud: np.ndarray) -> None:

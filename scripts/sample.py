@@ -55,7 +55,7 @@ def sample_model(
     sampler.warm_up()
     wait_for(device)
     start = time.perf_counter()
-    drawn = sampler.draw()[0]
+    drawn = trained.units.into_data(sampler.draw()[0])
     wait_for(device)
     seconds = time.perf_counter() - start
     logging.info("%s: %d points in %.3f s on %s", path, points, seconds, device_name(device))
@@ -68,7 +68,7 @@ def sample_model(
 def write_weights(path: str | Path, model: Model, points: Tensor) -> None:
     """CSV: timestep, then a column of weights for each branch, mean over the points (n, d)."""
     backbone = model.backbone
-    table = mean_weights(model, points[:WEIGHED])
+    table = mean_weights(model, model.units.into_model(points[:WEIGHED]))
     rows = np.column_stack([np.arange(backbone.timesteps), table.cpu().numpy()])
     header = ",".join(["timestep", *backbone.branches])
     with whole(path) as part:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from dualscale.devices import device_name, open_device, wait_for
-from dualscale.model import Model, moments_of
+from dualscale.model import Model, moments_of, units_of
 from dualscale.training import Progress, Trainer, evaluation_loss
 from job import logged, whole, write_json
 
@@ -35,8 +35,10 @@ def main(
     seeds = [Path(model).stem for model in models]
     streams = [f"{seed}/{stream}" for seed in seeds]
     device = open_device(gpus, threads)
-    data = torch.from_numpy(np.load(dataset, allow_pickle=False)).to(device)
-    stack = Model(settings, moments_of(data), len(seeds), device)
+    points = torch.from_numpy(np.load(dataset, allow_pickle=False))
+    units = units_of(points, settings["standardise"])
+    data = units.into_model(points).to(device)
+    stack = Model(settings, moments_of(data), len(seeds), device, units)
     stack.backbone.initialise(streams)
     trainer = Trainer(stack, data, settings["training"], streams)
     logging.info("training seeds %s on %s", ", ".join(seeds), device_name(device))

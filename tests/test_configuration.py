@@ -192,6 +192,26 @@ def test_the_shipped_config_says_every_default_of_the_schema():
             "variants.fixed: schedule.sigma_last is 0.001: more than sigma_first, 0.005, is",
         ),
         (
+            {"datasets": {"dino": {"file": "mine.csv"}}},
+            "datasets.dino has distribution and file: one of distribution and file is needed",
+        ),
+        (
+            {"datasets": {"mine": {"columns": ["x"]}}},
+            "datasets.mine has no source: one of distribution and file is needed",
+        ),
+        (
+            {"datasets": {"mine": {"file": "mine.xlsx"}}},
+            "datasets.mine.file is 'mine.xlsx': a name that ends in .csv, .tsv, .npy or .parquet",
+        ),
+        (
+            {"datasets": {"mine": {"file": "nowhere.csv"}}, "run": {"datasets": ["mine"]}},
+            "datasets.mine.file is 'nowhere.csv': there is no such file",
+        ),
+        (
+            {"datasets": {"dino": {"dimensions": 3}}},
+            "datasets.dino.dimensions is 3: with distribution dino no such key can be given",
+        ),
+        (
             {"network": {"lowest_frequency": 30}},
             "variants.baseline: network.lowest_frequency is 30.0: less than highest_frequency",
         ),

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from dualscale.datasets import DISTRIBUTIONS, GaussianMixture
+from dualscale.datasets import DISTRIBUTIONS
 from dualscale.distances import (
     classifier_test,
     coverage,
@@ -10,6 +10,7 @@ from dualscale.distances import (
     off_support,
     sliced_wasserstein,
 )
+from dualscale.distributions import GaussianMixture
 
 
 @pytest.fixture

@@ -183,3 +183,27 @@ def test_what_needs_no_network_does_not_import_torch():
     code = f"import sys, {without}; sys.exit('torch' in sys.modules)"
     scripts = str(ROOT / "scripts")
     subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONPATH": scripts})
+
+
+def test_points_of_ones_own_go_from_a_file_to_samples_in_their_units(project):
+    rng = np.random.default_rng(0)
+    points = rng.normal([50, -3, 0], [10, 0.1, 1], (500, 3))
+    lines = [f"{x},{y},{z},a" for x, y, z in points]
+    (project.path / "mine.csv").write_text("\n".join(["x,y,z,label", *lines]) + "\n")
+    project.configure(
+        datasets={"mine": {"file": "mine.csv", "columns": ["x", "y", "z"]}},
+        run={"datasets": ["mine"]},
+        training={"steps": 200},
+    )
+    project.run()
+    results = project.path / "results"
+    assert np.load(results / "held_out/mine.npy").shape == (50, 3)
+    drawn = np.load(results / "samples/baseline/mine/0.npy")
+    assert (drawn.shape, drawn.dtype) == ((100, 3), np.float32)
+    np.testing.assert_allclose(drawn.mean(axis=0), [50, -3, 0], atol=12)
+    assert drawn[:, 1].std() < 1 < drawn[:, 0].std()
+    assert {row["dataset"] for row in rows(results / "metrics.csv")} == {"mine"}
+    (project.path / "mine.csv").write_text("x,y,z\n1,2,oops\n")
+    failed = project.snakemake()
+    assert failed.returncode != 0
+    assert "mine.csv: row 1 of column z holds 'oops'" in failed.stdout + failed.stderr

@@ -4,6 +4,7 @@ import difflib
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -84,6 +85,7 @@ def check(config: Mapping, schema: Mapping) -> dict[str, Any]:
         raise ConfigurationError(_explain(error))
     filled = _filled(config, schema, schema["$defs"], defaults=True)
     _check_names(filled)
+    _check_datasets(filled)
     _check_comparisons(filled)
     _check_sizes(filled)
     filled["schedule"] = _of_kind("schedule", filled["schedule"], "timesteps")
@@ -138,6 +140,17 @@ def model_settings(config: Mapping, name: str) -> dict[str, Any]:
         for branch, settings in chosen["branches"].items()
     }
     return in_order({"branches": branches, "weighting": weighting, **sections})
+
+
+def training_settings(config: Mapping, name: str, dataset: str) -> dict[str, Any]:
+    """The same, and whether the data are standardised: those of files are."""
+    return {"standardise": "file" in config["datasets"][dataset], **model_settings(config, name)}
+
+
+def import_settings(config: Mapping, dataset: str) -> dict[str, Any]:
+    """What the points of a file are taken by."""
+    chosen = {"columns": None, "held_out": 0.1} | config["datasets"][dataset]
+    return {key: chosen[key] for key in ("columns", "held_out", "seed")}
 
 
 def schedule_settings(config: Mapping, name: str) -> dict[str, Any]:
@@ -243,6 +256,36 @@ def _filled(value: Any, schema: Mapping, named: Mapping, defaults: bool) -> Any:
     }
 
 
+def _check_datasets(config: Mapping) -> None:
+    takes = {
+        "outline": {"shape"},
+        "gaussians": {"dimensions"},
+    }
+    for name, dataset in config["datasets"].items():
+        at = f"datasets.{name}"
+        sources = [key for key in ("distribution", "file") if key in dataset]
+        if len(sources) != 1:
+            raise ConfigurationError(
+                f"{at} has {' and '.join(sources) or 'no source'}: "
+                "one of distribution and file is needed"
+            )
+        if "file" in dataset:
+            allowed = {"columns", "held_out"}
+        else:
+            allowed = takes.get(dataset["distribution"], set())
+        for key in ("columns", "dimensions", "held_out", "shape"):
+            if key in dataset and key not in allowed:
+                source = f"{sources[0]} {dataset[sources[0]]}"
+                raise ConfigurationError(
+                    f"{at}.{key} is {dataset[key]!r}: with {source} "
+                    f"{' and '.join(sorted(allowed)) or 'no such key'} can be given"
+                )
+    for name in config["run"]["datasets"]:
+        file = config["datasets"][name].get("file")
+        if file is not None and not Path(file).is_file():
+            raise ConfigurationError(f"datasets.{name}.file is {file!r}: there is no such file")
+
+
 def _check_names(config: Mapping) -> None:
     for kind in ("variants", "datasets"):
         for name in config["run"][kind]:
@@ -270,6 +313,8 @@ def _check_sizes(config: Mapping) -> None:
             f"kl.k is {k}: at most sampling.points, {config['sampling']['points']}, is allowed"
         )
     for name in config["run"]["datasets"]:
+        if "file" in config["datasets"][name]:
+            continue  # the job that reads it knows
         points = config["datasets"][name]["points"]
         if k >= points:
             raise ConfigurationError(
@@ -418,6 +463,8 @@ def _explain(error: jsonschema.ValidationError) -> str:
         "maxItems": lambda: f"{limit} items or fewer",
         "minProperties": lambda: f"{limit} or more keys",
         "maxProperties": lambda: f"{limit} keys or fewer",
-        "pattern": lambda: "a name of letters, digits, _ and -, 64 at most",
+        "pattern": lambda: error.schema.get(
+            "title", "a name of letters, digits, _ and -, 64 at most"
+        ),
     }.get(rule, lambda: error.message.replace("\n", " "))()
     return f"{key} is {_short(value)}: {allowed} is allowed"

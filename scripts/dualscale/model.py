@@ -35,6 +35,28 @@ class Moments:
         return power.mean().sqrt().item()
 
 
+@dataclass(frozen=True)
+class Units:
+    """What one unit of the model is in the data: x = shift + scale y, each (d,) in float32."""
+
+    shift: Tensor
+    scale: Tensor
+
+    def into_model(self, x: Tensor) -> Tensor:
+        return (x - self.shift.to(x.device)) / self.scale.to(x.device)
+
+    def into_data(self, y: Tensor) -> Tensor:
+        return self.shift.to(y.device) + self.scale.to(y.device) * y
+
+
+def units_of(data: Tensor, standardise: bool) -> Units:
+    """The data's own units; or such that each coordinate has mean 0 and variance 1."""
+    data = data.double().cpu()
+    if not standardise:
+        return Units(torch.zeros(data.shape[1]), torch.ones(data.shape[1]))
+    return Units(data.mean(dim=0).float(), data.std(dim=0).float())
+
+
 def moments_of(data: Tensor) -> Moments:
     """data: (n, d)."""
     data = data.double().cpu()
@@ -46,7 +68,8 @@ class Model:
 
     Args:
         settings: the config's branches, weighting, network, schedule and prediction of a variant.
-        moments: of the data.
+        moments: of the data, in the model's units.
+        units: the model's; None: the data's own.
         models: S.
     """
 
@@ -56,15 +79,17 @@ class Model:
         moments: Moments,
         models: int = 1,
         device: torch.device | None = None,
+        units: Units | None = None,
     ):
         keys = ("branches", "network", "prediction", "schedule", "weighting")
         self.settings = {key: settings[key] for key in keys}
+        dimensions = len(moments.mean)
         self.moments = moments
+        self.units = units or Units(torch.zeros(dimensions), torch.ones(dimensions))
         self.schedule: Schedule = make_schedule(settings["schedule"])
         self.prediction: Prediction = make_prediction(
             settings["prediction"], self.schedule, moments.scale
         )
-        dimensions = len(moments.mean)
         self.backbone = Backbone(settings, dimensions, self.schedule.timesteps, models, device)
 
     @property
@@ -84,6 +109,8 @@ class Model:
             "settings": self.settings,
             "mean": self.moments.mean.tolist(),
             "covariance": self.moments.covariance.tolist(),
+            "shift": self.units.shift.tolist(),
+            "scale": self.units.scale.tolist(),
         }
         path.write_bytes(save(tensors, metadata={"dualscale": json.dumps(about)}))
 
@@ -93,7 +120,8 @@ def load_model(path: Path, device: torch.device | None = None) -> Model:
     with safe_open(path, framework="pt") as file:
         about = json.loads(file.metadata()["dualscale"])
         moments = Moments(*(torch.tensor(about[key]).double() for key in ("mean", "covariance")))
-        model = Model(about["settings"], moments, device=device)
+        units = Units(*(torch.tensor(about[key]) for key in ("shift", "scale")))
+        model = Model(about["settings"], moments, device=device, units=units)
         for name, view in model.backbone.named_views(model.backbone.flat).items():
             view.copy_(file.get_tensor(name)[None])
     return model

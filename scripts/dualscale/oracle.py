@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dualscale.datasets import Distribution
+from dualscale.distributions import Distribution
 from dualscale.schedule import Schedule
 
 

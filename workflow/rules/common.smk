@@ -27,6 +27,7 @@ except configuration.ConfigurationError as error:
 
 VARIANTS, DATASETS = CONFIG["run"]["variants"], CONFIG["run"]["datasets"]
 SEEDS = CONFIG["run"]["seeds"]
+FILES = [name for name, dataset in CONFIG["datasets"].items() if "file" in dataset]
 RUN = "{variant}/{dataset}/{seed}"
 TABLE_FORMATS = ["csv", "md", "tex", "html"]
 FIGURE_FORMATS = ["png", "svg", "pdf"]
@@ -56,6 +57,12 @@ def digest(*files):
 def runs(pattern):
     """The pattern's path for every run, in the config's order."""
     return expand(pattern, variant=VARIANTS, dataset=DATASETS, seed=SEEDS)
+
+
+def real_points(wildcards):
+    """The points that generated ones are compared with: the dataset, or what a file held out."""
+    folder = "held_out" if wildcards.dataset in FILES else "datasets"
+    return f"results/{folder}/{wildcards.dataset}.npy"
 
 
 def trained_together():

@@ -5,6 +5,8 @@ rule generate_dataset:
         "results/logs/generate_dataset/{dataset}.log",
     benchmark:
         "results/benchmarks/generate_dataset/{dataset}.tsv"
+    wildcard_constraints:
+        dataset="|".join(name for name in CONFIG["datasets"] if name not in FILES) or "$",
     conda:
         "../../envs/analysis.yaml"
     params:
@@ -14,3 +16,26 @@ rule generate_dataset:
         "Draw dataset {wildcards.dataset}"
     script:
         script_path("generate_dataset")
+
+
+rule import_dataset:
+    input:
+        lambda wildcards: CONFIG["datasets"][wildcards.dataset]["file"],
+    output:
+        training="results/datasets/{dataset}.npy",
+        held_out="results/held_out/{dataset}.npy",
+    log:
+        "results/logs/import_dataset/{dataset}.log",
+    benchmark:
+        "results/benchmarks/import_dataset/{dataset}.tsv"
+    wildcard_constraints:
+        dataset="|".join(FILES) or "$",
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        settings=lambda wildcards: configuration.import_settings(CONFIG, wildcards.dataset),
+        code=code_digest("import_dataset"),
+    message:
+        "Import dataset {wildcards.dataset}"
+    script:
+        script_path("import_dataset")

@@ -1,6 +1,6 @@
 rule evaluate_kl:
     input:
-        real="results/datasets/{dataset}.npy",
+        real=real_points,
         generated=f"results/samples/{RUN}.npy",
     output:
         f"results/divergences/{RUN}.json",

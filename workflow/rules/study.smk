@@ -9,19 +9,26 @@ REFERENCES = [configuration.REAL] + [
 ]
 
 
+def distribution_settings(wildcards):
+    """What a dataset is drawn from."""
+    dataset = CONFIG["datasets"][wildcards.dataset]
+    return {key: dataset[key] for key in ("distribution", "dimensions", "shape") if key in dataset}
+
+
 def reference_settings(wildcards):
     """What a reference is drawn from, and how."""
     variant = wildcards.variant.partition(".")[0]
     process = {"sampling": {"points": CONFIG["sampling"]["points"]}}
     if variant != configuration.REAL:
         process = configuration.process_settings(CONFIG, variant)
-    return {"distribution": CONFIG["datasets"][wildcards.dataset]["distribution"]} | process
+    return distribution_settings(wildcards) | process
 
 
+STUDIED = [name for name in DATASETS if name not in FILES]
 EVERY = [
     f"{variant}/{dataset}/{seed}"
     for variant in [*REFERENCES, *VARIANTS]
-    for dataset in DATASETS
+    for dataset in STUDIED
     for seed in SEEDS
 ]
 COMPARISONS = [pair for pair in CONFIG["study"]["comparisons"] if set(pair) <= set(VARIANTS)]
@@ -58,7 +65,7 @@ rule compute_exact:
     threads: 1
     params:
         settings=lambda wildcards: {
-            "distribution": CONFIG["datasets"][wildcards.dataset]["distribution"],
+            **distribution_settings(wildcards),
             "points": CONFIG["study"]["points"],
             "schedule": configuration.schedule_settings(CONFIG, wildcards.variant),
         },
@@ -83,9 +90,7 @@ rule evaluate_distances:
         "../../envs/analysis.yaml"
     threads: 1
     params:
-        settings=lambda wildcards: {
-            "distribution": CONFIG["datasets"][wildcards.dataset]["distribution"]
-        },
+        settings=distribution_settings,
         code=code_digest("evaluate_distances"),
     message:
         "Measure distances of {wildcards.variant} on {wildcards.dataset}, seed {wildcards.seed}"
@@ -126,7 +131,9 @@ rule gather_study:
     input:
         divergences=expand("results/divergences/{run}.json", run=EVERY),
         distances=expand("results/distances/{run}.json", run=EVERY),
-        models=runs(f"results/likelihoods/{RUN}.json"),
+        models=expand(
+            f"results/likelihoods/{RUN}.json", variant=VARIANTS, dataset=STUDIED, seed=SEEDS
+        ),
     output:
         report("results/study/metrics.csv", category="Study", caption="../report/study.rst"),
     log:
@@ -158,7 +165,7 @@ rule compare_variants:
     params:
         settings={
             "pairs": COMPARISONS,
-            "datasets": DATASETS,
+            "datasets": STUDIED,
             "labels": LABELS,
             "margin_bits": CONFIG["study"]["margin_bits"],
         },
@@ -233,7 +240,7 @@ rule plot_figure3:
 
 rule plot_figure4:
     input:
-        expand(f"results/score_errors/{RUN}.csv", variant=VARIANTS, dataset=DATASETS, seed=SEEDS),
+        expand(f"results/score_errors/{RUN}.csv", variant=VARIANTS, dataset=STUDIED, seed=SEEDS),
     output:
         png="results/study/figure4.png",
         svg=report("results/study/figure4.svg", category="Study", caption="../report/study.rst"),
@@ -243,7 +250,7 @@ rule plot_figure4:
     conda:
         "../../envs/analysis.yaml"
     params:
-        settings={"labels": LABELS, "datasets": DATASETS, "seeds": SEEDS},
+        settings={"labels": LABELS, "datasets": STUDIED, "seeds": SEEDS},
         code=code_digest("plot_figure4"),
     message:
         "Plot Figure 4"

@@ -22,7 +22,9 @@ for batch in [ANY_SEED, *STACKS]:
         resources:
             gpu=GPUS,
         params:
-            settings=lambda wildcards: configuration.model_settings(CONFIG, wildcards.variant),
+            settings=lambda wildcards: configuration.training_settings(
+                CONFIG, wildcards.variant, wildcards.dataset
+            ),
             stream=lambda wildcards: configuration.stream(
                 CONFIG, wildcards.variant, wildcards.dataset
             ),

@@ -1,0 +1,304 @@
+"""Distributions: samples, and the exact density and score at any noise level.
+
+The noisy version of a distribution is the law of ``alpha * x + sigma * noise`` with x drawn from
+it and noise ~ N(0, I). Points are float64 of shape (n, d); densities are in nats.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+Array = NDArray[np.float64]
+
+
+class Distribution(Protocol):
+    """A distribution on R^d whose noisy versions have a density in closed or quadrature form."""
+
+    @property
+    def dimensions(self) -> int: ...
+
+    def sample(self, n: int, rng: np.random.Generator) -> Array:
+        """n points, shape (n, d); independent, but for moons' evenly spaced angles."""
+
+    def log_density(self, x: Array, alpha: float = 1.0, sigma: float = 0.0) -> Array:
+        """Log density of ``alpha * x_0 + sigma * noise`` at x (n, d), shape (n,)."""
+
+    def score(self, x: Array, alpha: float, sigma: float) -> Array:
+        """Gradient of that log density, shape (n, d); sigma must be above 0."""
+
+
+def _require_noise(sigma: float) -> None:
+    if not sigma > 0:
+        raise ValueError(f"the score is defined for sigma > 0, not for sigma = {sigma}")
+
+
+def _noise_log_density(x: Array, sigma: float) -> Array:
+    """Of N(0, sigma^2 I), which is left of any distribution at alpha = 0."""
+    d = x.shape[1]
+    return -0.5 * (x**2).sum(axis=1) / sigma**2 - d * np.log(sigma * np.sqrt(2 * np.pi))
+
+
+@dataclass(frozen=True)
+class UniformBox:
+    """Uniform on the box low <= x <= high; both of shape (d,)."""
+
+    low: Array
+    high: Array
+
+    @property
+    def dimensions(self) -> int:
+        return len(self.low)
+
+    def sample(self, n: int, rng: np.random.Generator) -> Array:
+        return rng.uniform(self.low, self.high, size=(n, self.dimensions))
+
+    def _log_mass(self, x: Array, alpha: float, sigma: float) -> tuple[Array, Array, Array]:
+        """log[Phi(u) - Phi(v)] an axis, with u and v the distances to both ends in sigmas."""
+        u = (x - alpha * self.low) / sigma
+        v = (x - alpha * self.high) / sigma
+        # Phi(u) - Phi(v) = Phi(-v) - Phi(-u): take the tail in which nothing cancels.
+        near, far = np.where(u + v > 0, -v, u), np.where(u + v > 0, -u, v)
+        log_near, log_far = special.log_ndtr(near), special.log_ndtr(far)
+        return log_near + np.log(-np.expm1(log_far - log_near)), u, v
+
+    def log_density(self, x: Array, alpha: float = 1.0, sigma: float = 0.0) -> Array:
+        if alpha == 0:
+            return _noise_log_density(x, sigma)
+        log_volume = np.log(alpha * (self.high - self.low)).sum()
+        if sigma == 0:
+            inside = ((x >= alpha * self.low) & (x <= alpha * self.high)).all(axis=1)
+            return np.where(inside, -log_volume, -np.inf)
+        return self._log_mass(x, alpha, sigma)[0].sum(axis=1) - log_volume
+
+    def score(self, x: Array, alpha: float, sigma: float) -> Array:
+        _require_noise(sigma)
+        if alpha == 0:
+            return -x / sigma**2
+        log_mass, u, v = self._log_mass(x, alpha, sigma)
+        return (_normal_ratio(u, log_mass) - _normal_ratio(v, log_mass)) / sigma
+
+
+def _normal_ratio(u: Array, log_mass: Array) -> Array:
+    """phi(u) / mass, in logs so that the far tail neither overflows nor vanishes."""
+    return np.exp(-0.5 * u**2 - 0.5 * np.log(2 * np.pi) - log_mass)
+
+
+@dataclass(frozen=True)
+class GaussianMixture:
+    """Gaussians of one diagonal covariance.
+
+    Args:
+        means: (components, d).
+        weights: (components,), summing to one.
+        width: standard deviation along each axis, (d,).
+        draw: how `sample` draws, where it is not by component and Gaussian.
+    """
+
+    means: Array
+    weights: Array
+    width: Array
+    draw: Callable[[int, np.random.Generator], Array] | None = None
+
+    @property
+    def dimensions(self) -> int:
+        return self.means.shape[1]
+
+    def sample(self, n: int, rng: np.random.Generator) -> Array:
+        if self.draw is not None:
+            return self.draw(n, rng)
+        component = rng.choice(len(self.weights), size=n, p=self.weights)
+        return self.means[component] + self.width * rng.standard_normal((n, self.dimensions))
+
+    def _log_joint(self, x: Array, alpha: float, sigma: float) -> tuple[Array, Array]:
+        """log p(x, component), shape (n, components), and the variance an axis, (d,)."""
+        variance = (alpha * self.width) ** 2 + sigma**2
+        scale = np.sqrt(variance)
+        squared = sum(
+            (x[:, None, axis] / scale[axis] - alpha * self.means[None, :, axis] / scale[axis]) ** 2
+            for axis in range(self.dimensions)
+        )
+        constant = np.log(scale).sum() + 0.5 * self.dimensions * np.log(2 * np.pi)
+        return np.log(self.weights) - 0.5 * squared - constant, variance
+
+    def log_density(self, x: Array, alpha: float = 1.0, sigma: float = 0.0) -> Array:
+        return _in_blocks(
+            lambda block: special.logsumexp(self._log_joint(block, alpha, sigma)[0], axis=1), x
+        )
+
+    def score(self, x: Array, alpha: float, sigma: float) -> Array:
+        _require_noise(sigma)
+
+        def block_score(block: Array) -> Array:
+            log_joint, variance = self._log_joint(block, alpha, sigma)
+            posterior = special.softmax(log_joint, axis=1)
+            return (alpha * posterior @ self.means - block) / variance
+
+        return _in_blocks(block_score, x)
+
+
+def _in_blocks(function: Callable[[Array], Array], x: Array, rows: int = 2048) -> Array:
+    """Apply function to blocks of rows, so that (n, components) is never held whole."""
+    return np.concatenate([function(x[start : start + rows]) for start in range(0, len(x), rows)])
+
+
+@dataclass(frozen=True)
+class Discs:
+    """Discs of one radius in the plane, in each a uniform angle and a uniform distance.
+
+    The density of one noisy disc is a single integral over the distance from its centre, taken
+    here by Gauss-Legendre quadrature over the part that counts.
+
+    Args:
+        centres: (discs, 2).
+        weights: (discs,), summing to one.
+        radius: largest distance from a centre.
+    """
+
+    centres: Array
+    weights: Array
+    radius: float
+    dimensions: int = 2
+
+    def sample(self, n: int, rng: np.random.Generator) -> Array:
+        disc = rng.choice(len(self.weights), size=n, p=self.weights)
+        angle = rng.uniform(0, 2 * np.pi, n)
+        distance = rng.uniform(0, self.radius, n)
+        offset = distance[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+        return self.centres[disc] + offset
+
+    def _offsets(self, x: Array, alpha: float) -> tuple[Array, Array]:
+        """Vectors from every centre, (n, discs, 2), and their lengths, (n, discs)."""
+        offset = x[:, None, :] - alpha * self.centres
+        return offset, np.hypot(offset[..., 0], offset[..., 1])
+
+    def log_density(self, x: Array, alpha: float = 1.0, sigma: float = 0.0) -> Array:
+        if alpha == 0:
+            return _noise_log_density(x, sigma)
+
+        def block_density(block: Array) -> Array:
+            distance = self._offsets(block, alpha)[1]
+            radius = alpha * self.radius
+            if sigma == 0:
+                with np.errstate(divide="ignore"):
+                    one = np.where(
+                        distance <= radius, -np.log(2 * np.pi * distance * radius), -np.inf
+                    )
+            else:
+                one = _noisy_disc(distance, radius, sigma)[0]
+            return special.logsumexp(np.log(self.weights) + one, axis=1)
+
+        return _in_blocks(block_density, x)
+
+    def score(self, x: Array, alpha: float, sigma: float) -> Array:
+        _require_noise(sigma)
+        if alpha == 0:
+            return -x / sigma**2
+
+        def block_score(block: Array) -> Array:
+            offset, distance = self._offsets(block, alpha)
+            log_density, mean = _noisy_disc(distance, alpha * self.radius, sigma)
+            posterior = special.softmax(np.log(self.weights) + log_density, axis=1)
+            outward = offset / np.maximum(distance, np.finfo(float).tiny)[..., None]
+            pull = (mean - distance)[..., None] * outward / sigma**2
+            return (posterior[..., None] * pull).sum(axis=1)
+
+        return _in_blocks(block_score, x)
+
+
+_NODES, _NODE_WEIGHTS = np.polynomial.legendre.leggauss(48)
+
+
+def _noisy_disc(distance: Array, radius: float, sigma: float) -> tuple[Array, Array]:
+    """A disc at the origin plus noise, at some distance from the centre.
+
+    Its density is the mean over r in [0, radius] of
+    exp(-(distance - r)^2 / 2 sigma^2) i0e(distance r / sigma^2) / (2 pi sigma^2),
+    with i0e the exponentially scaled Bessel function.
+
+    Returns:
+        The log density, and the posterior mean of the clean point along the outward direction,
+        both of distance's shape.
+    """
+    # The integrand falls off within some sigmas of its peak; outside the disc it falls off
+    # from the rim like exp(-(distance - radius) depth / sigma^2), which may be much shorter.
+    outside = np.maximum(distance - radius, 0)
+    reach = np.minimum(10 * sigma, 50 * sigma**2 / np.maximum(outside, 5 * sigma))
+    low = np.maximum(np.minimum(distance, radius) - reach, 0)
+    high = np.minimum(distance + reach, radius)
+    half = 0.5 * (high - low)[..., None]
+    r = 0.5 * (high + low)[..., None] + half * _NODES
+    argument = distance[..., None] * r / sigma**2
+    i0e = special.i0e(argument)
+    exponent = -0.5 * ((distance[..., None] - r) / sigma) ** 2
+    peak = exponent.max(axis=-1, keepdims=True)
+    weight = _NODE_WEIGHTS * half * np.exp(exponent - peak) * i0e
+    total = weight.sum(axis=-1)
+    log_density = np.log(total) + peak[..., 0] - np.log(2 * np.pi * sigma**2 * radius)
+    mean = (weight * r * special.i1e(argument) / i0e).sum(axis=-1) / total
+    return log_density, mean
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Distributions in given shares.
+
+    Args:
+        parts: all of the same d.
+        weights: (parts,), summing to one.
+    """
+
+    parts: Sequence[Distribution]
+    weights: Array
+
+    @property
+    def dimensions(self) -> int:
+        return self.parts[0].dimensions
+
+    def sample(self, n: int, rng: np.random.Generator) -> Array:
+        part = rng.choice(len(self.parts), size=n, p=self.weights)
+        points = np.empty((n, self.dimensions))
+        for index, distribution in enumerate(self.parts):
+            chosen = part == index
+            points[chosen] = distribution.sample(int(chosen.sum()), rng)
+        return points
+
+    def _log_joint(self, x: Array, alpha: float, sigma: float) -> Array:
+        """log p(x, part), (n, parts)."""
+        parts = [part.log_density(x, alpha, sigma) for part in self.parts]
+        return np.stack(parts, axis=1) + np.log(self.weights)
+
+    def log_density(self, x: Array, alpha: float = 1.0, sigma: float = 0.0) -> Array:
+        return special.logsumexp(self._log_joint(x, alpha, sigma), axis=1)
+
+    def score(self, x: Array, alpha: float, sigma: float) -> Array:
+        posterior = special.softmax(self._log_joint(x, alpha, sigma), axis=1)
+        scores = np.stack([part.score(x, alpha, sigma) for part in self.parts], axis=1)
+        return (posterior[..., None] * scores).sum(axis=1)
+
+
+def along_curves(
+    curves: Sequence[Callable[[Array], Array]], width: float, nodes: int = 512
+) -> GaussianMixture:
+    """Points of curves in the plane, blurred by N(0, width^2 I).
+
+    Args:
+        curves: each from numbers u (n,) uniform on (0, 1) to points (n, 2); all have one share.
+        nodes: of each curve's Gauss-Legendre quadrature, by which the density is a mixture: they
+            must lie closer to each other than the width.
+    """
+
+    def draw(n: int, rng: np.random.Generator) -> Array:
+        curve, u = rng.integers(len(curves), size=n), rng.uniform(size=n)
+        points = width * rng.standard_normal((n, 2))
+        for index, function in enumerate(curves):
+            points[curve == index] += function(u[curve == index])
+        return points
+
+    node, weight = np.polynomial.legendre.leggauss(nodes)
+    means = np.concatenate([function(0.5 * (node + 1)) for function in curves])
+    weights = np.tile(weight / 2, len(curves)) / len(curves)
+    return GaussianMixture(means, weights, np.full(2, width), draw)
