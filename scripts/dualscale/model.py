@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
@@ -116,7 +116,20 @@ class Model:
 
 
 def load_model(path: Path, device: torch.device | None = None) -> Model:
-    """Read a model that was saved. Runs no code of the file's."""
+    """Read a model that was saved. Runs no code of the file's.
+
+    Raises:
+        ValueError: the file is not such a model.
+    """
+    try:
+        return _load(path, device)
+    except FileNotFoundError as error:
+        raise ValueError(f"{path}: there is no such file") from error
+    except (SafetensorError, KeyError, TypeError, RuntimeError) as error:
+        raise ValueError(f"{path} is not a model of this project: {error!r}") from error
+
+
+def _load(path: Path, device: torch.device | None) -> Model:
     with safe_open(path, framework="pt") as file:
         about = json.loads(file.metadata()["dualscale"])
         moments = Moments(*(torch.tensor(about[key]).double() for key in ("mean", "covariance")))

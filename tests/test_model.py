@@ -1,0 +1,93 @@
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.numpy import save_file
+from test_backbone import GLOBAL, LEARNED, LOCAL, VARIANTS, settings
+
+from draw import main as draw
+from draw import parse
+from dualscale.model import Model, load_model, moments_of, units_of
+
+DATA = 3 + torch.randn(500, 2, generator=torch.Generator().manual_seed(0))
+
+
+def make(spec, streams=("0",), standardise=False):
+    units = units_of(DATA, standardise)
+    model = Model(spec, moments_of(units.into_model(DATA)), len(streams), units=units)
+    model.backbone.initialise(streams)
+    return model
+
+
+@pytest.fixture
+def saved(tmp_path):
+    path = tmp_path / "0.safetensors"
+    model = make(VARIANTS["learned"], standardise=True)
+    model.save(path, model.backbone.flat, 0)
+    return path
+
+
+def test_a_saved_model_comes_back_whole(tmp_path):
+    stack = make(VARIANTS["learned"], ("a", "b"), standardise=True)
+    stack.save(tmp_path / "m.safetensors", stack.backbone.flat, 1)
+    loaded = load_model(tmp_path / "m.safetensors")
+    for name, view in stack.backbone.views.items():
+        torch.testing.assert_close(loaded.backbone.views[name], view.chunk(2)[1])
+    assert loaded.settings == stack.settings
+    torch.testing.assert_close(loaded.moments.covariance, stack.moments.covariance)
+    torch.testing.assert_close(loaded.units.shift, stack.units.shift)
+
+
+def test_a_saved_model_keeps_the_order_of_its_branches(tmp_path):
+    model = make(settings({"zoom": LOCAL, "all": GLOBAL}, LEARNED))
+    model.save(tmp_path / "m.safetensors", model.backbone.flat, 0)
+    x, t = torch.randn(1, 9, 2), torch.randint(0, 100, (1, 9))
+    loaded = load_model(tmp_path / "m.safetensors")
+    torch.testing.assert_close(loaded.backbone(x, t), model.backbone(x, t))
+
+
+def test_units_that_standardise_are_undone():
+    units = units_of(DATA * torch.tensor([10.0, 0.1]), True)
+    inside = units.into_model(DATA * torch.tensor([10.0, 0.1]))
+    torch.testing.assert_close(inside.mean(0), torch.zeros(2), atol=1e-4, rtol=0)
+    torch.testing.assert_close(inside.std(0), torch.ones(2))
+    torch.testing.assert_close(units.into_data(inside), DATA * torch.tensor([10.0, 0.1]))
+
+
+def test_the_datas_own_units_change_no_bit():
+    units = units_of(DATA, False)
+    assert torch.equal(units.into_model(DATA), DATA)
+    assert torch.equal(units.into_data(DATA), DATA)
+
+
+def test_points_are_drawn_into_a_file_the_same_ones_each_time(saved, tmp_path):
+    for name in ("a.csv", "b.npy"):
+        draw(parse([str(saved), str(tmp_path / name), "--points", "50", "--steps", "10"]))
+    table = pd.read_csv(tmp_path / "a.csv")
+    assert list(table.columns) == ["x0", "x1"]
+    np.testing.assert_allclose(table, np.load(tmp_path / "b.npy"), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["points.xlsx"], "ends in '.xlsx': .csv, .tsv, .npy, .parquet are written"),
+        (["points.csv", "--steps", "101"], "--steps is 101: 1 to 100, the model's, is allowed"),
+        (["points.csv", "--points", "0"], "--points is 0: 1 or more"),
+    ],
+)
+def test_what_cannot_be_drawn_is_said_in_one_line(arguments, message, saved):
+    with pytest.raises(ValueError, match=message):
+        draw(parse([str(saved), *arguments]))
+
+
+def test_other_files_are_no_models(tmp_path):
+    other = tmp_path / "other.safetensors"
+    save_file({"x": np.zeros(3)}, other)
+    broken = tmp_path / "broken.safetensors"
+    broken.write_bytes(b"\x80\x04pickle")
+    for path in (other, broken):
+        with pytest.raises(ValueError, match="is not a model of this project"):
+            load_model(path)
+    with pytest.raises(ValueError, match="there is no such file"):
+        load_model(tmp_path / "absent.safetensors")
