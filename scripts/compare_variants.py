@@ -32,17 +32,24 @@ FEW = (
 )
 
 
-def main(metrics: str | Path, outputs: Mapping[str, str], settings: Mapping) -> None:
+def main(
+    metrics: str | Path, measures: str | Path, outputs: Mapping[str, str], settings: Mapping
+) -> None:
     """Write the comparisons as CSV, Markdown and HTML.
 
     Args:
+        metrics: every run's KL.
+        measures: the KL of further samples, of some seeds.
         settings: pairs, datasets, labels by variant, margin_bits.
     """
-    runs = pd.read_csv(metrics, dtype={"variant": str, "dataset": str}, keep_default_na=False)
+    runs, measured = (
+        pd.read_csv(path, dtype={"variant": str, "dataset": str}, keep_default_na=False)
+        for path in (metrics, measures)
+    )
     rows = [
         row
         for variant, other in settings["pairs"]
-        for row in compare(runs, variant, other, settings)
+        for row in compare(runs, measured, variant, other, settings)
     ]
     table = pd.DataFrame(rows, columns=COLUMNS)
     with whole(outputs["csv"]) as part:
@@ -90,18 +97,20 @@ HEADER = [
 ]
 
 
-def compare(runs: pd.DataFrame, variant: str, other: str, settings: Mapping) -> list[dict]:
+def compare(
+    runs: pd.DataFrame, measured: pd.DataFrame, variant: str, other: str, settings: Mapping
+) -> list[dict]:
     """A row a dataset; the p-values of the pair are one family."""
     rows = []
     for dataset in settings["datasets"]:
-        mine, theirs = (
-            runs[(runs["variant"] == name) & (runs["dataset"] == dataset)].set_index("seed")
-            for name in (variant, other)
+        mine, theirs, again = (
+            table[(table["variant"] == name) & (table["dataset"] == dataset)].set_index("seed")
+            for table, name in ((runs, variant), (runs, other), (measured, variant))
         )
         differences = (mine["kl_bits"] - theirs["kl_bits"]).dropna().tolist()
         mean, low, high = best_interval(differences)
         better, same, worse = probabilities(differences, settings["margin_bits"])
-        training, sampling = scatter(mine)
+        training, sampling = scatter(again)
         rows.append(
             {
                 "variant": variant,
@@ -185,4 +194,9 @@ def count(seeds: int) -> str:
 
 if snakemake := globals().get("snakemake"):
     with logged(snakemake.log[0]):
-        main(snakemake.input[0], dict(snakemake.output.items()), snakemake.params.settings)
+        main(
+            snakemake.input.metrics,
+            snakemake.input.measures,
+            dict(snakemake.output.items()),
+            snakemake.params.settings,
+        )

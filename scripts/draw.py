@@ -29,7 +29,7 @@ def main(options: argparse.Namespace) -> None:
     if ending not in WRITERS:
         raise ValueError(f"{options.output} ends in {ending!r}: {', '.join(WRITERS)} are written")
     device = torch.device(options.device)
-    model = load_model(options.model, device)
+    model = load_model(options.model, device, options.architecture)
     timesteps = model.schedule.timesteps
     if options.steps is not None and not 1 <= options.steps <= timesteps:
         raise ValueError(f"--steps is {options.steps}: 1 to {timesteps}, the model's, is allowed")
@@ -56,6 +56,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--sampler", choices=SAMPLERS, default="ancestral")
     parser.add_argument("--start", choices=STARTS, default="standard")
     parser.add_argument("--steps", type=int, help="of the model's timesteps (default: all)")
+    parser.add_argument("--architecture", help="the Python file of the model's own class, to run")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     return parser.parse_args(arguments)
 

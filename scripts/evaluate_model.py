@@ -24,6 +24,7 @@ def main(
     scores: str | Path,
     settings: Mapping,
     stream: str,
+    architecture: str | None,
 ) -> None:
     """Write a record of KLs, and a CSV of the score's error at each timestep.
 
@@ -31,8 +32,9 @@ def main(
         exact: the npz that compute_exact wrote.
         settings: draws; k; sampling, with the points to a draw.
         stream: seed and what follows it in the names of the random numbers.
+        architecture: the file of the model's class, where that is a user's own.
     """
-    trained = load_model(Path(model), open_device(0, 1))
+    trained = load_model(Path(model), open_device(0, 1), architecture)
     with np.load(exact, allow_pickle=False) as file:
         known = {name: file[name] for name in file.files}
     again = further_samples(trained, settings, stream)
@@ -96,4 +98,5 @@ if snakemake := globals().get("snakemake"):
             snakemake.output.scores,
             snakemake.params.settings,
             f"{snakemake.wildcards.seed}/{snakemake.params.stream}",
+            snakemake.params.architecture,
         )

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dualscale.architecture import ModuleBackbone
 from dualscale.devices import device_name, open_device, wait_for
 from dualscale.model import Model, load_model
 from dualscale.sampling import Sampler
@@ -24,6 +25,7 @@ def main(
     records: Sequence[str | Path],
     settings: Mapping,
     stream: str,
+    architecture: str | None,
     gpus: int,
     threads: int,
 ) -> None:
@@ -32,14 +34,16 @@ def main(
     Args:
         models: paths, named after their seeds; each is sampled alone, so that its time is its own.
         stream: what follows the seed in the names of the random numbers.
+        architecture: the file of the models' class, where that is a user's own.
     """
     device = open_device(gpus, threads)
     for model, *outputs in zip(models, samples, weights, records, strict=True):
-        sample_model(Path(model), *outputs, settings, stream, device)
+        trained = load_model(Path(model), device, architecture)
+        sample_model(trained, *outputs, settings, f"{Path(model).stem}/{stream}", device)
 
 
 def sample_model(
-    path: Path,
+    trained: Model,
     samples: str | Path,
     weights: str | Path,
     record: str | Path,
@@ -47,18 +51,15 @@ def sample_model(
     stream: str,
     device: torch.device,
 ) -> None:
-    trained, points = load_model(path, device), settings["points"]
-    streams = [f"{path.stem}/{stream}"]
-    sampler = Sampler(
-        trained.denoiser, trained.schedule, trained.moments, settings, points, streams, device
-    )
+    points, parts = settings["points"], (trained.denoiser, trained.schedule, trained.moments)
+    sampler = Sampler(*parts, settings, points, [stream], device)
     sampler.warm_up()
     wait_for(device)
     start = time.perf_counter()
     drawn = trained.units.into_data(sampler.draw()[0])
     wait_for(device)
     seconds = time.perf_counter() - start
-    logging.info("%s: %d points in %.3f s on %s", path, points, seconds, device_name(device))
+    logging.info("%s: %d points in %.3f s on %s", samples, points, seconds, device_name(device))
     with whole(samples) as part, part.open("wb") as file:
         np.save(file, drawn.cpu().numpy())
     write_weights(weights, trained, drawn)
@@ -86,7 +87,7 @@ def write_weights(path: str | Path, model: Model, points: Tensor) -> None:
 def mean_weights(model: Model, points: Tensor) -> Tensor:
     """Of the branches at each timestep, over noised points, (T, K)."""
     backbone, schedule, into = model.backbone, model.schedule, model.prediction.into.tolist()
-    if not backbone.weighs_points:
+    if isinstance(backbone, ModuleBackbone) or not backbone.weighs_points:
         table = backbone.branch_weights()
         return torch.ones(backbone.timesteps, 1) if table is None else table[0]
     generator = torch.Generator(points.device).manual_seed(0)
@@ -109,6 +110,7 @@ if snakemake := globals().get("snakemake"):
             snakemake.output.records,
             snakemake.params.settings,
             snakemake.params.stream,
+            snakemake.params.architecture,
             snakemake.resources.gpu,
             snakemake.threads,
         )

@@ -164,6 +164,10 @@ class Backbone:
         """The same, each (S, rows, columns), or (S K, …) for what every branch has."""
         return {name: view.flatten(0, -3) for name, view in self.named_views(flat).items()}
 
+    def constants(self, model: int) -> dict[str, Tensor]:
+        """What a model keeps and does not learn: nothing."""
+        return {}
+
     @torch.no_grad()
     def initialise(self, streams: Sequence[int | str]) -> None:
         """Draw U(-1/sqrt(fan_in), 1/sqrt(fan_in)), PyTorch's own default for a linear layer;

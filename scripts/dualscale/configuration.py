@@ -124,17 +124,20 @@ def variant(config: Mapping, name: str) -> dict[str, Any]:
 def model_settings(config: Mapping, name: str) -> dict[str, Any]:
     """All that the training of a variant depends on, but for data and seed; keys sorted."""
     chosen = variant(config, name)
+    own = {"settings": {}} | chosen.get("architecture", {})
     training = _merge(config["training"], chosen.get("training", {}))
     training["loss"] = _of_kind("loss", training["loss"])
-    weighting = {key: value for key, value in chosen["weighting"].items() if value is not None}
-    if weighting["kind"] == "learned":
-        weighting = LEARNED_DEFAULTS | weighting
     sections = {
-        "network": _merge(config["network"], chosen.get("network", {})),
         "prediction": chosen.get("prediction", config["prediction"]),
         "schedule": schedule_settings(config, name),
         "training": training,
     }
+    if "architecture" in chosen:
+        return in_order({"architecture": own, **sections})
+    weighting = {key: value for key, value in chosen["weighting"].items() if value is not None}
+    if weighting["kind"] == "learned":
+        weighting = LEARNED_DEFAULTS | weighting
+    sections["network"] = _merge(config["network"], chosen.get("network", {}))
     branches = {
         branch: {"upscaled_dimensions": None, "embedded_dimensions": None} | settings
         for branch, settings in chosen["branches"].items()
@@ -346,17 +349,11 @@ def _check_parts(config: Mapping, name: str) -> None:
             raise ConfigurationError(
                 f"{at}.{path}.{key} is {given[key]!r}: kind {settings['kind']} takes {takes}"
             )
-    schedule, network = model["schedule"], model["network"]
+    schedule = model["schedule"]
     if schedule.get("sigma_last", 1) <= schedule.get("sigma_first", 0):
         raise ConfigurationError(
             f"{at}: schedule.sigma_last is {schedule['sigma_last']:g}: "
             f"more than sigma_first, {schedule['sigma_first']:g}, is allowed"
-        )
-    low, high = network["lowest_frequency"], network["highest_frequency"]
-    if low >= high:
-        raise ConfigurationError(
-            f"{at}: network.lowest_frequency is {low}: "
-            f"less than highest_frequency, {high}, is allowed"
         )
     steps, timesteps = sampling["steps"], model["schedule"]["timesteps"]
     if steps is not None and steps > timesteps:
@@ -375,13 +372,35 @@ def _check_parts(config: Mapping, name: str) -> None:
             )
 
 
+def _check_architecture(at: str, chosen: Mapping) -> None:
+    for key in ("branches", "network", "weighting"):
+        if key in chosen:
+            raise ConfigurationError(
+                f"{at} has {key} beside an architecture: its settings stand in architecture"
+            )
+    file = chosen["architecture"]["file"]
+    if not Path(file).is_file():
+        raise ConfigurationError(f"{at}.architecture.file is {file!r}: there is no such file")
+
+
 def _check_variant(config: Mapping, name: str) -> None:
     chosen = variant(config, name)
     at = f"variants.{name}"
+    if "architecture" in chosen:
+        _check_architecture(at, chosen)
+        _check_parts(config, name)
+        return
     for key in ("branches", "weighting"):
         if key not in chosen:
             raise ConfigurationError(f"{at} has no {key}: give it, or copy a variant with like")
     _check_parts(config, name)
+    network = model_settings(config, name)["network"]
+    low, high = network["lowest_frequency"], network["highest_frequency"]
+    if low >= high:
+        raise ConfigurationError(
+            f"{at}: network.lowest_frequency is {low}: "
+            f"less than highest_frequency, {high}, is allowed"
+        )
     branches, weighting = chosen["branches"], chosen["weighting"]
     for branch, settings in branches.items():
         up, seen = settings.get("upscaled_dimensions"), settings.get("embedded_dimensions")

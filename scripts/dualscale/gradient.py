@@ -1,13 +1,50 @@
-"""The training loss and its gradient, by the chain rule written out, in memory that lasts."""
+"""The training loss and its gradient."""
 
 import torch
 from torch import Tensor
 
+from dualscale.architecture import ModuleBackbone
 from dualscale.backbone import Backbone, look_up
 
 
+def weighted_loss(
+    backbone: Backbone | ModuleBackbone, x: Tensor, t: Tensor, target: Tensor, weight: Tensor
+) -> Tensor:
+    """The weighted mean over points and coordinates of |target - F(x, t)|^2, (S,) (equation 9,
+    over d).
+
+    Args:
+        x, target: (S, n, d).
+        t, weight: (S, n).
+    """
+    return ((backbone(x, t) - target).square() * weight[..., None]).mean(dim=(1, 2))
+
+
+class AutogradGradient:
+    """The weighted squared error of every model of a stack, and its gradient by autograd.
+
+    Attributes:
+        flat: the gradient, in the order of `backbone.flat`.
+    """
+
+    def __init__(self, backbone: ModuleBackbone):
+        self.backbone = backbone
+        self.flat = torch.zeros_like(backbone.flat)
+        self.pieces = self.flat.split([parameter.numel() for parameter in backbone.parameters])
+
+    def __call__(self, x: Tensor, t: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+        """As `LossGradient`'s."""
+        losses = weighted_loss(self.backbone, x, t, target, weight)
+        gradients = torch.autograd.grad(
+            losses.sum(), self.backbone.parameters, materialize_grads=True
+        )
+        for piece, gradient in zip(self.pieces, gradients, strict=True):
+            piece.copy_(gradient.flatten())
+        return losses.detach()
+
+
 class LossGradient:
-    """The weighted squared error of every model of a stack, and its gradient.
+    """The same by the chain rule written out, in memory that lasts.
 
     The same numbers as autograd's of `weighted_loss`, which it is tested against. Autograd takes
     fresh memory for every intermediate value of every step, and time to keep its books: on networks

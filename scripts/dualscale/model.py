@@ -11,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from dualscale.architecture import ModuleBackbone
 from dualscale.backbone import Backbone
 from dualscale.denoiser import Denoiser, Prediction, make_prediction
 from dualscale.schedule import Schedule, make_schedule
@@ -63,11 +64,15 @@ def moments_of(data: Tensor) -> Moments:
     return Moments(data.mean(dim=0), torch.atleast_2d(torch.cov(data.T)))
 
 
+KEPT = ("architecture", "branches", "network", "prediction", "schedule", "weighting")
+
+
 class Model:
     """A stack of S models that share their schedule, prediction and data.
 
     Args:
-        settings: the config's branches, weighting, network, schedule and prediction of a variant.
+        settings: the config's schedule and prediction of a variant, and either its branches,
+            weighting and network, or its architecture.
         moments: of the data, in the model's units.
         units: the model's; None: the data's own.
         models: S.
@@ -81,8 +86,7 @@ class Model:
         device: torch.device | None = None,
         units: Units | None = None,
     ):
-        keys = ("branches", "network", "prediction", "schedule", "weighting")
-        self.settings = {key: settings[key] for key in keys}
+        self.settings = {key: settings[key] for key in settings if key in KEPT}
         dimensions = len(moments.mean)
         self.moments = moments
         self.units = units or Units(torch.zeros(dimensions), torch.ones(dimensions))
@@ -90,7 +94,12 @@ class Model:
         self.prediction: Prediction = make_prediction(
             settings["prediction"], self.schedule, moments.scale
         )
-        self.backbone = Backbone(settings, dimensions, self.schedule.timesteps, models, device)
+        shape = dimensions, self.schedule.timesteps, models, device
+        self.backbone: Backbone | ModuleBackbone
+        if "architecture" in settings:
+            self.backbone = ModuleBackbone(settings["architecture"], *shape)
+        else:
+            self.backbone = Backbone(settings, *shape)
 
     @property
     def denoiser(self) -> Denoiser:
@@ -105,6 +114,8 @@ class Model:
         """
         views = self.backbone.named_views(flat.detach())
         tensors = {name: view[index].cpu().contiguous() for name, view in views.items()}
+        for name, constant in self.backbone.constants(index).items():
+            tensors[name] = constant.cpu().contiguous()
         about = {
             "settings": self.settings,
             "mean": self.moments.mean.tolist(),
@@ -115,26 +126,40 @@ class Model:
         path.write_bytes(save(tensors, metadata={"dualscale": json.dumps(about)}))
 
 
-def load_model(path: Path, device: torch.device | None = None) -> Model:
+def load_model(
+    path: Path, device: torch.device | None = None, architecture: str | None = None
+) -> Model:
     """Read a model that was saved. Runs no code of the file's.
 
+    Args:
+        architecture: the Python file of the model's class, where that is a user's own: only the
+            caller's word makes it run, not the model's.
+
     Raises:
-        ValueError: the file is not such a model.
+        ValueError: the file is not such a model, or needs a class.
     """
     try:
-        return _load(path, device)
+        return _load(path, device, architecture)
     except FileNotFoundError as error:
         raise ValueError(f"{path}: there is no such file") from error
     except (SafetensorError, KeyError, TypeError, RuntimeError) as error:
         raise ValueError(f"{path} is not a model of this project: {error!r}") from error
 
 
-def _load(path: Path, device: torch.device | None) -> Model:
+def _load(path: Path, device: torch.device | None, architecture: str | None) -> Model:
     with safe_open(path, framework="pt") as file:
         about = json.loads(file.metadata()["dualscale"])
+        if own := about["settings"].get("architecture"):
+            if architecture is None:
+                raise ValueError(
+                    f"{path} is a {own['class']} of {own['file']}: name that file to run its code"
+                )
+            own["file"] = architecture
         moments = Moments(*(torch.tensor(about[key]).double() for key in ("mean", "covariance")))
         units = Units(*(torch.tensor(about[key]) for key in ("shift", "scale")))
         model = Model(about["settings"], moments, device=device, units=units)
         for name, view in model.backbone.named_views(model.backbone.flat).items():
             view.copy_(file.get_tensor(name)[None])
+        for name, constant in model.backbone.constants(0).items():
+            constant.copy_(file.get_tensor(name))
     return model

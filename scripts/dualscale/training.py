@@ -11,7 +11,7 @@ from torch.optim.adam import adam
 from dualscale.backbone import Backbone
 from dualscale.denoiser import Prediction
 from dualscale.devices import captured
-from dualscale.gradient import LossGradient
+from dualscale.gradient import AutogradGradient, LossGradient, weighted_loss
 from dualscale.model import Model
 from dualscale.schedule import Schedule
 from dualscale.streams import stream_seed
@@ -113,19 +113,6 @@ def examples(x_0: Tensor, t: Tensor, noise: Tensor, table: Tensor) -> tuple[Tens
     return seen, target, row[..., 4]
 
 
-def weighted_loss(
-    backbone: Backbone, x: Tensor, t: Tensor, target: Tensor, weight: Tensor
-) -> Tensor:
-    """The weighted mean over points and coordinates of |target - F(x, t)|^2, (S,) (equation 9,
-    over d).
-
-    Args:
-        x, target: (S, n, d).
-        t, weight: (S, n).
-    """
-    return ((backbone(x, t) - target).square() * weight[..., None]).mean(dim=(1, 2))
-
-
 def clip_norm(gradients: Iterable[Tensor], limit: float) -> None:
     """Scale each model's gradient down to a norm of at most the limit, in place.
 
@@ -192,7 +179,11 @@ class Trainer:
         self.device = data.device
         self.table = example_table(model, settings["loss"], self.device)
         self.ema = backbone.flat.clone()
-        self.loss_gradient = LossGradient(backbone, settings["batch_size"])
+        self.loss_gradient = (
+            LossGradient(backbone, settings["batch_size"])
+            if isinstance(backbone, Backbone)
+            else AutogradGradient(backbone)
+        )
         self.optimiser = Adam(backbone.flat, settings)
         # A chunk is a whole number of EMA periods: which of its steps update never changes.
         self.chunk = settings["ema"]["every"] * math.ceil(CHUNK / settings["ema"]["every"])

@@ -112,6 +112,21 @@ def code_digest(name):
     return digest(*sorted(files))
 
 
+def architecture(wildcards):
+    """The Python file of a variant's own class, or None."""
+    return configuration.variant(CONFIG, wildcards.variant).get("architecture", {}).get("file")
+
+
+def network_code(name):
+    """Digest of a script that runs the network, and of the variant's own class where it has one."""
+
+    def of_variant(wildcards):
+        own = architecture(wildcards)
+        return code_digest(name) + (digest(own) if own else "")
+
+    return of_variant
+
+
 def gpus_a_job():
     """1 where jobs compute on a GPU. Not a parameter: another machine must not train again."""
     if CONFIG["device"] != "auto":

@@ -4,7 +4,7 @@ NOTES = {name: configuration.variant(CONFIG, name)["note"] for name in VARIANTS}
 WEIGHTED = [
     name
     for name in VARIANTS
-    if configuration.model_settings(CONFIG, name)["weighting"]["kind"] == "learned"
+    if configuration.model_settings(CONFIG, name).get("weighting", {}).get("kind") == "learned"
 ] or VARIANTS
 
 

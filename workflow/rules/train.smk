@@ -28,7 +28,7 @@ for batch in [ANY_SEED, *STACKS]:
             stream=lambda wildcards: configuration.stream(
                 CONFIG, wildcards.variant, wildcards.dataset
             ),
-            code=code_digest("train"),
+            code=network_code("train"),
         message:
             f"Train {{wildcards.variant}} on {{wildcards.dataset}}, {batch_label(batch)}"
         script:
@@ -59,7 +59,8 @@ for batch in [ANY_SEED, *STACKS]:
             stream=lambda wildcards: configuration.stream(
                 CONFIG, wildcards.variant, wildcards.dataset
             ),
-            code=code_digest("sample"),
+            architecture=architecture,
+            code=network_code("sample"),
         message:
             f"Sample {{wildcards.variant}} on {{wildcards.dataset}}, {batch_label(batch)}"
         script:

@@ -1,0 +1,121 @@
+"""Backbones of a user's own: a torch.nn.Module in a file that the config names."""
+
+import importlib.util
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from dualscale.streams import stream_seed
+
+
+def load_class(file: Path, name: str) -> type[nn.Module]:
+    """The class of that name. Runs the file.
+
+    Raises:
+        ValueError: the file cannot be run, or has no such class of modules.
+    """
+    spec = importlib.util.spec_from_file_location(file.stem, file)
+    if spec is None or spec.loader is None or not file.is_file():
+        raise ValueError(f"{file}: there is no such Python file")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise ValueError(f"{file} cannot be run: {error!r}") from error
+    found = getattr(module, name, None)
+    if not (isinstance(found, type) and issubclass(found, nn.Module)):
+        raise ValueError(f"{file} has no class {name} that is a torch.nn.Module")
+    return found
+
+
+class ModuleBackbone:
+    """S models of one class of modules, with all parameters in one buffer, as in a `Backbone`.
+
+    The class is called with dimensions (d), timesteps (T) and the config's settings; its forward
+    takes x (n, d) and timesteps t (n,), integers, and gives (n, d).
+
+    Args:
+        settings: the config's `architecture`: file, class, settings.
+
+    Attributes:
+        flat: every parameter of every model, for each name S blocks.
+        modules: one a model; their parameters are views of `flat`.
+    """
+
+    branches = ("network",)
+
+    def __init__(
+        self,
+        settings: Mapping[str, Any],
+        dimensions: int,
+        timesteps: int,
+        models: int = 1,
+        device: torch.device | None = None,
+    ):
+        self.dimensions, self.timesteps, self.models = dimensions, timesteps, models
+        self.kind = load_class(Path(settings["file"]), settings["class"])
+        self.options, self.device = settings["settings"], device
+        self.modules = [self._make("0", model) for model in range(models)]
+        self.shapes = {name: value.shape for name, value in self.modules[0].named_parameters()}
+        self.sizes = [math.prod(shape) for shape in self.shapes.values()]
+        if not self.sizes:
+            raise ValueError(f"{settings['class']} of {settings['file']} has no parameters")
+        self.flat = torch.zeros(models * sum(self.sizes), device=device)
+        self._adopt(self.modules)
+
+    def _make(self, stream: int | str, model: int) -> nn.Module:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(stream_seed(stream, "initialise"))
+            try:
+                return self.kind(self.dimensions, self.timesteps, **self.options).to(self.device)
+            except TypeError as error:
+                raise ValueError(f"{self.kind.__name__} cannot be made: {error}") from error
+
+    @torch.no_grad()
+    def _adopt(self, modules: list[nn.Module]) -> None:
+        """Copy the modules' parameters into the buffer, and let the modules use them there."""
+        self.modules = modules
+        views = self.named_views(self.flat)
+        for model, module in enumerate(modules):
+            for name, parameter in module.named_parameters():
+                views[name][model].copy_(parameter)
+                parameter.data = views[name][model]
+
+    @property
+    def parameters_per_model(self) -> int:
+        return sum(self.sizes)
+
+    @property
+    def parameters(self) -> list[nn.Parameter]:
+        """Of all models, in the order of `flat`."""
+        named = [dict(module.named_parameters()) for module in self.modules]
+        return [parameters[name] for name in self.shapes for parameters in named]
+
+    def named_views(self, flat: Tensor) -> dict[str, Tensor]:
+        """A buffer such as `flat` as named views of shape (S, *shape)."""
+        pieces = flat.split([self.models * size for size in self.sizes])
+        return {
+            name: piece.view(self.models, *shape)
+            for (name, shape), piece in zip(self.shapes.items(), pieces, strict=True)
+        }
+
+    def constants(self, model: int) -> dict[str, Tensor]:
+        """A model's buffers: what it keeps and does not learn."""
+        return dict(self.modules[model].named_buffers())
+
+    def initialise(self, streams: Sequence[int | str]) -> None:
+        """Make every model anew, with PyTorch's own generator set by its stream."""
+        self._adopt([self._make(stream, model) for model, stream in enumerate(streams)])
+
+    def branch_weights(self) -> None:
+        """There are no branches to weigh."""
+
+    def __call__(self, x: Tensor, t: Tensor | int) -> Tensor:
+        """x (S, n, d) and timesteps (S, n), or one that all points share, to (S, n, d)."""
+        times = torch.full(x.shape[:2], t, device=x.device) if isinstance(t, int) else t
+        outputs = zip(self.modules, x, times, strict=True)
+        return torch.stack([module(points, time) for module, points, time in outputs])
