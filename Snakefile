@@ -15,6 +15,7 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/paper.smk"
 include: "workflow/rules/study.smk"
+include: "workflow/rules/beyond.smk"
 
 
 rule all:
@@ -29,3 +30,6 @@ rule all:
 localrules:
     all,
     study,
+    few_steps,
+    recommended,
+    pictures,

@@ -14,6 +14,7 @@ NETWORK = {
     "highest_frequency": 25.0,
     "lowest_frequency": 2.5e-3,
     "frequencies": "fixed",
+    "damped": False,
 }
 GLOBAL = {"upscaled_dimensions": None, "embedded_dimensions": None}
 LOCAL = {"upscaled_dimensions": 4, "embedded_dimensions": None}
@@ -53,6 +54,7 @@ VARIANTS = {
     "learned_frequencies": settings(
         {"global": GLOBAL, "local": LOCAL}, LEARNED, frequencies="learned"
     ),
+    "damped": settings({"global": GLOBAL, "local": LOCAL}, LEARNED, damped=True),
     "learned_frequencies_alone": settings({"global": GLOBAL}, NONE, frequencies="learned"),
 }
 each_variant = pytest.mark.parametrize("name", VARIANTS)
@@ -130,6 +132,9 @@ class Literal(nn.Module):
                 seen = seen[:, : self.spec["branches"][name]["embedded_dimensions"]]
             frequencies = self.frequencies.get(name, self.fixed)
             features = [embed(seen[:, i], frequencies) for i in range(seen.shape[1])]
+            if self.spec["network"]["damped"]:
+                kept = torch.exp(-0.5 * (NOISE[t][:, None] * self.fixed) ** 2).repeat(1, 2)
+                features = [kept * feature for feature in features]
             outputs.append(branch(torch.cat([*features, time], dim=1)))
         kind = self.spec["weighting"]["kind"]
         if kind == "none":
@@ -156,8 +161,11 @@ def fill(linear, values, name, index=...):
         linear.bias.copy_(values[f"{name}.bias"][index][0])
 
 
+NOISE = torch.linspace(0, 2, 100)
+
+
 def make(name, models=1, streams=("0",)):
-    backbone = Backbone(VARIANTS[name], 2, 100, models)
+    backbone = Backbone(VARIANTS[name], 2, 100, models, noise=NOISE)
     backbone.initialise(streams)
     return backbone
 
@@ -234,3 +242,13 @@ def test_weights_of_the_branches_sum_to_one_at_every_timestep():
         weights = make(name).branch_weights()
         assert weights.shape == (1, 100, 2)
         torch.testing.assert_close(weights.sum(-1), torch.ones(1, 100))
+
+
+def test_damped_features_are_those_of_the_mean_over_the_noise():
+    backbone = make("damped")
+    noise = NOISE[7] * torch.randn(100_000)
+    x = torch.tensor([0.3, -1.1])
+    samples = (x[:, None] + noise)[..., None] * backbone.frequencies
+    expected = torch.cat([samples.sin().mean(1), samples.cos().mean(1)], dim=-1)
+    damped = backbone.embed(x.view(1, 2, 1), 7, backbone.frequencies)
+    torch.testing.assert_close(damped[0], expected, atol=0.02, rtol=0)

@@ -74,6 +74,8 @@ class Backbone:
         dimensions: d.
         timesteps: T.
         models: S.
+        noise: standard deviation of the noise in what the backbone sees, (T,), by which features
+            are damped where the settings ask for it.
 
     Attributes:
         flat: every parameter of every model, one after another: for each name, S blocks.
@@ -88,6 +90,7 @@ class Backbone:
         timesteps: int,
         models: int = 1,
         device: torch.device | None = None,
+        noise: Tensor | None = None,
     ):
         self.settings = dict(settings)
         self.dimensions, self.timesteps, self.models = dimensions, timesteps, models
@@ -107,6 +110,10 @@ class Backbone:
         self.frequencies = embedding_frequencies(half, *band).float().to(device)
         features = sinusoidal_features(times, embedding_frequencies(half))
         self.time_features = features.float().to(device)
+        self.damping: Tensor | None = None
+        if network["damped"] and noise is not None:
+            kept = torch.exp(-0.5 * (noise[:, None] * embedding_frequencies(half, *band)) ** 2)
+            self.damping = torch.cat([kept, kept], dim=1).float().to(device)
         fixed = settings["weighting"].get("weights", {})
         self.fixed_weights = torch.tensor([fixed.get(n, 0.0) for n in self.branches], device=device)
 
@@ -241,7 +248,19 @@ class Backbone:
     def point_features(self, x: Tensor, t: Tensor | int) -> Tensor:
         """Features of t and of x, (S, n, (1 + d) E)."""
         times = self.time_features[t].expand(*x.shape[:2], -1)
-        return torch.cat([times, sinusoidal_features(x, self.frequencies)], dim=-1)
+        return torch.cat([times, self.embed(x, t, self.frequencies)], dim=-1)
+
+    def embed(self, x: Tensor, t: Tensor | int, frequencies: Tensor) -> Tensor:
+        """Features of x (S, n, coordinates), (S, n, coordinates E).
+
+        Damped, each is what it is on average over the noise in x, up to the clean point's own
+        spread: sin(f x) e^(-(f sigma)^2 / 2) (Barron et al. 2021, equation 14).
+        """
+        features = sinusoidal_features(x, frequencies)
+        if self.damping is None:
+            return features
+        kept = self.damping[t].unsqueeze(-2)
+        return (features.unflatten(-1, (x.shape[-1], -1)) * kept).flatten(-2)
 
     def weight_network(self, features: Tensor) -> list[Tensor]:
         """Inputs of each layer of MLP_w (equation 7), each (S, rows, width), then the logits."""
@@ -284,7 +303,7 @@ class Backbone:
         times = self._time_rows(t).unbind(1)
         rows = []
         for name, time in zip(self.branches, times, strict=True):
-            features = sinusoidal_features(self.seen(name, x), self.frequencies_of(name))
+            features = self.embed(self.seen(name, x), t, self.frequencies_of(name))
             rows.append(torch.baddbmm(time, features, self.views[f"input.{name}.weight"]))
         return rows[0] if len(rows) == 1 else torch.stack(rows, dim=1).flatten(0, 1)
 

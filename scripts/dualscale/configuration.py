@@ -297,6 +297,9 @@ def _check_names(config: Mapping) -> None:
 
 
 def _check_comparisons(config: Mapping) -> None:
+    for name in config["steps"]["variants"]:
+        if name not in config["variants"]:
+            raise ConfigurationError(_unknown("steps.variants", name, config["variants"]))
     for index, pair in enumerate(config["study"]["comparisons"]):
         for name in pair:
             if name not in config["variants"]:

@@ -92,7 +92,7 @@ class LossGradient:
         """
         rows = (t[:, None] + self.first_row).flatten()
         backbone = self.backbone
-        outputs = self._forward(x, rows).unflatten(0, self.by_branch[:2])
+        outputs = self._forward(x, t, rows).unflatten(0, self.by_branch[:2])
         values = self._weight_values(x, t)
         table = backbone.gate(values[-1]) if values else backbone.branch_weights()
         weights = 1.0 if table is None else self._of_points(table, t).mT[..., None]
@@ -150,7 +150,7 @@ class LossGradient:
                     of_inputs, inputs, weighting["negative_slope"], True
                 )
 
-    def _forward(self, x: Tensor, rows: Tensor) -> Tensor:
+    def _forward(self, x: Tensor, t: Tensor, rows: Tensor) -> Tensor:
         """Outputs of all branches, (S K, n, d)."""
         backbone, hidden = self.backbone, self.hidden
         weight, bias = backbone.layer("time")
@@ -164,6 +164,8 @@ class LossGradient:
             half = frequencies.shape[-1]
             torch.sin(angle, out=features[..., :half])
             torch.cos(angle, out=features[..., half:])
+            if backbone.damping is not None:
+                features.mul_(backbone.damping[t][:, :, None])
             branch.baddbmm_(features.flatten(2), backbone.views[f"input.{name}.weight"])
         for layer in range(backbone.layers):
             weight, bias = backbone.layer(f"hidden.{layer}")

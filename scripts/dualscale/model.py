@@ -95,11 +95,12 @@ class Model:
             settings["prediction"], self.schedule, moments.scale
         )
         shape = dimensions, self.schedule.timesteps, models, device
+        noise = self.prediction.into * self.schedule.sigma
         self.backbone: Backbone | ModuleBackbone
         if "architecture" in settings:
             self.backbone = ModuleBackbone(settings["architecture"], *shape)
         else:
-            self.backbone = Backbone(settings, *shape)
+            self.backbone = Backbone(settings, *shape, noise)
 
     @property
     def denoiser(self) -> Denoiser:

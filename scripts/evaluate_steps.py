@@ -1,0 +1,73 @@
+"""KL against the number of network evaluations, for every sampler."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from dualscale.configuration import OF_KIND
+from dualscale.devices import open_device
+from dualscale.divergence import knn_kl
+from dualscale.model import load_model
+from dualscale.sampling import SAMPLERS, Sampler, evaluations
+from job import logged, whole
+
+MOST = 200  # evaluations
+
+
+def main(
+    model: str | Path,
+    real: str | Path,
+    output: str | Path,
+    settings: Mapping,
+    stream: str,
+    architecture: str | None,
+    gpus: int,
+    threads: int,
+) -> None:
+    """Write a CSV of sampler, steps, evaluations and kl_bits.
+
+    Args:
+        settings: k; steps, the numbers to try; sampling, whose points and start are taken.
+        stream: seed and what follows it in the names of the random numbers.
+        architecture: the file of the model's class, where that is a user's own.
+    """
+    device = open_device(gpus, threads)
+    trained = load_model(Path(model), device, architecture)
+    parts = trained.denoiser, trained.schedule, trained.moments
+    data, sampling = np.load(real, allow_pickle=False), settings["sampling"]
+    lines = ["sampler,steps,evaluations,kl_bits"]
+    for kind in SAMPLERS:
+        if kind == "heun" and trained.schedule.alpha[-1] == 0:
+            continue  # it has no first step there
+        for steps in settings["steps"]:
+            asked = evaluations(kind, steps)
+            if steps > trained.schedule.timesteps or asked > MOST:
+                continue
+            chosen = {
+                "start": sampling["start"],
+                "sampler": {"kind": kind} | OF_KIND["sampler"][kind],
+                "steps": steps,
+            }
+            sampler = Sampler(*parts, chosen, sampling["points"], [stream], device)
+            points = trained.units.into_data(sampler.draw()[0]).cpu().numpy()
+            bits = knn_kl(data, points, settings["k"], workers=threads)
+            logging.info("%s, %d steps: %.4f bits", kind, steps, bits)
+            lines.append(f"{kind},{steps},{asked},{bits:.6g}")
+    with whole(output) as part:
+        part.write_text("\n".join(lines) + "\n")
+
+
+if snakemake := globals().get("snakemake"):
+    with logged(snakemake.log[0]):
+        main(
+            snakemake.input.model,
+            snakemake.input.real,
+            snakemake.output[0],
+            snakemake.params.settings,
+            f"{snakemake.wildcards.seed}/{snakemake.params.stream}",
+            snakemake.params.architecture,
+            snakemake.resources.gpu,
+            snakemake.threads,
+        )

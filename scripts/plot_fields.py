@@ -1,0 +1,108 @@
+"""Densities and scores of a known distribution at several noise levels, exact and by a model."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+
+from dualscale.datasets import make_distribution
+from dualscale.devices import open_device
+from dualscale.figures import save_figure, use_style
+from dualscale.model import load_model
+from job import logged, whole_group
+
+LEVELS = 5  # panels, evenly spaced in the timesteps
+GRID, ARROWS = 160, 20  # cells and arrows along each side
+
+
+def main(
+    model: str | Path, outputs: list[str], settings: Mapping, label: str, architecture: str | None
+) -> None:
+    """Two rows over the noise levels: the exact density with the exact score; and the squared
+    error of the model's score, times sigma^2, with the model's score.
+
+    Args:
+        settings: of the dataset: a distribution in the plane.
+        label: the model's name.
+        architecture: the file of the model's class, where that is a user's own.
+
+    Raises:
+        ValueError: the distribution does not lie in the plane.
+    """
+    distribution = make_distribution(settings)
+    if distribution.dimensions != 2:
+        raise ValueError(f"fields are of two dimensions; the dataset has {distribution.dimensions}")
+    trained = load_model(Path(model), open_device(0, 1), architecture)
+    alpha, sigma = trained.schedule.alpha.tolist(), trained.schedule.sigma.tolist()
+    use_style()
+    figure, axes = plt.subplots(
+        2, LEVELS, figsize=(1.9 * LEVELS + 0.6, 4.1), sharex="col", sharey="col"
+    )
+    for column, t in enumerate(np.linspace(0, len(alpha) - 1, LEVELS).round().astype(int).tolist()):
+        reach = 4.6 * alpha[t] + 2 * sigma[t]
+        cells, arrows = square(reach, GRID), square(reach, ARROWS)
+        density = np.exp(distribution.log_density(cells, alpha[t], sigma[t]))
+        with torch.no_grad():
+            found, drawn = (
+                -trained.denoiser.noise(torch.from_numpy(x).float()[None], t)[0].numpy() / sigma[t]
+                for x in (cells, arrows)
+            )
+        exact = distribution.score(cells, alpha[t], sigma[t])
+        error = sigma[t] ** 2 * np.square(found - exact).mean(axis=1)
+        panel(
+            axes[0, column],
+            density**0.5,
+            reach,
+            arrows,
+            distribution.score(arrows, alpha[t], sigma[t]),
+            None,
+        )
+        panel(axes[1, column], error, reach, arrows, drawn, 1.0)
+        axes[0, column].set_title(f"t = {t}, sigma / alpha = {sigma[t] / alpha[t]:.3g}")
+    axes[0, 0].set_ylabel("exact: root of the density,\nscore")
+    axes[1, 0].set_ylabel(f"{label}:\nerror of the score, score", parse_math=False)
+    with whole_group(outputs) as parts:
+        save_figure(figure, parts)
+    plt.close(figure)
+
+
+def square(reach: float, count: int) -> np.ndarray:
+    """Points of a grid, (count^2, 2), row by row."""
+    ticks = np.linspace(-reach, reach, count)
+    return np.stack(np.meshgrid(ticks, ticks), axis=-1).reshape(-1, 2)
+
+
+def panel(
+    axis: plt.Axes,
+    values: np.ndarray,
+    reach: float,
+    points: np.ndarray,
+    score: np.ndarray,
+    most: float | None,
+) -> None:
+    """An image of values and arrows of one length along the score."""
+    axis.imshow(
+        values.reshape(GRID, GRID),
+        origin="lower",
+        extent=(-reach, reach, -reach, reach),
+        cmap="cividis",
+        vmin=0,
+        vmax=most,
+    )
+    length = np.maximum(np.linalg.norm(score, axis=1, keepdims=True), 1e-12)
+    axis.quiver(*points.T, *(score / length).T, color="white", scale=32, width=0.004, alpha=0.8)
+    axis.set_xticks([])
+    axis.set_yticks([])
+
+
+if snakemake := globals().get("snakemake"):
+    with logged(snakemake.log[0]):
+        main(
+            snakemake.input[0],
+            snakemake.output,
+            snakemake.params.settings,
+            snakemake.params.label,
+            snakemake.params.architecture,
+        )

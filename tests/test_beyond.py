@@ -1,0 +1,84 @@
+"""Few steps, what is left above the floor, and pictures."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from gather_steps import fewest
+
+
+def curve(values, sampler="ddim", variant="mine"):
+    """KL by evaluations."""
+    return pd.DataFrame(
+        [
+            {
+                "variant": variant,
+                "dataset": "dino",
+                "sampler": sampler,
+                "evaluations": asked,
+                "kl_bits": bits,
+            }
+            for asked, bits in values.items()
+        ]
+    )
+
+
+def test_the_fewest_evaluations_are_those_from_which_on_nothing_is_lost():
+    table = pd.concat(
+        [
+            curve({1: 2.0, 5: 0.505, 10: 0.6, 50: 0.51, 100: 0.5}),
+            curve({1: 2.0, 9: 0.4, 99: 0.45}, "heun"),
+            curve({1: 2.0, 100: 1.0}, "dpm_solver"),
+        ]
+    )
+    found = fewest(table, 0.02, {"mine": "ddim"}).set_index("sampler")
+    assert found["full_kl_bits"].tolist() == [0.5] * 3
+    assert found.loc["ddim", "fewest_evaluations"] == 50  # 5 was luck: 10 is worse
+    assert found.loc["heun", "fewest_evaluations"] == 9
+    assert pd.isna(found.loc["dpm_solver", "fewest_evaluations"])
+
+
+@pytest.fixture
+def seconded(project):
+    project.configure(
+        run={"seeds": [0, 1]},
+        variants={"recommended": {"like": "baseline"}},
+        steps={"variants": ["adaptive"], "counts": [1, 3, 100]},
+    )
+    return project
+
+
+def test_few_steps_are_tried_with_every_sampler(seconded):
+    seconded.run("few_steps")
+    table = pd.read_csv(seconded.path / "results/steps/steps.csv")
+    assert set(table["sampler"]) == {"ancestral", "ddim", "heun", "dpm_solver"}
+    assert sorted(set(table["evaluations"])) == [1, 3, 5, 100, 199]
+    assert len(table) == 2 * 2 * 12  # datasets, seeds
+    assert (seconded.path / "results/steps/figure5.png").stat().st_size > 5000
+
+
+def test_the_excess_is_the_kl_less_that_of_real_points(seconded):
+    seconded.run("recommended")
+    results = seconded.path / "results"
+    table = pd.read_csv(results / "recommended/excess.csv").set_index(["variant", "dataset"])
+    metrics = pd.read_csv(results / "metrics.csv")
+    mine = metrics[(metrics["variant"] == "adaptive") & (metrics["dataset"] == "line")]
+    row = table.loc[("adaptive", "line")]
+    assert row["excess_bits"] == pytest.approx(mine["kl_bits"].mean() - row["floor_bits"], abs=1e-4)
+    assert row["published_excess_bits"] == pytest.approx(0.153 - row["floor_bits"], abs=1e-4)
+    assert row["low_bits"] < row["excess_bits"] < row["high_bits"]
+    assert table.loc[("baseline", "line"), "training_time_ratio"] == 1
+    assert (results / "recommended/samples.png").stat().st_size > 5000
+
+
+def test_pictures_show_the_reverse_process_and_the_fields(project):
+    project.run("pictures")
+    results = project.path / "results"
+    with Image.open(results / "animations/all.variants/circle/0.gif") as animation:
+        assert animation.n_frames > 30
+        first = np.asarray(animation.convert("L"), dtype=float)
+        animation.seek(animation.n_frames - 1)
+        assert np.abs(np.asarray(animation.convert("L"), dtype=float) - first).mean() > 0.1
+    with Image.open(results / "fields/adaptive/line/0.png") as fields:
+        assert np.asarray(fields.convert("L")).std() > 10

@@ -1,0 +1,226 @@
+# Beyond the paper: fewer steps, what is left above the floor, and pictures of the reverse process.
+STEPPED = [name for name in CONFIG["steps"]["variants"] if name in VARIANTS] or VARIANTS
+SIDE_BY_SIDE = "all.variants"
+FLOORS = expand(
+    f"results/divergences/{configuration.REAL}/{{dataset}}/{{seed}}.json",
+    dataset=STUDIED,
+    seed=SEEDS,
+)
+
+
+def shown(wildcards):
+    """The variants in an animation."""
+    return VARIANTS if wildcards.variant == SIDE_BY_SIDE else [wildcards.variant]
+
+
+rule evaluate_steps:
+    input:
+        model=f"results/models/{RUN}.safetensors",
+        real=real_points,
+    output:
+        f"results/steps/{RUN}.csv",
+    log:
+        f"results/logs/evaluate_steps/{RUN}.log",
+    benchmark:
+        f"results/benchmarks/evaluate_steps/{RUN}.tsv"
+    conda:
+        "../../envs/torch.yaml"
+    threads: 1
+    resources:
+        gpu=GPUS,
+    params:
+        settings=lambda wildcards: {
+            "k": CONFIG["kl"]["k"],
+            "sampling": configuration.sampling_settings(CONFIG, wildcards.variant),
+            "steps": CONFIG["steps"]["counts"],
+        },
+        stream=lambda wildcards: configuration.stream(CONFIG, wildcards.variant, wildcards.dataset),
+        architecture=architecture,
+        code=network_code("evaluate_steps"),
+    message:
+        "Sample {wildcards.variant} on {wildcards.dataset} in few steps, seed {wildcards.seed}"
+    script:
+        script_path("evaluate_steps")
+
+
+rule gather_steps:
+    input:
+        expand(f"results/steps/{RUN}.csv", variant=STEPPED, dataset=DATASETS, seed=SEEDS),
+    output:
+        all="results/steps/steps.csv",
+        fewest=report("results/steps/fewest.csv", category="Few steps"),
+    log:
+        "results/logs/gather_steps.log",
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        settings={
+            "margin_bits": CONFIG["steps"]["margin_bits"],
+            "runs": [[v, d, s] for v in STEPPED for d in DATASETS for s in SEEDS],
+        },
+        full={
+            name: configuration.sampling_settings(CONFIG, name)["sampler"]["kind"]
+            for name in STEPPED
+        },
+        code=code_digest("gather_steps"),
+    message:
+        "Gather the KLs at few steps"
+    script:
+        script_path("gather_steps")
+
+
+rule plot_figure5:
+    input:
+        steps="results/steps/steps.csv",
+        floors=FLOORS,
+    output:
+        png="results/steps/figure5.png",
+        svg=report("results/steps/figure5.svg", category="Few steps"),
+        pdf="results/steps/figure5.pdf",
+    log:
+        "results/logs/plot_figure5.log",
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        labels={name: LABELS[name] for name in STEPPED},
+        datasets=STUDIED,
+        seeds=len(SEEDS),
+        code=code_digest("plot_figure5"),
+    message:
+        "Plot Figure 5"
+    script:
+        script_path("plot_figure5")
+
+
+rule make_excess:
+    input:
+        metrics="results/metrics.csv",
+        published=ancient(published("table1.csv")),
+        floors=FLOORS,
+    output:
+        csv="results/recommended/excess.csv",
+        md="results/recommended/excess.md",
+        html=report("results/recommended/excess.html", category="Recommended"),
+    log:
+        "results/logs/make_excess.log",
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        settings={"labels": LABELS, "best": "improved", "base": VARIANTS[0]},
+        datasets=STUDIED,
+        seeds=len(SEEDS),
+        published=digest(published("table1.csv")),
+        code=code_digest("make_excess"),
+    message:
+        "Make the table of KL above the floor"
+    script:
+        script_path("make_excess")
+
+
+# Figure 1's script, with the real points as its first row.
+rule plot_recommended:
+    input:
+        expand(
+            f"results/samples/{RUN}.npy",
+            variant=[configuration.REAL, *VARIANTS],
+            dataset=STUDIED,
+            seed=SEEDS[0],
+        ),
+    output:
+        png="results/recommended/samples.png",
+        svg=report("results/recommended/samples.svg", category="Recommended"),
+        pdf="results/recommended/samples.pdf",
+    log:
+        "results/logs/plot_recommended.log",
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        settings={
+            "labels": {configuration.REAL: "Real points", **LABELS},
+            "datasets": STUDIED,
+        },
+        code=code_digest("plot_figure1"),
+    message:
+        "Plot the samples beside real points"
+    script:
+        script_path("plot_figure1")
+
+
+rule animate:
+    input:
+        models=lambda wildcards: expand(
+            "results/models/{variant}/{dataset}/{seed}.safetensors",
+            variant=shown(wildcards),
+            dataset=wildcards.dataset,
+            seed=wildcards.seed,
+        ),
+        real="results/datasets/{dataset}.npy",
+    output:
+        f"results/animations/{RUN}.gif",
+    log:
+        f"results/logs/animate/{RUN}.log",
+    wildcard_constraints:
+        variant="|".join(map(re.escape, [*VARIANTS, SIDE_BY_SIDE])),
+    conda:
+        "../../envs/torch.yaml"
+    threads: 1
+    params:
+        settings=lambda wildcards: [
+            {
+                "label": configuration.variant(CONFIG, name)["label"],
+                "sampling": configuration.sampling_settings(CONFIG, name),
+                "architecture": configuration.variant(CONFIG, name)
+                .get("architecture", {})
+                .get("file"),
+            }
+            for name in shown(wildcards)
+        ],
+        stream=lambda wildcards: f"{wildcards.seed}/{wildcards.dataset}/animation",
+        code=code_digest("animate"),
+    message:
+        "Animate {wildcards.variant} on {wildcards.dataset}, seed {wildcards.seed}"
+    script:
+        script_path("animate")
+
+
+rule plot_fields:
+    input:
+        f"results/models/{RUN}.safetensors",
+    output:
+        multiext(f"results/fields/{RUN}", ".png", ".svg", ".pdf"),
+    log:
+        f"results/logs/plot_fields/{RUN}.log",
+    conda:
+        "../../envs/torch.yaml"
+    threads: 1
+    params:
+        settings=distribution_settings,
+        label=lambda wildcards: configuration.variant(CONFIG, wildcards.variant)["label"],
+        architecture=architecture,
+        code=network_code("plot_fields"),
+    message:
+        "Plot the fields of {wildcards.variant} on {wildcards.dataset}, seed {wildcards.seed}"
+    script:
+        script_path("plot_fields")
+
+
+rule few_steps:
+    input:
+        "results/steps/fewest.csv",
+        expand("results/steps/figure5.{format}", format=FIGURE_FORMATS),
+
+
+rule recommended:
+    input:
+        expand("results/recommended/excess.{format}", format=["csv", "md", "html"]),
+        expand("results/recommended/samples.{format}", format=FIGURE_FORMATS),
+
+
+rule pictures:
+    input:
+        expand(
+            f"results/animations/{SIDE_BY_SIDE}/{{dataset}}/{{seed}}.gif",
+            dataset=DATASETS,
+            seed=SEEDS[0],
+        ),
+        expand(f"results/fields/{RUN}.png", variant=VARIANTS, dataset=STUDIED, seed=SEEDS[0]),
