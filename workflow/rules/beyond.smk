@@ -48,7 +48,9 @@ rule gather_steps:
         expand(f"results/steps/{RUN}.csv", variant=STEPPED, dataset=DATASETS, seed=SEEDS),
     output:
         all="results/steps/steps.csv",
-        fewest=report("results/steps/fewest.csv", category="Few steps"),
+        fewest=report(
+            "results/steps/fewest.csv", category="Few steps", caption="../report/steps.rst"
+        ),
     log:
         "results/logs/gather_steps.log",
     conda:
@@ -75,7 +77,7 @@ rule plot_figure5:
         floors=FLOORS,
     output:
         png="results/steps/figure5.png",
-        svg=report("results/steps/figure5.svg", category="Few steps"),
+        svg=report("results/steps/figure5.svg", category="Few steps", caption="../report/steps.rst"),
         pdf="results/steps/figure5.pdf",
     log:
         "results/logs/plot_figure5.log",
@@ -100,7 +102,11 @@ rule make_excess:
     output:
         csv="results/recommended/excess.csv",
         md="results/recommended/excess.md",
-        html=report("results/recommended/excess.html", category="Recommended"),
+        html=report(
+            "results/recommended/excess.html",
+            category="Recommended",
+            caption="../report/recommended.rst",
+        ),
     log:
         "results/logs/make_excess.log",
     conda:
@@ -128,7 +134,11 @@ rule plot_recommended:
         ),
     output:
         png="results/recommended/samples.png",
-        svg=report("results/recommended/samples.svg", category="Recommended"),
+        svg=report(
+            "results/recommended/samples.svg",
+            category="Recommended",
+            caption="../report/recommended.rst",
+        ),
         pdf="results/recommended/samples.pdf",
     log:
         "results/logs/plot_recommended.log",
