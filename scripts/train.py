@@ -1,5 +1,7 @@
 """Train a model, or a stack of several seeds, and keep the EMA weights."""
 
+import hashlib
+import json
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -8,12 +10,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from dualscale.checkpoint import Checkpoint
 from dualscale.devices import device_name, open_device, wait_for
 from dualscale.model import Model, moments_of, units_of
 from dualscale.training import Progress, Trainer, evaluation_loss
 from job import logged, whole, write_json
 
 REPORTS = 20  # lines of progress in the log
+CHECKPOINT_SECONDS = 10.0  # between two checkpoints, at least
+CHECKPOINT_SHARE = 0.01  # of the training's time, at most
 
 
 def main(
@@ -22,15 +27,20 @@ def main(
     records: Sequence[str | Path],
     settings: Mapping,
     stream: str,
+    code: str,
     gpus: int,
     threads: int,
 ) -> None:
     """Write the models of a batch of seeds, trained as one stack, and a record of each.
 
+    While it trains, a checkpoint lies beside the first model, from which a job that was stopped
+    goes on.
+
     Args:
         models: paths, named after their seeds.
         records: paths: seconds, loss, parameters, device, and the seeds that shared the job.
         stream: what follows the seed in the names of the random numbers.
+        code: digest of the code that trains.
     """
     seeds = [Path(model).stem for model in models]
     streams = [f"{seed}/{stream}" for seed in seeds]
@@ -42,7 +52,9 @@ def main(
     stack.backbone.initialise(streams)
     trainer = Trainer(stack, data, settings["training"], streams)
     logging.info("training seeds %s on %s", ", ".join(seeds), device_name(device))
-    seconds = timed_training(trainer, settings["training"]["steps"])
+    checkpoint = Path(models[0]).with_name(f".{seeds[0]}.checkpoint")
+    origin = digest_of(settings, streams, code, device.type, torch.__version__, points)
+    seconds = timed_training(trainer, settings["training"]["steps"], checkpoint, origin)
     losses = evaluation_loss(stack, data, settings["training"]["loss"], streams).tolist()
     logging.info("%.1f s of training, evaluation loss %s", seconds, listed(losses))
     for index, (model, record, loss) in enumerate(zip(models, records, losses, strict=True)):
@@ -58,27 +70,84 @@ def main(
                 "seeds": [int(seed) for seed in seeds],
             },
         )
+    checkpoint.unlink(missing_ok=True)
+
+
+def digest_of(*parts: object) -> str:
+    """Of texts, settings and tensors."""
+    found = hashlib.sha256()
+    for part in parts:
+        content = (
+            part.numpy().tobytes()
+            if isinstance(part, torch.Tensor)
+            else json.dumps(part, sort_keys=True).encode()
+        )
+        found.update(hashlib.sha256(content).digest())
+    return found.hexdigest()
 
 
 def listed(losses: Sequence[float]) -> str:
     return ", ".join(f"{loss:.5f}" for loss in losses)
 
 
-def timed_training(trainer: Trainer, steps: int) -> float:
-    """Train to the end and return the wall time of the optimiser's steps, in seconds."""
+def timed_training(trainer: Trainer, steps: int, checkpoint: Path, origin: str) -> float:
+    """Train to the end and return the wall time of the optimiser's steps, in seconds.
+
+    Goes on from the checkpoint where there is one of the same origin; its seconds count.
+    """
     trainer.warm_up()
+    first, before = resume(trainer, checkpoint, origin)
     wait_for(trainer.device)
-    start, reported = time.perf_counter(), 0
-    for progress in trainer.run():
+    start = saved = time.perf_counter()
+    reported, pause = first * REPORTS // steps, CHECKPOINT_SECONDS
+    for progress in trainer.run(first):
         if progress.step * REPORTS // steps > reported:
             reported = progress.step * REPORTS // steps
-            log_progress(progress, steps, time.perf_counter() - start)
+            log_progress(progress, first, steps, time.perf_counter() - start)
+        if time.perf_counter() - saved > pause and progress.step < steps:
+            wait_for(trainer.device)
+            began = time.perf_counter()
+            seconds = before + began - start
+            keep(checkpoint, Checkpoint(origin, progress.step, seconds, trainer.state()))
+            saved = time.perf_counter()
+            start += saved - began
+            pause = max(CHECKPOINT_SECONDS, (saved - began) / CHECKPOINT_SHARE)
     wait_for(trainer.device)
-    return time.perf_counter() - start
+    return before + time.perf_counter() - start
 
 
-def log_progress(progress: Progress, steps: int, seconds: float) -> None:
-    rate = progress.step / seconds
+def resume(trainer: Trainer, path: Path, origin: str) -> tuple[int, float]:
+    """Steps that are done and the seconds they took."""
+    if not path.exists():
+        return 0, 0.0
+    try:
+        checkpoint = Checkpoint.from_bytes(path.read_bytes())
+    except ValueError as error:
+        logging.info("%s is discarded: %s; training starts anew", path, error)
+        return 0, 0.0
+    if checkpoint.origin != origin:
+        logging.info(
+            "%s is ignored: it is of another config, data, code or kind of device; "
+            "training starts anew",
+            path,
+        )
+        return 0, 0.0
+    trainer.restore(checkpoint.state)
+    logging.info("going on from step %d, after %.1f s", checkpoint.step, checkpoint.seconds)
+    return checkpoint.step, checkpoint.seconds
+
+
+def keep(path: Path, checkpoint: Checkpoint) -> None:
+    """Write it, or go on without: the training needs none."""
+    try:
+        with whole(path) as part:
+            part.write_bytes(checkpoint.to_bytes())
+    except OSError as error:
+        logging.warning("no checkpoint at step %d: %s", checkpoint.step, error)
+
+
+def log_progress(progress: Progress, first: int, steps: int, seconds: float) -> None:
+    rate = (progress.step - first) / seconds
     logging.info(
         "step %d of %d, loss %s, %.0f steps/s, %.0f s left",
         progress.step,
@@ -97,6 +166,7 @@ if snakemake := globals().get("snakemake"):
             snakemake.output.records,
             snakemake.params.settings,
             snakemake.params.stream,
+            snakemake.params.code,
             snakemake.resources.gpu,
             snakemake.threads,
         )

@@ -158,10 +158,6 @@ class Adam:
             capturable=self.parameters.is_cuda,
         )
 
-    def reset(self) -> None:
-        for value in (self.mean, self.square, self.steps):
-            value.zero_()
-
 
 class Trainer:
     """A stack of S models in training, each on random streams of its own.
@@ -197,13 +193,13 @@ class Trainer:
             self.losses = torch.zeros(steps, models)
         self._run_chunk: Callable[[], None] = lambda: self._steps(self.chunk)
 
-    def run(self) -> Iterator[Progress]:
-        """Train, yielding after every chunk of steps.
+    def run(self, step: int = 0) -> Iterator[Progress]:
+        """Train from a step on, 0 or one that an earlier run yielded, yielding after every chunk.
 
         Raises:
             DivergedError: at the end of the chunk in which a loss was not finite.
         """
-        step, steps = 0, self.settings["steps"]
+        steps = self.settings["steps"]
         while step < steps:
             count = min(self.chunk, steps - step)
             self._draw(step)
@@ -217,15 +213,33 @@ class Trainer:
 
     def warm_up(self) -> None:
         """Run some steps and undo them; on CUDA, capture a chunk of steps as one graph."""
-        start = self.backbone.flat.clone()
+        start = {name: value.clone() for name, value in self.state().items()}
         self._draw(0)
         if self.device.type == "cuda":
             self._run_chunk = captured(self._run_chunk)
         else:
             self._steps(3)
-        self.backbone.flat.copy_(start)
-        self.ema.copy_(start)
-        self.optimiser.reset()
+        self.restore(start)
+
+    def state(self) -> dict[str, Tensor]:
+        """All that steps change: with it, and the step's number, training goes on as it would."""
+        constants = {
+            f"{model}.{name}": constant
+            for model in range(self.backbone.models)
+            for name, constant in self.backbone.constants(model).items()
+        }
+        return constants | {
+            "parameters": self.backbone.flat,
+            "ema": self.ema,
+            "optimiser.mean": self.optimiser.mean,
+            "optimiser.square": self.optimiser.square,
+            "optimiser.steps": self.optimiser.steps,
+        }
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        with torch.no_grad():
+            for name, value in self.state().items():
+                value.copy_(state[name])
 
     def _draw(self, step: int) -> None:
         """Fill the chunk that starts at a step: its examples, rates and decays."""

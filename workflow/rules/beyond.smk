@@ -8,6 +8,9 @@ FLOORS = expand(
 )
 
 
+PLANAR = [name for name in STUDIED if CONFIG["datasets"][name].get("dimensions", 2) == 2]
+
+
 def shown(wildcards):
     """The variants in an animation."""
     return VARIANTS if wildcards.variant == SIDE_BY_SIDE else [wildcards.variant]
@@ -179,14 +182,12 @@ rule animate:
             {
                 "label": configuration.variant(CONFIG, name)["label"],
                 "sampling": configuration.sampling_settings(CONFIG, name),
-                "architecture": configuration.variant(CONFIG, name)
-                .get("architecture", {})
-                .get("file"),
+                "architecture": architecture_file(name),
             }
             for name in shown(wildcards)
         ],
         stream=lambda wildcards: f"{wildcards.seed}/{wildcards.dataset}/animation",
-        code=code_digest("animate"),
+        code=network_code("animate", shown),
     message:
         "Animate {wildcards.variant} on {wildcards.dataset}, seed {wildcards.seed}"
     script:
@@ -233,4 +234,4 @@ rule pictures:
             dataset=DATASETS,
             seed=SEEDS[0],
         ),
-        expand(f"results/fields/{RUN}.png", variant=VARIANTS, dataset=STUDIED, seed=SEEDS[0]),
+        expand(f"results/fields/{RUN}.png", variant=VARIANTS, dataset=PLANAR, seed=SEEDS[0]),

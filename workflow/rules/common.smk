@@ -112,19 +112,23 @@ def code_digest(name):
     return digest(*sorted(files))
 
 
-def architecture(wildcards):
+def architecture_file(variant):
     """The Python file of a variant's own class, or None."""
-    return configuration.variant(CONFIG, wildcards.variant).get("architecture", {}).get("file")
+    return configuration.variant(CONFIG, variant).get("architecture", {}).get("file")
 
 
-def network_code(name):
-    """Digest of a script that runs the network, and of the variant's own class where it has one."""
+def architecture(wildcards):
+    return architecture_file(wildcards.variant)
 
-    def of_variant(wildcards):
-        own = architecture(wildcards)
-        return code_digest(name) + (digest(own) if own else "")
 
-    return of_variant
+def network_code(name, variants=lambda wildcards: [wildcards.variant]):
+    """Digest of a script that runs networks, and of the variants' own classes where they have any."""
+
+    def of_variants(wildcards):
+        files = filter(None, map(architecture_file, variants(wildcards)))
+        return "".join([code_digest(name), *map(digest, files)])
+
+    return of_variants
 
 
 def gpus_a_job():

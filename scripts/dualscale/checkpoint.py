@@ -1,0 +1,45 @@
+"""Where a training stopped: all that it needs to go on to the same end, bit for bit."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+from safetensors.torch import load, save
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A training between two of its steps.
+
+    Args:
+        origin: digest of all that the training depends on.
+        step: steps done.
+        seconds: wall time that they took.
+        state: as `Trainer.state` gives it.
+    """
+
+    origin: str
+    step: int
+    seconds: float
+    state: dict[str, Tensor]
+
+    def to_bytes(self) -> bytes:
+        """A line of JSON, the state as safetensors, and before both their SHA-256."""
+        about = {"origin": self.origin, "step": self.step, "seconds": self.seconds}
+        tensors = {name: value.cpu().contiguous() for name, value in self.state.items()}
+        content = json.dumps(about).encode() + b"\n" + save(tensors)
+        return hashlib.sha256(content).digest() + content
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Checkpoint":
+        """Runs no code of the file's.
+
+        Raises:
+            ValueError: the bytes are not those of a checkpoint, whole.
+        """
+        digest, content = data[:32], data[32:]
+        if hashlib.sha256(content).digest() != digest:
+            raise ValueError("not a whole checkpoint")
+        about, _, tensors = content.partition(b"\n")
+        return cls(**json.loads(about), state=load(tensors))

@@ -1,0 +1,143 @@
+"""A training that was stopped goes on to the bytes that it would have had."""
+
+import logging
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from test_training import PAPER, make_trainer, run
+
+import train
+from dualscale.checkpoint import Checkpoint
+
+SCRIPTS = Path(train.__file__).parent
+SETTINGS = {
+    "branches": {"global": {"upscaled_dimensions": None, "embedded_dimensions": None}},
+    "network": {
+        "width": 32,
+        "hidden_layers": 1,
+        "embedding": 16,
+        "highest_frequency": 25.0,
+        "lowest_frequency": 2.5e-3,
+        "frequencies": "fixed",
+        "damped": False,
+    },
+    "prediction": "noise",
+    "schedule": {"kind": "linear", "timesteps": 100, "beta_first": 1e-4, "beta_last": 0.02},
+    "standardise": False,
+    "training": PAPER | {"steps": 3000},
+    "weighting": {"kind": "none"},
+}
+
+
+@pytest.fixture
+def job(tmp_path):
+    """Calls of train.main, which keeps a checkpoint after every chunk."""
+    np.save(tmp_path / "data.npy", np.random.default_rng(0).normal(size=(500, 2)).astype("f4"))
+
+    def call(folder, **changes):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        chosen = {"settings": SETTINGS, "stream": "data", "code": "c0de"} | changes
+        return (
+            f"import train; train.CHECKPOINT_SECONDS = 0; train.CHECKPOINT_SHARE = 1e9\n"
+            f"train.main({str(tmp_path / 'data.npy')!r}, [{str(tmp_path / folder / '0.model')!r}],"
+            f" [{str(tmp_path / folder / '0.json')!r}], gpus=0, threads=1, **{chosen!r})"
+        )
+
+    return call
+
+
+def start(code):
+    return subprocess.Popen([sys.executable, "-c", code], cwd=SCRIPTS)
+
+
+def wait_for_change(path, process, seen=None):
+    while process.poll() is None:
+        if path.exists() and path.stat().st_mtime_ns != seen:
+            return path.stat().st_mtime_ns
+        time.sleep(0.005)
+    raise AssertionError("the training ended before it could be killed")
+
+
+def test_a_training_killed_twice_ends_with_the_bytes_of_an_undisturbed_one(job, tmp_path):
+    assert start(job("whole")).wait() == 0
+    checkpoint, seen = tmp_path / "killed/.0.checkpoint", None
+    for _ in range(2):
+        process = start(job("killed"))
+        seen = wait_for_change(checkpoint, process, seen)
+        process.kill()
+        process.wait()
+        assert not (tmp_path / "killed/0.model").exists()
+    assert start(job("killed")).wait() == 0
+    assert (tmp_path / "killed/0.model").read_bytes() == (tmp_path / "whole/0.model").read_bytes()
+    assert sorted(p.name for p in (tmp_path / "killed").iterdir()) == ["0.json", "0.model"]
+
+
+@pytest.fixture
+def trainer():
+    return make_trainer(settings=PAPER | {"steps": 300})
+
+
+def state_after(trainer, steps):
+    for progress in trainer.run():
+        if progress.step == steps:
+            return {name: value.clone() for name, value in trainer.state().items()}
+    raise AssertionError
+
+
+def kept(path, trainer, origin):
+    train.keep(path, Checkpoint(origin, 100, 1.5, state_after(trainer, 100)))
+
+
+def test_a_restored_state_trains_on_to_the_same_bytes(trainer):
+    state = state_after(trainer, 200)
+    other = make_trainer(settings=PAPER | {"steps": 300})
+    other.restore(state)
+    list(other.run(200))
+    undisturbed = make_trainer(settings=PAPER | {"steps": 300})
+    run(undisturbed)
+    assert torch.equal(other.ema, undisturbed.ema)
+    assert torch.equal(other.backbone.flat, undisturbed.backbone.flat)
+
+
+def test_a_checkpoint_of_the_same_training_is_taken(trainer, tmp_path):
+    kept(tmp_path / "it", trainer, "origin")
+    assert train.resume(trainer, tmp_path / "it", "origin") == (100, 1.5)
+
+
+def test_a_checkpoint_of_another_training_is_ignored_and_said_so(trainer, tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    kept(tmp_path / "it", trainer, "another origin")
+    assert train.resume(trainer, tmp_path / "it", "origin") == (0, 0.0)
+    assert "is ignored: it is of another config" in caplog.text
+
+
+@pytest.mark.parametrize("damage", ["flipped", "truncated", "empty"])
+def test_a_damaged_checkpoint_is_discarded_and_said_so(trainer, tmp_path, caplog, damage):
+    caplog.set_level(logging.INFO)
+    kept(tmp_path / "it", trainer, "origin")
+    data = bytearray((tmp_path / "it").read_bytes())
+    if damage == "flipped":
+        data[len(data) // 2] ^= 1
+    (tmp_path / "it").write_bytes({"truncated": data[:-9], "empty": b""}.get(damage, data))
+    assert train.resume(trainer, tmp_path / "it", "origin") == (0, 0.0)
+    assert "is discarded" in caplog.text
+
+
+def test_a_full_disk_costs_the_checkpoint_and_not_the_training(trainer, caplog):
+    kept(Path("/dev/full/it"), trainer, "origin")
+    assert "no checkpoint at step 100" in caplog.text
+
+
+def test_another_setting_stream_code_device_or_point_is_another_origin():
+    points = torch.zeros(3, 2)
+    base = [{"steps": 1}, ["0/line"], "c0de", "cpu", "2.13", points]
+    others = [{"steps": 2}, ["1/line"], "c0df", "cuda", "2.14", points + 1]
+    found = {train.digest_of(*base)}
+    for index, other in enumerate(others):
+        found.add(train.digest_of(*base[:index], other, *base[index + 1 :]))
+    assert len(found) == 7
