@@ -7,6 +7,8 @@ from pathlib import Path
 
 import torch
 
+from dualscale.lease import lease_gpu
+
 
 def open_device(gpus: int, threads: int) -> torch.device:
     """The device of a job that holds so many GPUs; sets threads, determinism and precision.
@@ -18,6 +20,7 @@ def open_device(gpus: int, threads: int) -> torch.device:
     if not gpus:
         use_fast_products()
         return torch.device("cpu")
+    lease_gpu()  # before CUDA looks for devices
     # Only for CUDA: on one CPU thread every operation is deterministic anyway, and the switch
     # loads PyTorch's compiler, which takes as long as PyTorch itself.
     torch.use_deterministic_algorithms(True)

@@ -1,0 +1,60 @@
+"""One GPU for each job on this machine: Snakemake counts GPUs and does not hand them out."""
+
+import fcntl
+import logging
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import TextIO
+
+_held: list[TextIO] = []
+"""Open while the process lives: however it ends, the system then frees what it locked."""
+
+
+def visible_gpus() -> list[str]:
+    """What CUDA_VISIBLE_DEVICES names, or all of the machine's; by UUID where that is known."""
+    uuids: list[str] = []
+    if shutil.which("nvidia-smi"):
+        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False)
+        uuids = re.findall(r"^GPU \d+:.*UUID: ([\w-]+)", listed.stdout, flags=re.MULTILINE)
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named is None:
+        return uuids
+    names = [name.strip() for name in named.split(",") if name.strip()]
+    return [
+        uuids[int(name)] if name.isdigit() and int(name) < len(uuids) else name for name in names
+    ]
+
+
+def lease_gpu() -> str | None:
+    """Take a GPU that no other job of this user holds, waiting for one; None where there is none.
+
+    From then on it is the only one that CUDA shows this process.
+    """
+    gpus = visible_gpus()
+    if not gpus:
+        return None
+    folder = Path(tempfile.gettempdir()) / f"dualscale-gpus-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    waited = False
+    while True:
+        for gpu in gpus:
+            file = (folder / re.sub(r"[^\w-]", "_", gpu)).open("w")
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.close()
+                continue
+            _held.append(file)
+            # UUIDs and nvidia-smi's numbers, which count in the order of the bus.
+            os.environ.update(CUDA_DEVICE_ORDER="PCI_BUS_ID", CUDA_VISIBLE_DEVICES=gpu)
+            logging.info("holding GPU %s, one of %d", gpu, len(gpus))
+            return gpu
+        if not waited:
+            logging.info("waiting for one of %d GPUs, all of them held", len(gpus))
+            waited = True
+        time.sleep(0.2)

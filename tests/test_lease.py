@@ -1,0 +1,85 @@
+"""Jobs of one machine share its GPUs, one each; here with devices that are only names."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from dualscale import lease
+
+HOLD = """
+import logging, sys, os
+logging.basicConfig(stream=sys.stdout, format="%(message)s", level=logging.INFO)
+from dualscale.lease import lease_gpu
+lease_gpu()
+print("sees", os.environ["CUDA_VISIBLE_DEVICES"], flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def hold(tmp_path):
+    """Starts a process that holds a GPU until it is killed."""
+    started = []
+
+    def start(visible="first,second"):
+        environment = {"CUDA_VISIBLE_DEVICES": visible, "TMPDIR": str(tmp_path), "PATH": ""}
+        started.append(
+            subprocess.Popen(
+                [sys.executable, "-c", HOLD],
+                cwd=Path(lease.__file__).parents[1],
+                env=os.environ | environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+        )
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def test_jobs_take_different_gpus_and_say_which(hold):
+    one, two = hold(), hold()
+    lines = [process.stdout.readline().strip() for process in (one, two)]
+    assert sorted(lines) == ["holding GPU first, one of 2", "holding GPU second, one of 2"]
+    assert {process.stdout.readline().strip() for process in (one, two)} == {
+        "sees first",
+        "sees second",
+    }
+
+
+def test_a_job_too_many_waits_until_another_ends_even_by_a_crash(hold):
+    first = hold("only")
+    assert first.stdout.readline() == "holding GPU only, one of 1\n"
+    second = hold("only")
+    assert second.stdout.readline() == "waiting for one of 1 GPUs, all of them held\n"
+    time.sleep(0.5)
+    assert second.poll() is None
+    first.kill()
+    assert second.stdout.readline() == "holding GPU only, one of 1\n"
+
+
+def test_numbers_are_looked_up_among_the_uuids_of_nvidia_smi(tmp_path, monkeypatch):
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text(
+        "#!/bin/sh\n"
+        "echo 'GPU 0: NVIDIA A100 (UUID: GPU-aa-1)'\n"
+        "echo '  MIG 1g.10gb Device 0: (UUID: MIG-cc)'\n"
+        "echo 'GPU 1: NVIDIA A100 (UUID: GPU-bb-2)'\n"
+    )
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert lease.visible_gpus() == ["GPU-aa-1", "GPU-bb-2"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1, GPU-xx, MIG-cc")
+    assert lease.visible_gpus() == ["GPU-bb-2", "GPU-xx", "MIG-cc"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert lease.visible_gpus() == []
+    assert lease.lease_gpu() is None
