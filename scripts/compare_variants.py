@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from dualscale.configuration import REAL
 from dualscale.statistics import (
     LEVEL,
     best_interval,
@@ -21,7 +22,8 @@ from job import logged, whole
 
 CAPTION = (
     "Difference of KL in bits, variant less the other, on common random numbers; {seeds} a cell: "
-    "mean and 95 % interval; sign-flip permutation p, Holm-adjusted over the datasets of a pair; "
+    "mean and 95 % interval, and the mean's share of what the other has above the floor, the KL "
+    "of fresh real points; sign-flip permutation p, Holm-adjusted over the datasets of a pair; "
     "probability that the variant is better, the same to within {margin:g} bits, or "
     "worse; seeds that would show a difference of this size at 80 % power; standard deviation of "
     "one model's KL from training and from sampling. {few}"
@@ -39,7 +41,7 @@ def main(
 
     Args:
         metrics: every run's KL.
-        measures: the KL of further samples, of some seeds.
+        measures: of some seeds, the KL of further samples and of fresh real points.
         settings: pairs, datasets, labels by variant, margin_bits.
     """
     runs, measured = (
@@ -70,6 +72,7 @@ COLUMNS = [
     "difference_bits",
     "low_bits",
     "high_bits",
+    "share_of_excess",
     "p",
     "p_holm",
     "p_better",
@@ -86,6 +89,7 @@ HEADER = [
     "dataset",
     "difference",
     "95 % interval",
+    "of excess",
     "p (Holm)",
     "better",
     "same",
@@ -107,6 +111,8 @@ def compare(
             table[(table["variant"] == name) & (table["dataset"] == dataset)].set_index("seed")
             for table, name in ((runs, variant), (runs, other), (measured, variant))
         )
+        real = measured[(measured["variant"] == REAL) & (measured["dataset"] == dataset)]
+        excess = theirs["kl_bits"].mean() - real["kl_bits"].mean()
         differences = (mine["kl_bits"] - theirs["kl_bits"]).dropna().tolist()
         mean, low, high = best_interval(differences)
         better, same, worse = probabilities(differences, settings["margin_bits"])
@@ -120,6 +126,7 @@ def compare(
                 "difference_bits": mean,
                 "low_bits": low,
                 "high_bits": high,
+                "share_of_excess": mean / excess,
                 "p": sign_flip_p(differences) if len(differences) > 1 else 1.0,
                 "p_better": better,
                 "p_same": same,
@@ -138,9 +145,11 @@ def compare(
 
 
 def verdict(row: Mapping, adjusted: float) -> str:
+    if row["p_same"] >= LEVEL:
+        return "same"
     if adjusted <= 1 - LEVEL:
         return "better" if row["difference_bits"] < 0 else "worse"
-    return "same" if row["p_same"] >= LEVEL else "undecided"
+    return "undecided"
 
 
 def scatter(runs: pd.DataFrame) -> tuple[float, float]:
@@ -164,6 +173,7 @@ def printed(table: pd.DataFrame, labels: Mapping[str, str]) -> list[list[str]]:
                 f"{row['difference_bits']:+.3f}",
                 number(row["low_bits"], "+.3f")
                 and f"[{row['low_bits']:+.3f}, {row['high_bits']:+.3f}]",
+                number(row["share_of_excess"], "+.0%"),
                 number(row["p_holm"], ".3f"),
                 *(number(row[f"p_{name}"], ".2f") for name in ("better", "same", "worse")),
                 number(needed, ".0f"),

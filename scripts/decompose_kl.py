@@ -5,36 +5,54 @@ from pathlib import Path
 
 import pandas as pd
 
-from job import logged, whole
+from dualscale.configuration import REAL
+from dualscale.statistics import best_interval
+from job import logged, read_json, whole
 
-PARTS = ["floor_bits", "start_bits", "steps_bits", "network_bits"]
 
-
-def main(metrics: str | Path, output: str | Path, process: Mapping[str, str]) -> None:
+def main(
+    metrics: str | Path,
+    references: Mapping[tuple[str, str, int], str],
+    output: str | Path,
+    process: Mapping[str, str],
+) -> None:
     """Write a row a (variant, dataset): means over the seeds, which sum to kl_bits.
 
     floor: fresh real points. steps: the exact denoiser from noisy real points, above the floor.
     start: from the model's start instead. network: the model instead of the exact denoiser.
 
+    The network's part has an interval: model and exact denoiser share their random numbers, so
+    that their difference is taken seed by seed.
+
     Args:
+        metrics: every run's KL.
+        references: records of the KL, by (reference, dataset, seed).
         process: of every variant, the one that its exact references are named after.
     """
-    runs = pd.read_csv(metrics, dtype={"variant": str, "dataset": str}, keep_default_na=False)
-    mean = runs.groupby(["variant", "dataset"], sort=False)["kl_bits"].mean().unstack("dataset")
+    strings = {"variant": str, "dataset": str}
+    columns = ["variant", "dataset", "seed"]
+    runs = pd.read_csv(metrics, dtype=strings, keep_default_na=False).set_index(columns)["kl_bits"]
+    exactly = pd.Series({run: read_json(path)["kl_bits"] for run, path in references.items()})
     rows = []
     for variant, alike in process.items():
-        for dataset in mean.columns:
-            kl = mean[dataset]
-            exact, exact_start = kl[f"{alike}.exact"], kl[f"{alike}.exact_start"]
+        for dataset in dict.fromkeys(exactly.index.get_level_values(1)):
+            mine = runs.loc[variant, dataset]
+            real, exact, exact_start = (
+                exactly.loc[name, dataset]
+                for name in (REAL, f"{alike}.exact", f"{alike}.exact_start")
+            )
+            network, low, high = best_interval((mine - exact).tolist())
             rows.append(
                 {
                     "variant": variant,
                     "dataset": dataset,
-                    "floor_bits": kl["real"],
-                    "start_bits": exact - exact_start,
-                    "steps_bits": exact_start - kl["real"],
-                    "network_bits": kl[variant] - exact,
-                    "kl_bits": kl[variant],
+                    "floor_bits": real.mean(),
+                    "start_bits": exact.mean() - exact_start.mean(),
+                    "steps_bits": exact_start.mean() - real.mean(),
+                    "network_bits": network,
+                    "kl_bits": mine.mean(),
+                    "network_low_bits": low,
+                    "network_high_bits": high,
                 }
             )
     with whole(output) as part:
@@ -43,4 +61,10 @@ def main(metrics: str | Path, output: str | Path, process: Mapping[str, str]) ->
 
 if snakemake := globals().get("snakemake"):
     with logged(snakemake.log[0]):
-        main(snakemake.input[0], snakemake.output[0], snakemake.params.process)
+        runs = [(variant, dataset, int(seed)) for variant, dataset, seed in snakemake.params.runs]
+        main(
+            snakemake.input.metrics,
+            dict(zip(runs, snakemake.input.references, strict=True)),
+            snakemake.output[0],
+            snakemake.params.process,
+        )

@@ -45,6 +45,21 @@ def test_a_gain_on_common_random_numbers_is_found_and_sameness_too():
     assert dino["training_sd_bits"] == pytest.approx(0.05, rel=0.6)
 
 
+def test_a_gain_within_the_margin_is_called_the_same_however_certain():
+    dino, _ = compared(runs(10, 0.01))
+    assert dino["p_holm"] < 0.05
+    assert dino["verdict"] == "same"
+
+
+def test_a_difference_is_told_as_a_share_of_what_lies_above_the_floor():
+    table = runs(10, 0.1)
+    floor = pd.DataFrame(
+        [{"variant": "real", "dataset": "dino", "seed": s, "kl_bits": 0.5} for s in (0, 1)]
+    )
+    dino, _ = compare(table, pd.concat([table, floor]), "mine", "other", SETTINGS)
+    assert dino["share_of_excess"] == pytest.approx(-0.1 / 0.5, rel=0.1)
+
+
 def test_too_few_seeds_get_no_p_whatever_they_show():
     for row in compared(runs(4, 10.0)):
         assert row["verdict"] == "too few seeds"

@@ -32,6 +32,7 @@ EVERY = [
     for dataset in STUDIED
     for seed in MEASURED
 ]
+REFERENCE_RUNS = expand(RUN, variant=REFERENCES, dataset=STUDIED, seed=SEEDS)
 COMPARISONS = [pair for pair in CONFIG["study"]["comparisons"] if set(pair) <= set(VARIANTS)]
 
 
@@ -205,7 +206,8 @@ rule judge_claims:
 
 rule decompose_kl:
     input:
-        "results/study/metrics.csv",
+        metrics="results/metrics.csv",
+        references=expand("results/divergences/{run}.json", run=REFERENCE_RUNS),
     output:
         report("results/study/decomposition.csv", category="Study", caption="../report/study.rst"),
     log:
@@ -214,6 +216,7 @@ rule decompose_kl:
         "../../envs/analysis.yaml"
     params:
         process=PROCESS,
+        runs=[run.split("/") for run in REFERENCE_RUNS],
         code=code_digest("decompose_kl"),
     message:
         "Decompose the KL"
