@@ -1,0 +1,117 @@
+"""The Slurm profile on a real Slurm of one node, with a GPU that is only a name."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from conftest import ROOT, TINY, copy_project
+
+SLURM = ROOT / "tests/slurm"
+PROFILE = ROOT / "workflow/profiles/slurm"
+MISSING = [name for name in ("slurmctld", "slurmd", "sbatch", "munged") if not shutil.which(name)]
+
+pytestmark = [
+    pytest.mark.skipif(
+        bool(MISSING),
+        reason=f"Slurm is not installed: {', '.join(MISSING)} not found "
+        "(Debian: slurmctld slurmd slurm-client munge)",
+    ),
+    pytest.mark.skipif(os.getuid() != 0, reason="only root can start a Slurm of its own"),
+]
+HERE = ["--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "2"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cluster():
+    subprocess.run([SLURM / "cluster", "start"], check=True)
+    yield
+    subprocess.run([SLURM / "cluster", "stop"], check=True)
+
+
+@pytest.fixture
+def jobs(tmp_path):
+    """Starts Snakemake on the test jobs, in a folder of its own, with the project's profile."""
+    shutil.copy(SLURM / "Snakefile", tmp_path / "Snakefile")
+
+    def start(*arguments):
+        command = [sys.executable, "-m", "snakemake", "--workflow-profile", PROFILE, *HERE]
+        return subprocess.Popen(
+            [*command, *arguments],
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    return start
+
+
+def interval(file):
+    first, last = map(float, file.read_text().split())
+    return first, last
+
+
+def overlap(one, other):
+    return one[0] < other[1] and other[0] < one[1]
+
+
+def test_the_whole_workflow_runs_on_slurm(tmp_path):
+    project = copy_project(ROOT, tmp_path / "project")
+    project.configure(**TINY)
+    profile = ["--workflow-profile", "workflow/profiles/slurm", *HERE]
+    done = project.run(*profile, "--config", "device=cpu")
+    assert "submitted with SLURM jobid" in done.stdout + done.stderr
+    assert len(pd.read_csv(project.path / "results/metrics.csv")) == 4
+    assert (project.path / "results/paper/figure1.png").stat().st_size > 5000
+    assert project.waiting(*profile, "--config", "device=cpu") == set()
+
+
+def test_jobs_on_one_gpu_never_overlap_while_others_run_beside_them(jobs, tmp_path):
+    process = jobs("gpu_jobs")
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    gpu, cpu = ([interval(tmp_path / f"{kind}.{i}") for i in range(3)] for kind in ("gpu", "cpu"))
+    assert not any(overlap(gpu[i], gpu[j]) for i, j in ((0, 1), (0, 2), (1, 2)))
+    assert any(overlap(one, other) for one in gpu for other in cpu)
+
+
+def test_failures_are_retried_and_reported_with_their_reason(jobs, tmp_path):
+    process = jobs("--retries", "1", "--", "fails.out", "too_long.out", "too_big.out")
+    output, _ = process.communicate(timeout=400)
+    assert process.returncode != 0
+    assert (tmp_path / "attempts").read_text().count("attempt") == 2
+    assert "fails.log" in output
+    assert (tmp_path / "fails.log").read_text() == "the reason why\n"
+    assert "TIMEOUT" in output
+    assert "too_big" in output
+    assert not list(tmp_path.glob("*.out"))
+
+
+def test_an_interrupt_cancels_what_was_submitted(jobs):
+    process = jobs("--", "slow.1", "slow.2")
+    while running() < 2:
+        assert process.poll() is None
+        time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode != 0, output
+    deadline = time.monotonic() + 30
+    while running() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert running() == 0
+
+
+def running():
+    states = subprocess.run(
+        ["squeue", "--noheader", "--states", "RUNNING,PENDING,COMPLETING"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return len(states.stdout.split("\n")) - 1
