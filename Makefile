@@ -37,19 +37,24 @@ bench: .venv/run
 	$(BIN)/python -m pip install --quiet --requirement requirements.txt
 	@touch $@
 
-.venv/test: requirements-test.txt .venv/run
+.venv/test: requirements-test.txt requirements-slurm.txt .venv/run
 	$(BIN)/python -m pip install --quiet --requirement requirements-test.txt
 	@touch $@
 
 # PyTorch names the CUDA libraries it needs by itself, for each platform its own.
 FREEZE = freeze --all --exclude pip --exclude dualscale --exclude torch | grep --invert-match --extended-regexp '^(nvidia|triton|cuda)'
 
+# What is installed beside what these files name.
+freeze_beside = { $(foreach file,$1,echo '-r $(file)';) .lock/bin/python -m pip $(FREEZE) | \
+	grep --invert-match --fixed-strings --line-regexp $(foreach file,$1,--file $(file)); }
+
 lock:
 	rm -rf .lock
 	$(PYTHON) -m venv .lock
 	.lock/bin/python -m pip install --quiet .
 	{ echo torch==2.13.0; .lock/bin/python -m pip $(FREEZE); } > requirements.txt
+	.lock/bin/python -m pip install --quiet '.[slurm]'
+	$(call freeze_beside,requirements.txt) > requirements-slurm.txt
 	.lock/bin/python -m pip install --quiet '.[test]'
-	{ echo '-r requirements.txt'; .lock/bin/python -m pip $(FREEZE) | \
-		grep --invert-match --fixed-strings --line-regexp --file requirements.txt; } > requirements-test.txt
+	$(call freeze_beside,requirements.txt requirements-slurm.txt) > requirements-test.txt
 	rm -rf .lock build scripts/*.egg-info

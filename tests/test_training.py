@@ -16,12 +16,14 @@ from dualscale.training import (
     example_table,
     examples,
     learning_rate,
+    mirror,
 )
 
 SCHEDULE = linear(100, 1e-4, 0.02)
 PAPER = {
     "steps": 60,
     "batch_size": 32,
+    "mirrored": 0.0,
     "learning_rate": 1e-3,
     "optimiser": "adam",
     "weight_decay": 0.0,
@@ -131,6 +133,18 @@ def test_noisy_points_are_alpha_times_clean_plus_sigma_times_noise(shape):
         torch.testing.assert_close(x_t[index], (alpha * x_0[index] + sigma * noise[index]).float())
     assert torch.equal(target, noise)
     assert torch.equal(weight, torch.ones(shape))
+
+
+def test_mirrored_examples_differ_in_the_sign_of_their_noise_alone():
+    points, times = torch.arange(20).reshape(2, 10), torch.arange(20).reshape(2, 10) % 7
+    noise = torch.randn(2, 10, 3)
+    drawn = points.clone(), times.clone(), noise.clone()
+    mirror(0.6, points, times, noise=noise)
+    assert torch.equal(points[:, 7:], points[:, :3])
+    assert torch.equal(times[:, 7:], times[:, :3])
+    assert torch.equal(noise[:, 7:], -noise[:, :3])
+    for made, before in zip((points, times, noise), drawn, strict=True):
+        assert torch.equal(made[:, :7], before[:, :7])
 
 
 def test_ema_warm_up_is_that_of_ema_pytorch():

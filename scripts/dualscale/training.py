@@ -113,6 +113,23 @@ def examples(x_0: Tensor, t: Tensor, noise: Tensor, table: Tensor) -> tuple[Tens
     return seen, target, row[..., 4]
 
 
+def mirror(share: float, *drawn: Tensor, noise: Tensor) -> None:
+    """Make that share of every batch pairs that have all in common but the sign of the noise.
+
+    Near the data, the noise adds more to the gradient than the data do, and pairs cancel it
+    (antithetic variates, Hammersley and Morton 1956).
+
+    Args:
+        drawn: points and timesteps of some batches, each (…, batch), changed in place.
+        noise: of them, (…, batch, d), changed in place.
+    """
+    pairs = round(share * noise.shape[-2] / 2)
+    last = noise.shape[-2] - pairs
+    for values in drawn:
+        values[..., last:] = values[..., :pairs]
+    noise[..., last:, :] = -noise[..., :pairs, :]
+
+
 def clip_norm(gradients: Iterable[Tensor], limit: float) -> None:
     """Scale each model's gradient down to a norm of at most the limit, in place.
 
@@ -254,6 +271,7 @@ class Trainer:
             noise = torch.randn(
                 *shape, self.backbone.dimensions, generator=generator, device=self.device
             )
+            mirror(self.settings["mirrored"], points, times, noise=noise)
             made = examples(self.data[points], times, noise, self.table)
             self.times[:, model] = times
             self.seen[:, model], self.targets[:, model], self.weights[:, model] = made
