@@ -13,7 +13,7 @@ from dualscale.devices import open_device
 from dualscale.figures import INK, use_style
 from dualscale.model import Model, load_model
 from dualscale.sampling import Sampler
-from job import logged, whole
+from job import job, whole
 
 POINTS, FRAMES, HELD = 2000, 60, 15  # points a panel; frames on the way, and at the end
 
@@ -99,7 +99,7 @@ def write_gif(
 
 
 if snakemake := globals().get("snakemake"):
-    with logged(snakemake.log[0]):
+    with job(snakemake):
         main(
             snakemake.input.models,
             snakemake.input.real,

@@ -18,7 +18,7 @@ from dualscale.statistics import (
     variance_parts,
 )
 from dualscale.tables import Table
-from job import logged, whole
+from job import job, whole
 
 CAPTION = (
     "Difference of KL in bits, variant less the other, on common random numbers; {seeds} a cell: "
@@ -203,7 +203,7 @@ def count(seeds: int) -> str:
 
 
 if snakemake := globals().get("snakemake"):
-    with logged(snakemake.log[0]):
+    with job(snakemake):
         main(
             snakemake.input.metrics,
             snakemake.input.measures,

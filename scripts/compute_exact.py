@@ -10,7 +10,7 @@ from dualscale.datasets import make_distribution
 from dualscale.oracle import ExactDenoiser
 from dualscale.schedule import make_schedule
 from dualscale.streams import stream_seed
-from job import logged, whole
+from job import job, whole
 
 
 def main(output: str | Path, settings: Mapping, dataset: str) -> None:
@@ -32,5 +32,5 @@ def main(output: str | Path, settings: Mapping, dataset: str) -> None:
 
 
 if snakemake := globals().get("snakemake"):
-    with logged(snakemake.log[0]):
+    with job(snakemake):
         main(snakemake.output[0], snakemake.params.settings, snakemake.wildcards.dataset)

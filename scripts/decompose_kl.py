@@ -7,7 +7,7 @@ import pandas as pd
 
 from dualscale.configuration import REAL
 from dualscale.statistics import best_interval
-from job import logged, read_json, whole
+from job import job, read_json, whole
 
 
 def main(
@@ -60,7 +60,7 @@ def main(
 
 
 if snakemake := globals().get("snakemake"):
-    with logged(snakemake.log[0]):
+    with job(snakemake):
         runs = [(variant, dataset, int(seed)) for variant, dataset, seed in snakemake.params.runs]
         main(
             snakemake.input.metrics,

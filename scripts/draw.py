@@ -16,7 +16,7 @@ from dualscale.configuration import OF_KIND
 from dualscale.files import WRITERS
 from dualscale.model import load_model
 from dualscale.sampling import SAMPLERS, STARTS, Sampler
-from job import whole
+from job import require_unchanged, whole
 
 
 def main(options: argparse.Namespace) -> None:
@@ -29,6 +29,7 @@ def main(options: argparse.Namespace) -> None:
     if ending not in WRITERS:
         raise ValueError(f"{options.output} ends in {ending!r}: {', '.join(WRITERS)} are written")
     device = torch.device(options.device)
+    require_unchanged([options.model])
     model = load_model(options.model, device, options.architecture)
     timesteps = model.schedule.timesteps
     if options.steps is not None and not 1 <= options.steps <= timesteps:
@@ -43,7 +44,7 @@ def main(options: argparse.Namespace) -> None:
     parts = model.denoiser, model.schedule, model.moments
     sampler = Sampler(*parts, settings, options.points, [f"{options.seed}/draw"], device)
     points = model.units.into_data(sampler.draw()[0]).cpu().numpy()
-    with whole(options.output) as part:
+    with whole(options.output, sealed=False) as part:
         WRITERS[ending](part, points)
 
 

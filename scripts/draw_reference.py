@@ -13,7 +13,7 @@ from dualscale.oracle import ExactDenoiser
 from dualscale.sampling import Sampler
 from dualscale.schedule import make_schedule
 from dualscale.streams import stream_seed
-from job import logged, whole
+from job import job, whole
 
 
 def main(output: str | Path, kind: str, settings: Mapping, stream: str) -> None:
@@ -50,7 +50,7 @@ def main(output: str | Path, kind: str, settings: Mapping, stream: str) -> None:
 
 
 if snakemake := globals().get("snakemake"):
-    with logged(snakemake.log[0]):
+    with job(snakemake):
         main(
             snakemake.output[0],
             snakemake.wildcards.variant.rpartition(".")[2],

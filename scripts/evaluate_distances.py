@@ -16,7 +16,7 @@ from dualscale.distances import (
 )
 from dualscale.divergence import knn_kl
 from dualscale.streams import stream_seed
-from job import logged, write_json
+from job import job, write_json
 
 NEIGHBOURS = (1, 5, 20)
 
@@ -45,7 +45,7 @@ def main(real: str | Path, generated: str | Path, output: str | Path, settings: 
 
 
 if snakemake := globals().get("snakemake"):
-    with logged(snakemake.log[0]), threadpool_limits(snakemake.threads):
+    with job(snakemake), threadpool_limits(snakemake.threads):
         main(
             snakemake.input.real,
             snakemake.input.generated,

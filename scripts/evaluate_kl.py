@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from dualscale.divergence import knn_kl
-from job import logged, write_json
+from job import job, write_json
 
 
 def main(
@@ -23,7 +23,7 @@ def main(
 
 
 if snakemake := globals().get("snakemake"):
-    with logged(snakemake.log[0]):
+    with job(snakemake):
         main(
             snakemake.input.real,
             snakemake.input.generated,

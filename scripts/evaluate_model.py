@@ -13,7 +13,7 @@ from dualscale.divergence import knn_kl
 from dualscale.likelihood import log_density
 from dualscale.model import Model, load_model
 from dualscale.sampling import STARTS, Sampler
-from job import logged, whole, write_json
+from job import job, whole, write_json
 
 
 def main(
@@ -89,7 +89,7 @@ def write_score_errors(path: str | Path, model: Model, known: Mapping[str, np.nd
 
 
 if snakemake := globals().get("snakemake"):
-    with logged(snakemake.log[0]):
+    with job(snakemake):
         main(
             snakemake.input.model,
             snakemake.input.real,

@@ -11,7 +11,7 @@ from dualscale.devices import open_device
 from dualscale.divergence import knn_kl
 from dualscale.model import load_model
 from dualscale.sampling import SAMPLERS, Sampler, evaluations
-from job import logged, whole
+from job import job, whole
 
 MOST = 200  # evaluations
 
@@ -60,7 +60,7 @@ def main(
 
 
 if snakemake := globals().get("snakemake"):
-    with logged(snakemake.log[0]):
+    with job(snakemake):
         main(
             snakemake.input.model,
             snakemake.input.real,

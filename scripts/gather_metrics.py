@@ -4,7 +4,7 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
-from job import logged, read_json, whole
+from job import job, read_json, whole
 
 COLUMNS = [
     "variant",
@@ -41,7 +41,7 @@ def main(
 
 
 if snakemake := globals().get("snakemake"):
-    with logged(snakemake.log[0]):
+    with job(snakemake):
         main(
             snakemake.params.runs,
             snakemake.input.training,

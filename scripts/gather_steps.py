@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from job import logged, whole
+from job import job, whole
 
 
 def main(
@@ -58,7 +58,7 @@ def fewest(table: pd.DataFrame, margin: float, full: Mapping[str, str]) -> pd.Da
 
 
 if snakemake := globals().get("snakemake"):
-    with logged(snakemake.log[0]):
+    with job(snakemake):
         main(
             snakemake.input,
             dict(snakemake.output.items()),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from job import logged, read_json, whole
+from job import job, read_json, whole
 
 
 def main(
@@ -43,7 +43,7 @@ def flat(record: dict) -> dict:
 
 
 if snakemake := globals().get("snakemake"):
-    with logged(snakemake.log[0]):
+    with job(snakemake):
         main(
             snakemake.params.runs,
             snakemake.input.divergences,

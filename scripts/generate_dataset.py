@@ -7,7 +7,7 @@ import numpy as np
 
 from dualscale.datasets import make_distribution
 from dualscale.streams import stream_seed
-from job import logged, whole
+from job import job, whole
 
 
 def main(output: str | Path, settings: Mapping) -> None:
@@ -19,5 +19,5 @@ def main(output: str | Path, settings: Mapping) -> None:
 
 
 if snakemake := globals().get("snakemake"):
-    with logged(snakemake.log[0]):
+    with job(snakemake):
         main(snakemake.output[0], snakemake.params.settings)

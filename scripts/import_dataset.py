@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from dualscale.files import read_points
 from dualscale.streams import stream_seed
-from job import logged, whole_group
+from job import job, whole_group
 
 FEWEST = 100  # points: with less, neither training nor the held-out points say anything
 
@@ -51,7 +51,7 @@ def require_usable(source: str | Path, points: NDArray[np.float64]) -> None:
 
 
 if snakemake := globals().get("snakemake"):
-    with logged(snakemake.log[0]):
+    with job(snakemake):
         main(
             snakemake.input[0],
             dict(snakemake.output.items()),

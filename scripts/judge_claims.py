@@ -10,7 +10,7 @@ from scipy import stats
 
 from dualscale.statistics import best_interval
 from dualscale.tables import Table
-from job import logged, whole
+from job import job, whole
 
 CAPTION = (
     "The paper's claims, each with the figure it was published with, the release's, and ours: mean "
@@ -173,7 +173,7 @@ def printed(rows: Sequence[Mapping]) -> list[list[str]]:
 
 
 if snakemake := globals().get("snakemake"):
-    with logged(snakemake.log[0]):
+    with job(snakemake):
         files = iter(snakemake.input.weights)
         main(
             snakemake.input.claims,

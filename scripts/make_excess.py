@@ -8,7 +8,7 @@ import pandas as pd
 
 from dualscale.statistics import best_interval
 from dualscale.tables import Table
-from job import logged, read_json, whole
+from job import job, read_json, whole
 
 CAPTION = (
     "KL in bits above that of fresh real points, mean and 95 % interval over {seeds}. "
@@ -100,7 +100,7 @@ def printed(rows: Sequence[Mapping], labels: Mapping[str, str]) -> list[list[str
 
 
 if snakemake := globals().get("snakemake"):
-    with logged(snakemake.log[0]):
+    with job(snakemake):
         files = iter(snakemake.input.floors)
         main(
             snakemake.input.metrics,

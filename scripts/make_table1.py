@@ -7,7 +7,7 @@ import pandas as pd
 
 from dualscale.statistics import mean_interval
 from dualscale.tables import Table
-from job import logged, whole
+from job import job, whole
 
 QUANTITIES = ["kl_bits", "train_seconds", "sample_seconds"]
 HEADINGS = {
@@ -121,7 +121,7 @@ def describe(table: pd.DataFrame, settings: Mapping) -> str:
 
 
 if snakemake := globals().get("snakemake"):
-    with logged(snakemake.log[0]):
+    with job(snakemake):
         main(
             snakemake.input.metrics,
             snakemake.input.published,

@@ -11,7 +11,7 @@ from dualscale.datasets import make_distribution
 from dualscale.devices import open_device
 from dualscale.figures import save_figure, use_style
 from dualscale.model import load_model
-from job import logged, whole_group
+from job import job, whole_group
 
 LEVELS = 5  # panels, evenly spaced in the timesteps
 GRID, ARROWS = 160, 20  # cells and arrows along each side
@@ -98,7 +98,7 @@ def panel(
 
 
 if snakemake := globals().get("snakemake"):
-    with logged(snakemake.log[0]):
+    with job(snakemake):
         main(
             snakemake.input[0],
             snakemake.output,

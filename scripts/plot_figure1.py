@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from dualscale.figures import INK, save_figure, use_style
-from job import logged, whole_group
+from job import job, whole_group
 
 
 def main(samples: Sequence[str | Path], outputs: Sequence[str | Path], settings: Mapping) -> None:
@@ -61,5 +61,5 @@ def share_square(axes: np.ndarray, cloud: np.ndarray) -> None:
 
 
 if snakemake := globals().get("snakemake"):
-    with logged(snakemake.log[0]):
+    with job(snakemake):
         main(snakemake.input, snakemake.output, snakemake.params.settings)

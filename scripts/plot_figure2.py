@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from dualscale.figures import COLOURS, DASHES, save_figure, use_style
-from job import logged, whole_group
+from job import job, whole_group
 
 
 def main(weights: Sequence[str | Path], outputs: Sequence[str | Path], settings: Mapping) -> None:
@@ -58,5 +58,5 @@ def draw(axis: Axes, runs: Sequence[pd.DataFrame], colour: str, dashes: Mapping[
 
 
 if snakemake := globals().get("snakemake"):
-    with logged(snakemake.log[0]):
+    with job(snakemake):
         main(snakemake.input, snakemake.output, snakemake.params.settings)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from dualscale.figures import COLOURS, save_figure, use_style
-from job import logged, whole_group
+from job import job, whole_group
 
 PARTS = {
     "floor_bits": "floor: fresh real points",
@@ -48,5 +48,5 @@ def main(decomposition: str | Path, outputs: Sequence[str | Path], labels: Mappi
 
 
 if snakemake := globals().get("snakemake"):
-    with logged(snakemake.log[0]):
+    with job(snakemake):
         main(snakemake.input[0], snakemake.output, snakemake.params.labels)

@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 
 from dualscale.figures import COLOURS, DASHES, save_figure, use_style
-from job import logged, whole_group
+from job import job, whole_group
 
 
 def main(scores: Sequence[str | Path], outputs: Sequence[str | Path], settings: Mapping) -> None:
@@ -39,5 +39,5 @@ def main(scores: Sequence[str | Path], outputs: Sequence[str | Path], settings: 
 
 
 if snakemake := globals().get("snakemake"):
-    with logged(snakemake.log[0]):
+    with job(snakemake):
         main(snakemake.input, snakemake.output, snakemake.params.settings)

@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 
 from dualscale.figures import COLOURS, save_figure, use_style
-from job import logged, read_json, whole_group
+from job import job, read_json, whole_group
 
 
 def main(
@@ -58,7 +58,7 @@ def draw(axis: plt.Axes, cell: pd.DataFrame, floor: Sequence[float]) -> None:
 
 
 if snakemake := globals().get("snakemake"):
-    with logged(snakemake.log[0]):
+    with job(snakemake):
         files = iter(snakemake.input.floors)
         main(
             snakemake.input.steps,

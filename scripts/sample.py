@@ -13,7 +13,7 @@ from dualscale.architecture import ModuleBackbone
 from dualscale.devices import device_name, open_device, wait_for
 from dualscale.model import Model, load_model
 from dualscale.sampling import Sampler
-from job import logged, whole, write_json
+from job import job, whole, write_json
 
 WEIGHED = 1000  # points over which weights that depend on x are averaged
 
@@ -102,7 +102,7 @@ def mean_weights(model: Model, points: Tensor) -> Tensor:
 
 
 if snakemake := globals().get("snakemake"):
-    with logged(*snakemake.log):
+    with job(snakemake):
         main(
             snakemake.input.models,
             snakemake.output.samples,

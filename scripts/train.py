@@ -14,7 +14,7 @@ from dualscale.checkpoint import Checkpoint
 from dualscale.devices import device_name, open_device, wait_for
 from dualscale.model import Model, moments_of, units_of
 from dualscale.training import Progress, Trainer, evaluation_loss
-from job import logged, whole, write_json
+from job import job, whole, write_json
 
 REPORTS = 20  # lines of progress in the log
 CHECKPOINT_SECONDS = 10.0  # between two checkpoints, at least
@@ -140,7 +140,7 @@ def resume(trainer: Trainer, path: Path, origin: str) -> tuple[int, float]:
 def keep(path: Path, checkpoint: Checkpoint) -> None:
     """Write it, or go on without: the training needs none."""
     try:
-        with whole(path) as part:
+        with whole(path, sealed=False) as part:  # it has a digest of its own
             part.write_bytes(checkpoint.to_bytes())
     except OSError as error:
         logging.warning("no checkpoint at step %d: %s", checkpoint.step, error)
@@ -159,7 +159,7 @@ def log_progress(progress: Progress, first: int, steps: int, seconds: float) -> 
 
 
 if snakemake := globals().get("snakemake"):
-    with logged(*snakemake.log):
+    with job(snakemake):
         main(
             snakemake.input.dataset,
             snakemake.output.models,

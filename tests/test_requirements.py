@@ -32,7 +32,9 @@ def test_pinned_versions_lie_in_the_declared_ranges():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = sum(project["optional-dependencies"].values(), [])
     declared = [line for line in project["dependencies"] + extras if "dualscale" not in line]
-    pinned = pins("requirements.txt") | pins("requirements-slurm.txt") | pins("requirements-test.txt")
+    pinned = (
+        pins("requirements.txt") | pins("requirements-slurm.txt") | pins("requirements-test.txt")
+    )
     pinned = {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in pinned.items()}
     for line in declared:
         requirement = Requirement(line)
