@@ -1,5 +1,6 @@
 # make paper   environment in .venv, then the default run: Table 1, Figures 1 and 2
 # make test    environment, then every test
+# make test-faults  the tests of faults at length: sixty kills, a thousand bad configs
 # make lint    formatters and linters, as they run in CI
 # make bench   speed beside a plain loop and the machine's ceiling
 # make lock    write requirements*.txt anew from the ranges in pyproject.toml
@@ -7,13 +8,16 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: paper test lint bench lock
+.PHONY: paper test test-faults lint bench lock
 
 paper: .venv/run
 	$(BIN)/snakemake --cores all --resources gpu=1
 
 test: .venv/test
 	$(BIN)/python -m pytest
+
+test-faults: .venv/test
+	KILLS=60 HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest tests/test_faults.py tests/test_hostile.py
 
 lint: .venv/test
 	$(BIN)/ruff check scripts tests benchmarks

@@ -30,11 +30,11 @@ def test_conda_environments_say_the_pinned_versions(environment):
 
 def test_pinned_versions_lie_in_the_declared_ranges():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    extras = sum(project["optional-dependencies"].values(), [])
-    declared = [line for line in project["dependencies"] + extras if "dualscale" not in line]
-    pinned = (
-        pins("requirements.txt") | pins("requirements-slurm.txt") | pins("requirements-test.txt")
-    )
+    lists = [project["dependencies"], *project["optional-dependencies"].values()]
+    declared = [line for lines in lists for line in lines if "dualscale" not in line]
+    pinned = {}
+    for name in ("requirements.txt", "requirements-slurm.txt", "requirements-test.txt"):
+        pinned |= pins(name)
     pinned = {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in pinned.items()}
     for line in declared:
         requirement = Requirement(line)

@@ -12,23 +12,27 @@ from torch import Tensor, nn
 from dualscale.streams import stream_seed
 
 
+class ArchitectureError(ValueError):
+    """A user's own class that cannot be used; the message is one line."""
+
+
 def load_class(file: Path, name: str) -> type[nn.Module]:
     """The class of that name. Runs the file.
 
     Raises:
-        ValueError: the file cannot be run, or has no such class of modules.
+        ArchitectureError: the file cannot be run, or has no such class of modules.
     """
     spec = importlib.util.spec_from_file_location(file.stem, file)
     if spec is None or spec.loader is None or not file.is_file():
-        raise ValueError(f"{file}: there is no such Python file")
+        raise ArchitectureError(f"{file}: there is no such Python file")
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
     except Exception as error:
-        raise ValueError(f"{file} cannot be run: {error!r}") from error
+        raise ArchitectureError(f"{file} cannot be run: {error!r}") from error
     found = getattr(module, name, None)
     if not (isinstance(found, type) and issubclass(found, nn.Module)):
-        raise ValueError(f"{file} has no class {name} that is a torch.nn.Module")
+        raise ArchitectureError(f"{file} has no class {name} that is a torch.nn.Module")
     return found
 
 
@@ -63,7 +67,7 @@ class ModuleBackbone:
         self.shapes = {name: value.shape for name, value in self.modules[0].named_parameters()}
         self.sizes = [math.prod(shape) for shape in self.shapes.values()]
         if not self.sizes:
-            raise ValueError(f"{settings['class']} of {settings['file']} has no parameters")
+            raise ArchitectureError(f"{settings['class']} of {settings['file']} has no parameters")
         self.flat = torch.zeros(models * sum(self.sizes), device=device)
         self._adopt(self.modules)
 
@@ -73,7 +77,7 @@ class ModuleBackbone:
             try:
                 return self.kind(self.dimensions, self.timesteps, **self.options).to(self.device)
             except TypeError as error:
-                raise ValueError(f"{self.kind.__name__} cannot be made: {error}") from error
+                raise ArchitectureError(f"{self.kind.__name__} cannot be made: {error}") from error
 
     @torch.no_grad()
     def _adopt(self, modules: list[nn.Module]) -> None:

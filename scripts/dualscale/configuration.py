@@ -37,6 +37,7 @@ OF_KIND: dict[str, dict[str, dict[str, Any]]] = {
 """What each kind of a part takes beside what all kinds take, and its default."""
 ENDS_IN_NOISE = ("zero_terminal_snr", "interpolation")
 """Schedules whose alpha is 0 at the last step."""
+MOST_VALUES = 100_000
 KINDS = {
     dict: "a mapping",
     list: "a list",
@@ -80,6 +81,7 @@ def check(config: Mapping, schema: Mapping) -> dict[str, Any]:
     Raises:
         ConfigurationError: names the key, its value and what is allowed.
     """
+    _check_extent(config)
     error = jsonschema.exceptions.best_match(Validator(schema).iter_errors(config))
     if error is not None:
         raise ConfigurationError(_explain(error))
@@ -257,6 +259,23 @@ def _filled(value: Any, schema: Mapping, named: Mapping, defaults: bool) -> Any:
         key: _filled(item, rules.get(key, others), named, defaults and key != "variants")
         for key, item in ((absent if defaults else {}) | dict(value)).items()
     }
+
+
+def _check_extent(config: Mapping) -> None:
+    """YAML's aliases can fold endless values into few lines."""
+    waiting, seen = [config], 0
+    while waiting:
+        value = waiting.pop()
+        seen += 1
+        if seen > MOST_VALUES:
+            raise ConfigurationError(
+                f"the configuration has more than {MOST_VALUES:,} values: "
+                "look for aliases (&, *) that hold each other"
+            )
+        if isinstance(value, Mapping):
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
 
 
 def _check_datasets(config: Mapping) -> None:

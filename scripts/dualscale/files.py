@@ -45,7 +45,7 @@ def read_points(path: Path, columns: Sequence[str | int] | None = None) -> NDArr
         raise ValueError(f"{path} ends in {path.suffix!r}: {', '.join(READERS)} are read")
     try:
         table = READERS[path.suffix.lower()](path)
-    except (OSError, ValueError, pd.errors.ParserError) as error:
+    except (EOFError, OSError, ValueError) as error:
         raise ValueError(f"{path} cannot be read: {error}") from error
     if columns is not None:
         table = pd.concat([_column(path, table, name) for name in columns], axis=1)

@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from dualscale.architecture import ModuleBackbone
+from dualscale.architecture import ArchitectureError, ModuleBackbone
 from dualscale.backbone import Backbone
 from dualscale.denoiser import Denoiser, Prediction, make_prediction
 from dualscale.schedule import Schedule, make_schedule
@@ -127,6 +127,22 @@ class Model:
         path.write_bytes(save(tensors, metadata={"dualscale": json.dumps(about)}))
 
 
+def require_plausible(settings: Any, size: int) -> None:
+    """Refuse settings that would build more than a file of that many bytes can hold.
+
+    Raises:
+        KeyError: a number in the settings is larger than the file.
+    """
+    if isinstance(settings, Mapping):
+        for value in settings.values():
+            require_plausible(value, size)
+    elif isinstance(settings, list):
+        for value in settings:
+            require_plausible(value, size)
+    elif isinstance(settings, int) and settings > size:
+        raise KeyError(settings)
+
+
 def load_model(
     path: Path, device: torch.device | None = None, architecture: str | None = None
 ) -> Model:
@@ -143,16 +159,19 @@ def load_model(
         return _load(path, device, architecture)
     except FileNotFoundError as error:
         raise ValueError(f"{path}: there is no such file") from error
-    except (SafetensorError, KeyError, TypeError, RuntimeError) as error:
+    except ArchitectureError:
+        raise
+    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ValueError(f"{path} is not a model of this project: {error!r}") from error
 
 
 def _load(path: Path, device: torch.device | None, architecture: str | None) -> Model:
     with safe_open(path, framework="pt") as file:
         about = json.loads(file.metadata()["dualscale"])
+        require_plausible(about["settings"], path.stat().st_size)
         if own := about["settings"].get("architecture"):
             if architecture is None:
-                raise ValueError(
+                raise ArchitectureError(
                     f"{path} is a {own['class']} of {own['file']}: name that file to run its code"
                 )
             own["file"] = architecture

@@ -1,0 +1,206 @@
+"""Whatever happens to a run, no wrong number reaches a table, and the next run completes.
+
+A short version; `make test-faults` kills sixty times.
+"""
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import ROOT, TINY, copy_project
+from safetensors import safe_open
+
+KILLS = int(os.environ.get("KILLS", "4"))
+RUN = "adaptive/line/0"
+
+
+def measured(project):
+    """What must not depend on what happened: all of metrics.csv but the times."""
+    table = pd.read_csv(project.path / "results/metrics.csv")
+    return table[["variant", "dataset", "seed", "kl_bits", "eval_loss", "parameters"]]
+
+
+def require_whole(results):
+    """Every file under its final name can be read to its end."""
+    readers = {
+        ".npy": lambda path: np.load(path, allow_pickle=False).sum(),
+        ".json": lambda path: json.loads(path.read_text()),
+        ".csv": lambda path: pd.read_csv(path).sum(numeric_only=True),
+        ".safetensors": lambda path: safe_open(path, framework="np").keys(),
+    }
+    seen = 0
+    for path in results.rglob("*"):
+        if path.suffix in readers and not path.name.startswith("."):
+            readers[path.suffix](path)
+            seen += 1
+    return seen
+
+
+def start(project, *arguments):
+    """Snakemake in a process group of its own, so that all of it can be killed at once."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "snakemake", "--cores", "2", *arguments],
+        cwd=project.path,
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+@pytest.fixture
+def fresh(tmp_path):
+    """The tiny project with nothing run."""
+    project = copy_project(ROOT, tmp_path / "fresh")
+    project.configure(**TINY)
+    return project
+
+
+def test_runs_that_are_killed_at_any_moment_end_as_an_undisturbed_one(finished, fresh):
+    rng, kills = random.Random(0), 0
+    while kills < KILLS:
+        process = start(fresh)
+        try:
+            process.wait(timeout=rng.uniform(1, 15))
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+            kills += 1
+            if (fresh.path / "results").exists():
+                require_whole(fresh.path / "results")
+            fresh.run("--unlock")
+        else:
+            pd.testing.assert_frame_equal(measured(fresh), measured(finished))
+            shutil.rmtree(fresh.path / "results")
+    fresh.run()
+    assert require_whole(fresh.path / "results") > 20
+    pd.testing.assert_frame_equal(measured(fresh), measured(finished))
+
+
+@pytest.mark.parametrize("damage", ["flipped", "truncated"])
+@pytest.mark.parametrize(
+    ("name", "target"),
+    [
+        ("datasets/line.npy", "metrics.csv"),
+        (f"models/{RUN}.safetensors", f"samples/{RUN}.npy"),
+        (f"training/{RUN}.json", "metrics.csv"),
+        (f"samples/{RUN}.npy", "metrics.csv"),
+        (f"weights/{RUN}.csv", "paper/figure2.png"),
+        (f"sampling/{RUN}.json", "metrics.csv"),
+        (f"divergences/{RUN}.json", "metrics.csv"),
+        ("metrics.csv", "paper/table1.csv"),
+    ],
+)
+def test_a_damaged_file_is_named_and_its_numbers_reach_no_table(project, name, target, damage):
+    path = project.path / "results" / name
+    content = bytearray(path.read_bytes())
+    if damage == "flipped":
+        content[-len(content) // 4] ^= 1
+    else:
+        del content[-5:]
+    path.write_bytes(content)
+    before = measured(project) if name != "metrics.csv" else None
+    done = project.snakemake("--", f"results/{target}")
+    assert done.returncode != 0
+    assert f"results/{name} is not as it was written" in done.stdout + done.stderr
+    if (project.path / "results/metrics.csv").exists() and before is not None:
+        pd.testing.assert_frame_equal(measured(project), before)
+    path.unlink()
+    project.run()
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 1 MB for the results, that can be made read-only or larger."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if (
+        os.getuid()
+        or subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", folder], check=False
+        ).returncode
+    ):
+        pytest.skip("only root can mount a file system")
+    yield folder
+    subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def remount(folder, options):
+    subprocess.run(["mount", "-o", f"remount,{options}", folder], check=True)
+
+
+def test_a_full_disk_is_reported_and_leaves_nothing_half_written(finished, fresh, small_disk):
+    (fresh.path / "results").symlink_to(small_disk)
+    done = fresh.snakemake()
+    assert done.returncode != 0
+    assert "No space left on device" in done.stdout + done.stderr
+    require_whole(small_disk)
+    remount(small_disk, "size=100m")
+    fresh.run()
+    pd.testing.assert_frame_equal(measured(fresh), measured(finished))
+
+
+def test_results_that_cannot_be_written_are_reported(finished, fresh, small_disk):
+    (fresh.path / "results").symlink_to(small_disk)
+    remount(small_disk, "size=100m,ro")
+    done = fresh.snakemake()
+    assert done.returncode != 0
+    assert "Read-only file system" in done.stdout + done.stderr
+    remount(small_disk, "rw")
+    fresh.run()
+    pd.testing.assert_frame_equal(measured(fresh), measured(finished))
+
+
+def test_a_second_run_in_the_same_folder_is_refused_and_harms_nothing(finished, fresh):
+    first = start(fresh)
+    while not (fresh.path / ".snakemake/locks").is_dir() or not any(
+        (fresh.path / ".snakemake/locks").iterdir()
+    ):
+        assert first.poll() is None
+        time.sleep(0.05)
+    second = fresh.snakemake()
+    assert second.returncode != 0
+    assert "cannot be locked" in second.stdout + second.stderr
+    output, _ = first.communicate()
+    assert first.returncode == 0, output
+    pd.testing.assert_frame_equal(measured(fresh), measured(finished))
+
+
+def test_a_clock_that_moved_back_is_reported_and_harms_nothing(project):
+    before, ahead = measured(project), time.time() + 3600
+    files = list((project.path / "results").rglob("*"))
+    for path in files:
+        os.utime(path, (ahead, ahead))
+    project.configure(kl={"k": 4})
+    done = project.snakemake()
+    assert done.returncode != 0
+    assert "clock skew" in done.stdout + done.stderr
+    pd.testing.assert_frame_equal(measured(project), before)
+    for path in filter(Path.exists, files):
+        os.utime(path)
+    project.run()
+    assert project.waiting() == set()
+    assert not measured(project)["kl_bits"].equals(before["kl_bits"])
+
+
+def test_code_that_is_edited_while_jobs_run_runs_again(fresh):
+    process = start(fresh)
+    while not list((fresh.path / "results").glob("training/*/*/0.json")):
+        assert process.poll() is None
+        time.sleep(0.05)
+    module = fresh.path / "scripts/dualscale/training.py"
+    module.write_text(module.read_text() + "\n# edited\n")
+    process.communicate()
+    trained = {job for job in fresh.waiting() if job.startswith("Train")}
+    assert len(trained) == 4
+    fresh.run()
+    assert fresh.waiting() == set()
