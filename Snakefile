@@ -16,6 +16,7 @@ include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/paper.smk"
 include: "workflow/rules/study.smk"
 include: "workflow/rules/beyond.smk"
+include: "workflow/rules/messages.smk"
 
 
 rule all:

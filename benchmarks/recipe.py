@@ -1,4 +1,4 @@
-"""Training time of the recommended recipe beside the baseline's, in turns: benchmarks/recipe.csv."""
+"""Training time of the recommended recipe beside the baseline: benchmarks/recipe.csv."""
 
 import csv
 import statistics

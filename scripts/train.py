@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from dualscale.training import Progress, Trainer, evaluation_loss
 from job import job, whole, write_json
 
 REPORTS = 20  # lines of progress in the log
+SHOWN_SECONDS = 60.0  # between lines of progress for the user
 CHECKPOINT_SECONDS = 10.0  # between two checkpoints, at least
 CHECKPOINT_SHARE = 0.01  # of the training's time, at most
 
@@ -98,12 +100,10 @@ def timed_training(trainer: Trainer, steps: int, checkpoint: Path, origin: str) 
     trainer.warm_up()
     first, before = resume(trainer, checkpoint, origin)
     wait_for(trainer.device)
+    report, pause = Reporter(trainer.streams, first, steps), CHECKPOINT_SECONDS
     start = saved = time.perf_counter()
-    reported, pause = first * REPORTS // steps, CHECKPOINT_SECONDS
     for progress in trainer.run(first):
-        if progress.step * REPORTS // steps > reported:
-            reported = progress.step * REPORTS // steps
-            log_progress(progress, first, steps, time.perf_counter() - start)
+        report(progress)
         if time.perf_counter() - saved > pause and progress.step < steps:
             wait_for(trainer.device)
             began = time.perf_counter()
@@ -146,16 +146,29 @@ def keep(path: Path, checkpoint: Checkpoint) -> None:
         logging.warning("no checkpoint at step %d: %s", checkpoint.step, error)
 
 
-def log_progress(progress: Progress, first: int, steps: int, seconds: float) -> None:
-    rate = (progress.step - first) / seconds
-    logging.info(
-        "step %d of %d, loss %s, %.0f steps/s, %.0f s left",
-        progress.step,
-        steps,
-        listed(progress.losses.mean(dim=0).tolist()),
-        rate,
-        (steps - progress.step) / rate,
-    )
+class Reporter:
+    """Progress of a training: twenty lines for its log, one a minute for the user."""
+
+    def __init__(self, streams: Sequence[str], first: int, steps: int):
+        self.streams, self.first, self.steps = streams, first, steps
+        self.logged = first * REPORTS // steps
+        self.start = self.shown = time.perf_counter()
+
+    def __call__(self, progress: Progress) -> None:
+        now, step = time.perf_counter(), progress.step
+        rate = (step - self.first) / (now - self.start)
+        left = (self.steps - step) / rate
+        if step * REPORTS // self.steps > self.logged:
+            self.logged = step * REPORTS // self.steps
+            losses = listed(progress.losses.mean(dim=0).tolist())
+            message = "step %d of %d, loss %s, %.0f steps/s, %.0f s left"
+            logging.info(message, step, self.steps, losses, rate, left)
+        if now - self.shown > SHOWN_SECONDS:
+            self.shown = now
+            print(
+                f"train {', '.join(self.streams)}: step {step} of {self.steps}, {left:.0f} s left",
+                file=sys.stderr,
+            )
 
 
 if snakemake := globals().get("snakemake"):

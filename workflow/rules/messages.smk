@@ -1,0 +1,60 @@
+# What the user reads when a run has ended: where the results lie and what they say, or what went wrong.
+import csv
+import time
+
+START = time.time()
+PAGES = {
+    "results/paper/table1.md": "Table 1",
+    "results/paper/figure1.png": "Figure 1: samples",
+    "results/paper/figure2.png": "Figure 2: weights",
+    "results/study/comparisons.md": "Comparisons of the variants",
+    "results/study/claims.md": "The paper's claims, judged",
+    "results/study/figure3.png": "Figure 3: parts of the KL",
+    "results/study/figure4.png": "Figure 4: error of the score",
+    "results/recommended/excess.md": "KL above the floor",
+    "results/recommended/samples.png": "Samples beside real points",
+    "results/steps/fewest.csv": "Fewest evaluations",
+    "results/steps/figure5.png": "Figure 5: KL against evaluations",
+}
+
+
+def made(path):
+    """Whether this run has made the file."""
+    return Path(path).exists() and Path(path).stat().st_mtime >= START
+
+
+def headline():
+    """A line a dataset: the first variant's KL and the lowest."""
+    with open("results/paper/table1.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    for dataset in DATASETS:
+        cells = {row["variant"]: row for row in rows if row["dataset"] == dataset}
+        first, best = cells[VARIANTS[0]], min(
+            cells.values(), key=lambda row: float(row["kl_bits_mean"])
+        )
+        seeds = int(first["seeds"])
+        yield (
+            f"  {dataset}: KL {float(first['kl_bits_mean']):.3f} bits, {LABELS[first['variant']]}; "
+            f"lowest {float(best['kl_bits_mean']):.3f}, {LABELS[best['variant']]}"
+            f" ({seeds} seed{'s' if seeds > 1 else ''})"
+        )
+
+
+def say(lines):
+    print(*lines, sep="\n", file=sys.stderr)
+
+
+onsuccess:
+    found = {path: what for path, what in PAGES.items() if made(path)}
+    if "results/paper/table1.md" in found:
+        say(["", *headline()])
+    if found:
+        say(["", *(f"  {path:<34} {what}" for path, what in found.items()), ""])
+
+
+onerror:
+    for file in sorted(Path("results/logs").rglob("*.log")):
+        before, trace, _ = file.read_text(errors="replace").partition("\nTraceback")
+        if trace and made(file):
+            message = before.splitlines()[-1].split(" ", 2)[-1]  # after the date and the time
+            say(["", f"  {file}: {message}"])
