@@ -2,6 +2,7 @@ import json
 
 import pandas as pd
 
+from dualscale.tables import Table
 from gather_metrics import main as gather
 from make_table1 import main as make_table
 
@@ -35,6 +36,12 @@ def test_names_that_look_like_numbers_or_gaps_stay_names(tmp_path):
 
 def test_several_seeds_show_mean_and_interval(tmp_path):
     assert "1.500 [-4.853, 7.853]" in make(tmp_path)["md"]
+
+
+def test_every_row_of_a_page_says_its_names_so_that_it_can_be_sorted():
+    table = Table("T", ["variant", "dataset", "KL"], [["A", "x", "1"], ["", "y", "2"]], "", (), 2)
+    assert table.html().count("<td>A") == 2
+    assert table.md().count("| A ") == 1
 
 
 def test_a_variant_that_was_not_published_has_no_published_figure(tmp_path):

@@ -12,13 +12,26 @@ body {{ font: 15px/1.45 system-ui, sans-serif; max-width: 62rem;
   margin: 2rem auto; padding: 0 1rem }}
 table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; width: 100% }}
 th, td {{ padding: .25rem .7rem; border-bottom: 1px solid #ddd; text-align: left }}
-thead th {{ border-bottom: 2px solid #333 }}
+thead th {{ border-bottom: 2px solid #333; cursor: pointer }}
 caption, p {{ text-align: left; margin: .8rem 0 }}
 </style></head><body>
 <h1>{title}</h1>
 <p>{caption}</p>
 {table}
 {notes}
+<script>
+// A click on a head sorts by its column; another, the other way round.
+document.querySelectorAll("th").forEach((head, column) => head.onclick = () => {{
+  const key = row => {{
+    const text = row.cells[column].textContent.trim(), number = parseFloat(text);
+    return isNaN(number) ? text : number;
+  }};
+  const turn = head.dataset.turn = head.dataset.turn === "1" ? "-1" : "1";
+  const body = head.closest("table").tBodies[0];
+  const compare = (a, b) => turn * (key(a) > key(b) ? 1 : key(a) < key(b) ? -1 : 0);
+  body.append(...[...body.rows].sort(compare));
+}});
+</script>
 </body></html>
 """
 
@@ -38,10 +51,11 @@ class Table:
     notes: Sequence[str] = field(default_factory=list)
     text_columns: int = 1
 
-    def _set(self, style: str) -> str:
+    def _set(self, style: str, rows: Sequence[Sequence[str]] | None = None) -> str:
         left, right = self.text_columns, len(self.header) - self.text_columns
         alignment = ["left"] * left + ["right"] * right
-        return tabulate(self.rows, self.header, style, disable_numparse=True, colalign=alignment)
+        rows = self.rows if rows is None else rows
+        return tabulate(rows, self.header, style, disable_numparse=True, colalign=alignment)
 
     def md(self) -> str:
         return "\n\n".join([self._set("pipe"), self.caption, *self.notes]) + "\n"
@@ -55,9 +69,14 @@ class Table:
         return f"\\begin{{table}}\n\\centering\n{body}\n\\caption{{{text}}}\n\\end{{table}}\n"
 
     def html(self) -> str:
+        """A page whose columns can be sorted; so every row says all of its names."""
+        rows, last = [], [""] * self.text_columns
+        for row in self.rows:
+            last = [text or above for text, above in zip(row, last, strict=False)]
+            rows.append([*last, *row[self.text_columns :]])
         return PAGE.format(
             title=html.escape(self.title),
             caption=html.escape(self.caption),
-            table=self._set("html"),
+            table=self._set("html", rows),
             notes="\n".join(f"<p>{html.escape(note)}</p>" for note in self.notes),
         )

@@ -52,7 +52,7 @@ rule gather_steps:
     output:
         all="results/steps/steps.csv",
         fewest=report(
-            "results/steps/fewest.csv", category="Few steps", caption="../report/steps.rst"
+            "results/steps/fewest.csv", category="5 Few steps", caption="../report/steps.rst"
         ),
     log:
         "results/logs/gather_steps.log",
@@ -80,7 +80,9 @@ rule plot_figure5:
         floors=FLOORS,
     output:
         png="results/steps/figure5.png",
-        svg=report("results/steps/figure5.svg", category="Few steps", caption="../report/steps.rst"),
+        svg=report(
+            "results/steps/figure5.svg", category="5 Few steps", caption="../report/steps.rst"
+        ),
         pdf="results/steps/figure5.pdf",
     log:
         "results/logs/plot_figure5.log",
@@ -107,7 +109,7 @@ rule make_excess:
         md="results/recommended/excess.md",
         html=report(
             "results/recommended/excess.html",
-            category="Recommended",
+            category="4 Recommended",
             caption="../report/recommended.rst",
         ),
     log:
@@ -139,7 +141,7 @@ rule plot_recommended:
         png="results/recommended/samples.png",
         svg=report(
             "results/recommended/samples.svg",
-            category="Recommended",
+            category="4 Recommended",
             caption="../report/recommended.rst",
         ),
         pdf="results/recommended/samples.pdf",
@@ -169,7 +171,12 @@ rule animate:
         ),
         real="results/datasets/{dataset}.npy",
     output:
-        f"results/animations/{RUN}.gif",
+        report(
+            f"results/animations/{RUN}.gif",
+            category="6 Pictures",
+            caption="../report/pictures.rst",
+            labels={"picture": "animation", "variant": "{variant}", "dataset": "{dataset}"},
+        ),
     log:
         f"results/logs/animate/{RUN}.log",
     wildcard_constraints:
@@ -198,7 +205,14 @@ rule plot_fields:
     input:
         f"results/models/{RUN}.safetensors",
     output:
-        multiext(f"results/fields/{RUN}", ".png", ".svg", ".pdf"),
+        png=f"results/fields/{RUN}.png",
+        svg=report(
+            f"results/fields/{RUN}.svg",
+            category="6 Pictures",
+            caption="../report/pictures.rst",
+            labels={"picture": "fields", "variant": "{variant}", "dataset": "{dataset}"},
+        ),
+        pdf=f"results/fields/{RUN}.pdf",
     log:
         f"results/logs/plot_fields/{RUN}.log",
     conda:

@@ -26,7 +26,7 @@ rule gather_metrics:
         sampling=runs(f"results/sampling/{RUN}.json"),
         divergences=runs(f"results/divergences/{RUN}.json"),
     output:
-        report("results/metrics.csv", category="Table 1", caption="../report/metrics.rst"),
+        report("results/metrics.csv", category="7 Runs", caption="../report/metrics.rst"),
     log:
         "results/logs/gather_metrics.log",
     conda:

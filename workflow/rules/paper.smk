@@ -18,7 +18,7 @@ rule make_table1:
         tex="results/paper/table1.tex",
         html=report(
             "results/paper/table1.html",
-            category="Table 1",
+            category="1 Table",
             caption="../report/table1.rst",
         ),
     log:
@@ -50,7 +50,7 @@ rule plot_figure1:
         png="results/paper/figure1.png",
         svg=report(
             "results/paper/figure1.svg",
-            category="Figures",
+            category="2 Figures",
             caption="../report/figure1.rst",
         ),
         pdf="results/paper/figure1.pdf",
@@ -74,7 +74,7 @@ rule plot_figure2:
         png="results/paper/figure2.png",
         svg=report(
             "results/paper/figure2.svg",
-            category="Figures",
+            category="2 Figures",
             caption="../report/figure2.rst",
         ),
         pdf="results/paper/figure2.pdf",

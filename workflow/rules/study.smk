@@ -138,7 +138,7 @@ rule gather_study:
             f"results/likelihoods/{RUN}.json", variant=VARIANTS, dataset=STUDIED, seed=MEASURED
         ),
     output:
-        report("results/study/metrics.csv", category="Study", caption="../report/study.rst"),
+        report("results/study/metrics.csv", category="3 Study", caption="../report/study.rst"),
     log:
         "results/logs/gather_study.log",
     conda:
@@ -160,7 +160,7 @@ rule compare_variants:
         csv="results/study/comparisons.csv",
         md="results/study/comparisons.md",
         html=report(
-            "results/study/comparisons.html", category="Study", caption="../report/study.rst"
+            "results/study/comparisons.html", category="3 Study", caption="../report/study.rst"
         ),
     log:
         "results/logs/compare_variants.log",
@@ -188,7 +188,7 @@ rule judge_claims:
     output:
         csv="results/study/claims.csv",
         md="results/study/claims.md",
-        html=report("results/study/claims.html", category="Study", caption="../report/study.rst"),
+        html=report("results/study/claims.html", category="3 Study", caption="../report/study.rst"),
     log:
         "results/logs/judge_claims.log",
     conda:
@@ -209,7 +209,7 @@ rule decompose_kl:
         metrics="results/metrics.csv",
         references=expand("results/divergences/{run}.json", run=REFERENCE_RUNS),
     output:
-        report("results/study/decomposition.csv", category="Study", caption="../report/study.rst"),
+        report("results/study/decomposition.csv", category="3 Study", caption="../report/study.rst"),
     log:
         "results/logs/decompose_kl.log",
     conda:
@@ -229,7 +229,7 @@ rule plot_figure3:
         "results/study/decomposition.csv",
     output:
         png="results/study/figure3.png",
-        svg=report("results/study/figure3.svg", category="Study", caption="../report/study.rst"),
+        svg=report("results/study/figure3.svg", category="3 Study", caption="../report/study.rst"),
         pdf="results/study/figure3.pdf",
     log:
         "results/logs/plot_figure3.log",
@@ -249,7 +249,7 @@ rule plot_figure4:
         expand(f"results/score_errors/{RUN}.csv", variant=VARIANTS, dataset=STUDIED, seed=MEASURED),
     output:
         png="results/study/figure4.png",
-        svg=report("results/study/figure4.svg", category="Study", caption="../report/study.rst"),
+        svg=report("results/study/figure4.svg", category="3 Study", caption="../report/study.rst"),
         pdf="results/study/figure4.pdf",
     log:
         "results/logs/plot_figure4.log",
