@@ -1,0 +1,109 @@
+"""Snakemake's report of a run, opened in a browser."""
+
+import shutil
+import zipfile
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
+
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None or DRIVER is None,
+    reason="there is no browser (Debian: chromium chromium-driver)",
+)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    # Nothing outside could answer; what asks for it shows as a failed request.
+    for argument in ("--headless", "--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture(scope="module")
+def report(finished, tmp_path_factory):
+    """The folder of an unpacked report of the tiny run."""
+    folder = tmp_path_factory.mktemp("report")
+    finished.run("--report", str(folder / "report.zip"))
+    with zipfile.ZipFile(folder / "report.zip") as packed:
+        packed.extractall(folder)
+    return folder / "report"
+
+
+def requests(browser):
+    """Addresses that pages have asked for since the last call."""
+    return [
+        word
+        for entry in browser.get_log("performance")
+        for word in entry["message"].split('"')
+        if "Network.requestWillBeSent" in entry["message"] and word.startswith(("http", "ws:"))
+    ]
+
+
+def click(browser, text):
+    find = f"//a[normalize-space(.)='{text}']"
+    WebDriverWait(browser, 10).until(lambda page: page.find_elements(By.XPATH, find))[0].click()
+
+
+def listed(browser):
+    cells = browser.find_elements(By.TAG_NAME, "td")
+    return [cell.text for cell in cells if cell.text.startswith("results/")]
+
+
+def test_the_report_tells_the_story_in_order_and_asks_the_network_for_nothing(browser, report):
+    browser.get(f"file://{report}/report.html")
+    WebDriverWait(browser, 10).until(lambda page: "Does a second branch" in page.page_source)
+    found = {}
+    for category in ("1 Table", "2 Figures", "7 Runs"):
+        click(browser, category)
+        WebDriverWait(browser, 10).until(listed)
+        found[category] = listed(browser)
+        browser.get(f"file://{report}/report.html")
+    assert found == {
+        "1 Table": ["results/paper/table1.html"],
+        "2 Figures": ["results/paper/figure1.svg", "results/paper/figure2.svg"],
+        "7 Runs": ["results/metrics.csv"],
+    }
+    assert requests(browser) == []
+
+
+def test_every_page_and_figure_of_the_report_loads(browser, report):
+    files = [path for path in report.rglob("*") if path.suffix in (".html", ".svg")]
+    assert len(files) == 4  # the report, the table, two figures
+    for path in files:
+        browser.get(f"file://{path}")
+        root = browser.find_element(By.CSS_SELECTOR, ":root")
+        assert root.tag_name == path.suffix[1:]
+        assert root.size["width"] > 100
+        if path.suffix == ".svg":
+            assert len(browser.find_elements(By.CSS_SELECTOR, "path, use, image")) > 10
+        errors = [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
+        assert errors == []
+    assert requests(browser) == []
+
+
+def test_a_click_on_a_head_sorts_the_table(browser, report):
+    (page,) = report.rglob("table1.html")
+    browser.get(f"file://{page}")
+    head = browser.find_elements(By.TAG_NAME, "th")[2]
+
+    def column():
+        return [
+            float(cell.text)
+            for cell in browser.find_elements(By.CSS_SELECTOR, "tbody td:nth-child(3)")
+        ]
+
+    before = column()
+    head.click()
+    assert column() == sorted(before)
+    head.click()
+    assert column() == sorted(before, reverse=True)
