@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-HOME = Path(workflow.basedir)
+HOME = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parents[1]  # also as a module
 SCRIPTS = HOME / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 

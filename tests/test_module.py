@@ -1,0 +1,56 @@
+"""The workflow inside another one, and run from another folder."""
+
+import subprocess
+import sys
+
+import pandas as pd
+import yaml
+from conftest import ROOT, TINY
+
+SNAKEFILE = f"""
+configfile: "{ROOT}/config.yaml"
+configfile: "mine.yaml"
+
+
+module dualscale:
+    snakefile:
+        "{ROOT}/Snakefile"
+    config:
+        config
+
+
+use rule * from dualscale as dualscale_*
+
+
+rule count:
+    default_target: True
+    input:
+        "results/metrics.csv",
+    output:
+        "count.txt",
+    shell:
+        "wc -l < {{input}} > {{output}}"
+"""
+
+
+def snakemake(folder, *arguments):
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_another_workflow_can_build_on_it(tmp_path):
+    (tmp_path / "Snakefile").write_text(SNAKEFILE)
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(TINY))
+    snakemake(tmp_path)
+    assert (tmp_path / "count.txt").read_text().strip() == "5"
+
+
+def test_it_runs_in_another_working_directory(tmp_path):
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(TINY))
+    snakemake(
+        tmp_path,
+        *["--snakefile", str(ROOT / "Snakefile"), "--configfile", "mine.yaml"],
+        *["--", "results/metrics.csv"],
+    )
+    assert len(pd.read_csv(tmp_path / "results/metrics.csv")) == 4
