@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 import yaml
@@ -93,6 +94,7 @@ def batch_label(batch):
     return f"seeds {', '.join(map(str, batch))}"
 
 
+@cache  # every job asks
 def code_digest(name):
     """Digest of a script and of all modules of the project that it imports, however far down."""
     files, waiting = set(), [SCRIPTS / f"{name}.py"]
