@@ -20,8 +20,8 @@ test-faults: .venv/test
 	KILLS=60 HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest tests/test_faults.py tests/test_hostile.py
 
 lint: .venv/test
-	$(BIN)/ruff check scripts tests benchmarks
-	$(BIN)/ruff format --check scripts tests benchmarks
+	$(BIN)/ruff check scripts tests benchmarks docs
+	$(BIN)/ruff format --check scripts tests benchmarks docs
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/mypy
 	$(BIN)/snakemake --lint

@@ -1,0 +1,56 @@
+"""Write the graphs of CONTRIBUTING.md anew: the rules, and who imports whom.
+
+python docs/graphs.py
+"""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "CONTRIBUTING.md"
+TARGETS = ["all", "study", "few_steps", "recommended", "pictures"]
+PLAIN = ["--nolock", "--cores", "1", "--config", "device=cpu"]
+
+
+def rule_graph() -> str:
+    """The rules and what they wait for, as Snakemake says, as Mermaid."""
+    command = [sys.executable, "-m", "snakemake", *PLAIN, "--rulegraph", "mermaid-js", "--"]
+    done = subprocess.run(
+        [*command, *TARGETS], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    names = dict(re.findall(r"^\s*(id\d+)\[(\w+)\]", done.stdout, flags=re.MULTILINE))
+    edges = re.findall(r"^\s*(id\d+) --> (id\d+)", done.stdout, flags=re.MULTILINE)
+    pairs = {(names[first], names[last]) for first, last in edges}
+    return mermaid({(first, last) for first, last in pairs if last not in TARGETS})
+
+
+def module_graph() -> str:
+    """Which module of scripts/dualscale imports which."""
+    edges = set()
+    for file in (ROOT / "scripts/dualscale").glob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("dualscale."):
+                edges.add((file.stem, node.module.removeprefix("dualscale.")))
+    return mermaid(edges)
+
+
+def mermaid(edges: set[tuple[str, str]]) -> str:
+    lines = [f"    {first} --> {last}" for first, last in sorted(edges)]
+    return "\n".join(["```mermaid", "flowchart LR", *lines, "```"])
+
+
+def page() -> str:
+    """CONTRIBUTING.md with its graphs as they are now."""
+    text = PAGE.read_text()
+    for name, graph in (("rules", rule_graph()), ("modules", module_graph())):
+        start, end = f"<!-- {name} -->\n", f"\n<!-- end of {name} -->"
+        before, _, rest = text.partition(start)
+        text = before + start + graph + end + rest.partition(end)[2]
+    return text
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())

@@ -1,0 +1,66 @@
+"""Every command and every setting that the README shows."""
+
+import re
+import shlex
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import yaml
+from conftest import ROOT
+
+README = (ROOT / "README.md").read_text()
+SHELL = re.findall(r"^```sh\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+INLINE = re.findall(r"`((?:snakemake|python|make) [^`]+)`", README)
+COMMANDS = sorted(
+    {
+        " ".join(line.split(" #")[0].split())
+        for line in [*"\n".join(SHELL).splitlines(), *INLINE]
+        if line.startswith(("snakemake ", "python ", "make "))
+    }
+)
+SETTINGS = re.findall(r"^```yaml\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture
+def user(project):
+    """The tiny run of somebody who has points and settings of their own."""
+    np.savetxt(
+        project.path / "points.csv",
+        np.random.default_rng(0).normal(size=(200, 2)),
+        delimiter=",",
+        header="x,y",
+        comments="",
+    )
+    (project.path / "my.yaml").write_text("run: {seeds: [0]}\n")
+    (project.path / "examples").symlink_to(ROOT / "examples")
+    return project
+
+
+def is_dry(command):
+    """Of snakemake everything is planned and nothing run; the report, of what is there."""
+    return command.startswith("snakemake") and "--report" not in command
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_do_as_the_readme_says(user, command):
+    words = shlex.split(command.replace("/dino/", "/line/"))  # the tiny run has no dino
+    if words[0] == "make":
+        assert f"\n{words[1]}:" in (ROOT / "Makefile").read_text()
+        return
+    if words[0] == "snakemake":
+        words = [sys.executable, "-m", *words]
+        words[3:3] = ["--dry-run"] if is_dry(command) else []
+        words[3:3] = ["--cores", "1"] if "--cores" not in words else []
+    else:
+        words[0] = sys.executable
+    done = subprocess.run(words, cwd=user.path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=lambda text: text.split()[0])
+def test_settings_can_be_pasted(user, settings):
+    assert yaml.safe_load(settings)
+    (user.path / "my.yaml").write_text(settings)
+    user.run("--dry-run", "--configfile", "my.yaml")
