@@ -16,6 +16,7 @@ from dualscale.sampling import Sampler
 from job import job, whole
 
 POINTS, FRAMES, HELD = 2000, 60, 15  # points a panel; frames on the way, and at the end
+DPI = 100
 
 
 def main(
@@ -74,9 +75,7 @@ def write_gif(
 ) -> None:
     low, high = data[:, :2].min(axis=0), data[:, :2].max(axis=0)
     middle, half = (low + high) / 2, 0.6 * (high - low).max()
-    figure, axes = plt.subplots(
-        1, len(paths), figsize=(2.4 * len(paths), 2.6), squeeze=False, dpi=80
-    )
+    figure, axes = plt.subplots(1, len(paths), figsize=(2.4 * len(paths), 2.6), squeeze=False)
     clouds = []
     for axis, label in zip(axes[0], labels, strict=True):
         axis.set_title(label, parse_math=False)
@@ -94,7 +93,7 @@ def write_gif(
         return clouds
 
     animation = FuncAnimation(figure, show, frames=FRAMES + HELD)
-    animation.save(path, writer=PillowWriter(fps=20))
+    animation.save(path, writer=PillowWriter(fps=20), dpi=DPI)
     plt.close(figure)
 
 

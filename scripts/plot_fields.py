@@ -60,7 +60,7 @@ def main(
             None,
         )
         panel(axes[1, column], error, reach, arrows, drawn, 1.0)
-        axes[0, column].set_title(f"t = {t}, sigma / alpha = {sigma[t] / alpha[t]:.3g}")
+        axes[0, column].set_title(f"t = {t}\nsigma / alpha = {sigma[t] / alpha[t]:.3g}")
     axes[0, 0].set_ylabel("exact: root of the density,\nscore")
     axes[1, 0].set_ylabel(f"{label}:\nerror of the score, score", parse_math=False)
     with whole_group(outputs) as parts:
