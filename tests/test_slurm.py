@@ -88,7 +88,8 @@ def test_failures_are_retried_and_reported_with_their_reason(jobs, tmp_path):
     assert "fails.log" in output
     assert (tmp_path / "fails.log").read_text() == "the reason why\n"
     assert "TIMEOUT" in output
-    assert "too_big" in output
+    logs = [log.read_text() for log in tmp_path.glob(".snakemake/slurm_logs/rule_too_big/*.log")]
+    assert any("exceeded memory limit" in log for log in logs)
     assert not list(tmp_path.glob("*.out"))
 
 
