@@ -1,19 +1,11 @@
 # Beyond the paper: fewer steps, what is left above the floor, and pictures of the reverse process.
 STEPPED = [name for name in CONFIG["steps"]["variants"] if name in VARIANTS] or VARIANTS
-SIDE_BY_SIDE = "all.variants"
 FLOORS = expand(
     f"results/divergences/{configuration.REAL}/{{dataset}}/{{seed}}.json",
     dataset=STUDIED,
     seed=SEEDS,
 )
-
-
 PLANAR = [name for name in STUDIED if CONFIG["datasets"][name].get("dimensions", 2) == 2]
-
-
-def shown(wildcards):
-    """The variants in an animation."""
-    return VARIANTS if wildcards.variant == SIDE_BY_SIDE else [wildcards.variant]
 
 
 rule evaluate_steps:

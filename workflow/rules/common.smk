@@ -11,7 +11,9 @@ from pathlib import Path
 
 import yaml
 
-HOME = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parents[1]  # also as a module
+HOME = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parents[
+    1
+]  # also as a module
 SCRIPTS = HOME / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
@@ -32,6 +34,7 @@ FILES = [name for name, dataset in CONFIG["datasets"].items() if "file" in datas
 RUN = "{variant}/{dataset}/{seed}"
 TABLE_FORMATS = ["csv", "md", "tex", "html"]
 FIGURE_FORMATS = ["png", "svg", "pdf"]
+SIDE_BY_SIDE = "all.variants"
 
 
 wildcard_constraints:
@@ -131,6 +134,26 @@ def network_code(name, variants=lambda wildcards: [wildcards.variant]):
         return "".join([code_digest(name), *map(digest, files)])
 
     return of_variants
+
+
+def distribution_settings(wildcards):
+    """What a dataset is drawn from."""
+    dataset = CONFIG["datasets"][wildcards.dataset]
+    return {key: dataset[key] for key in ("distribution", "dimensions", "shape") if key in dataset}
+
+
+def reference_settings(wildcards):
+    """What a reference is drawn from, and how."""
+    variant = wildcards.variant.partition(".")[0]
+    process = {"sampling": {"points": CONFIG["sampling"]["points"]}}
+    if variant != configuration.REAL:
+        process = configuration.process_settings(CONFIG, variant)
+    return distribution_settings(wildcards) | process
+
+
+def shown(wildcards):
+    """The variants in an animation."""
+    return VARIANTS if wildcards.variant == SIDE_BY_SIDE else [wildcards.variant]
 
 
 def gpus_a_job():

@@ -7,23 +7,6 @@ REFERENCES = [configuration.REAL] + [
     for variant in dict.fromkeys(PROCESS.values())
     for kind in ("exact_start", "exact")
 ]
-
-
-def distribution_settings(wildcards):
-    """What a dataset is drawn from."""
-    dataset = CONFIG["datasets"][wildcards.dataset]
-    return {key: dataset[key] for key in ("distribution", "dimensions", "shape") if key in dataset}
-
-
-def reference_settings(wildcards):
-    """What a reference is drawn from, and how."""
-    variant = wildcards.variant.partition(".")[0]
-    process = {"sampling": {"points": CONFIG["sampling"]["points"]}}
-    if variant != configuration.REAL:
-        process = configuration.process_settings(CONFIG, variant)
-    return distribution_settings(wildcards) | process
-
-
 STUDIED = [name for name in DATASETS if name not in FILES]
 MEASURED = SEEDS[: CONFIG["study"]["seeds"]]
 EVERY = [
