@@ -30,6 +30,7 @@ bench: .venv/run
 	$(BIN)/python benchmarks/benchmark.py
 	$(BIN)/python benchmarks/growth.py
 	$(BIN)/python benchmarks/workflow.py
+	$(BIN)/python benchmarks/recipe.py
 
 .venv/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
