@@ -1,6 +1,6 @@
 # make paper   environment in .venv, then the default run: Table 1, Figures 1 and 2
 # make test    environment, then every test
-# make test-faults  the tests of faults at length: sixty kills, a thousand bad configs
+# make test-faults  the tests of faults at length: sixty kills, 5,000 bad configs
 # make lint    formatters and linters, as they run in CI
 # make bench   speed beside a plain loop and the machine's ceiling
 # make lock    write requirements*.txt anew from the ranges in pyproject.toml

@@ -26,7 +26,7 @@ def main(
     settings: Sequence[Mapping],
     stream: str,
 ) -> None:
-    """Write a GIF of the first two coordinates.
+    """Write a GIF of the first two coordinates; where there is one, the other is 0.
 
     Args:
         models: a panel each.
@@ -40,7 +40,7 @@ def main(
         model = load_model(Path(path), device, chosen["architecture"])
         paths.append(trajectory(model, chosen["sampling"], stream, cpu))
     use_style()
-    data = np.load(real, allow_pickle=False)
+    data = planar(np.load(real, allow_pickle=False))
     labels = [chosen["label"] for chosen in settings]
     with whole(output) as part:
         write_gif(part, paths, labels, data)
@@ -67,13 +67,17 @@ def trajectory(
         for shape in (sampler.noise.shape, sampler.x_0.shape)
     )
     end = sampler.draw()[0]
-    return [model.units.into_data(x).numpy() for x in [*seen, end]]
+    return [planar(model.units.into_data(x).numpy()) for x in [*seen, end]]
+
+
+def planar(points: np.ndarray) -> np.ndarray:
+    return np.pad(points[:, :2], ((0, 0), (0, max(0, 2 - points.shape[1]))))
 
 
 def write_gif(
     path: Path, paths: Sequence[list[np.ndarray]], labels: Sequence[str], data: np.ndarray
 ) -> None:
-    low, high = data[:, :2].min(axis=0), data[:, :2].max(axis=0)
+    low, high = data.min(axis=0), data.max(axis=0)
     middle, half = (low + high) / 2, 0.6 * (high - low).max()
     figure, axes = plt.subplots(1, len(paths), figsize=(2.4 * len(paths), 2.6), squeeze=False)
     clouds = []
@@ -89,7 +93,7 @@ def write_gif(
     def show(frame: int) -> list:
         share = min(frame / (FRAMES - 1), 1.0)
         for cloud, steps in zip(clouds, paths, strict=True):
-            cloud.set_offsets(steps[round(share * (len(steps) - 1))][:, :2])
+            cloud.set_offsets(steps[round(share * (len(steps) - 1))])
         return clouds
 
     animation = FuncAnimation(figure, show, frames=FRAMES + HELD)

@@ -21,6 +21,7 @@ REPORTS = 20  # lines of progress in the log
 SHOWN_SECONDS = 60.0  # between lines of progress for the user
 CHECKPOINT_SECONDS = 10.0  # between two checkpoints, at least
 CHECKPOINT_SHARE = 0.01  # of the training's time, at most
+WRITING_RATE = 2e8  # bytes a second; a guess for the first checkpoint, the others are timed
 
 
 def main(
@@ -100,7 +101,9 @@ def timed_training(trainer: Trainer, steps: int, checkpoint: Path, origin: str) 
     trainer.warm_up()
     first, before = resume(trainer, checkpoint, origin)
     wait_for(trainer.device)
-    report, pause = Reporter(trainer.streams, first, steps), CHECKPOINT_SECONDS
+    report = Reporter(trainer.streams, first, steps)
+    size = sum(value.nbytes for value in trainer.state().values())
+    pause = max(CHECKPOINT_SECONDS, size / WRITING_RATE / CHECKPOINT_SHARE)
     start = saved = time.perf_counter()
     for progress in trainer.run(first):
         report(progress)

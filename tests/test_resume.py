@@ -1,5 +1,6 @@
 """A training that was stopped goes on to the bytes that it would have had."""
 
+import errno
 import logging
 import subprocess
 import sys
@@ -129,16 +130,45 @@ def test_a_damaged_checkpoint_is_discarded_and_said_so(trainer, tmp_path, caplog
     assert "is discarded" in caplog.text
 
 
-def test_a_full_disk_costs_the_checkpoint_and_not_the_training(trainer, caplog):
-    kept(Path("/dev/full/it"), trainer, "origin")
-    assert "no checkpoint at step 100" in caplog.text
+def test_a_full_disk_costs_the_checkpoint_and_not_the_training(trainer, monkeypatch, caplog):
+    def full(*arguments, **options):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(train, "whole", full)
+    kept(Path("it"), trainer, "origin")
+    assert "no checkpoint at step 100: [Errno 28] No space left on device" in caplog.text
 
 
-def test_another_setting_stream_code_device_or_point_is_another_origin():
-    points = torch.zeros(3, 2)
-    base = [{"steps": 1}, ["0/line"], "c0de", "cpu", "2.13", points]
-    others = [{"steps": 2}, ["1/line"], "c0df", "cuda", "2.14", points + 1]
-    found = {train.digest_of(*base)}
-    for index, other in enumerate(others):
-        found.add(train.digest_of(*base[:index], other, *base[index + 1 :]))
-    assert len(found) == 7
+@pytest.mark.parametrize("change", ["nothing", "settings", "stream", "code", "data", "torch"])
+def test_a_checkpoint_serves_the_very_same_training_alone(tmp_path, monkeypatch, caplog, change):
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(train, "CHECKPOINT_SECONDS", 0)
+    monkeypatch.setattr(train, "CHECKPOINT_SHARE", 1e9)
+    monkeypatch.setattr(train, "evaluation_loss", interrupt)  # after training, before its end
+    data, settings = np.zeros((500, 2), "f4"), {"training": SETTINGS["training"] | {"steps": 300}}
+    data[::2] = 1
+    arguments = {"settings": SETTINGS | settings, "stream": "data", "code": "c0de"}
+
+    def job():
+        np.save(tmp_path / "data.npy", data)
+        paths = tmp_path / "data.npy", [tmp_path / "0.model"], [tmp_path / "0.json"]
+        with pytest.raises(KeyboardInterrupt):
+            train.main(*paths, gpus=0, threads=1, **arguments)
+
+    job()
+    if change == "settings":
+        rate = {"training": arguments["settings"]["training"] | {"learning_rate": 2e-3}}
+        arguments["settings"] = arguments["settings"] | rate
+    elif change == "data":
+        data[0] = 0.5
+    elif change == "torch":
+        monkeypatch.setattr(torch, "__version__", "another")
+    elif change != "nothing":
+        arguments[change] = "another"
+    job()
+    said = "going on from step 200" if change == "nothing" else "is ignored: it is of another"
+    assert said in caplog.text
+
+
+def interrupt(*arguments):
+    raise KeyboardInterrupt
