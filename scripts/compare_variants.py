@@ -25,8 +25,8 @@ CAPTION = (
     "mean and 95 % interval, and the mean's share of what the other has above the floor, the KL "
     "of fresh real points of the measured seeds; sign-flip permutation p, Holm-adjusted over the "
     "datasets of a pair; probability that the variant is better, the same to within {margin:g} "
-    "bits, or worse; seeds that would show a difference of this size at 80 % power; standard deviation of "
-    "one model's KL from training and from sampling, over the measured seeds. {few}"
+    "bits, or worse; seeds that would show a difference of this size at 80 % power; standard "
+    "deviation of one model's KL from training and from sampling, over the measured seeds. {few}"
 )
 FEW = (
     "No p is given: {seeds} cannot bring an adjusted p below 0.05, whatever they show; "
