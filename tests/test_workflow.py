@@ -159,6 +159,7 @@ def test_a_model_that_diverges_stops_its_job_with_the_step_and_what_to_try(proje
     points = np.load(data)
     points[0] = np.inf
     np.save(data, points)
+    data.with_name(f".{data.name}.sha256").unlink()  # edited on purpose
     failed = project.snakemake(target)
     assert failed.returncode != 0
     log = (project.path / "results/logs/train/baseline/circle/0.log").read_text()
