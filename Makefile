@@ -31,6 +31,7 @@ bench: .venv/run
 	$(BIN)/python benchmarks/growth.py
 	$(BIN)/python benchmarks/workflow.py
 	$(BIN)/python benchmarks/recipe.py
+	$(BIN)/python benchmarks/graph.py
 
 .venv/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -31,6 +31,7 @@ rule all:
 # What takes a second and only reads tables; on a cluster, where snakemake runs.
 localrules:
     all,
+    gather_runs,
     gather_metrics,
     make_table1,
     plot_figure1,

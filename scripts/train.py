@@ -113,8 +113,10 @@ def timed_training(trainer: Trainer, steps: int, checkpoint: Path, origin: str) 
             seconds = before + began - start
             keep(checkpoint, Checkpoint(origin, progress.step, seconds, trainer.state()))
             saved = time.perf_counter()
-            start += saved - began
-            pause = max(CHECKPOINT_SECONDS, (saved - began) / CHECKPOINT_SHARE)
+            cost = saved - began
+            logging.info("checkpoint at step %d, in %.3f s", progress.step, cost)
+            start += cost
+            pause = max(CHECKPOINT_SECONDS, cost / CHECKPOINT_SHARE)
     wait_for(trainer.device)
     return before + time.perf_counter() - start
 

@@ -109,6 +109,7 @@ def test_runs_that_are_killed_at_any_moment_end_as_an_undisturbed_one(fresh):
         (f"weights/{RUN}.csv", "paper/figure2.png"),
         (f"sampling/{RUN}.json", "metrics.csv"),
         (f"divergences/{RUN}.json", "metrics.csv"),
+        ("runs/adaptive.csv", "metrics.csv"),
         ("metrics.csv", "paper/table1.csv"),
     ],
 )

@@ -11,8 +11,6 @@ from conftest import PARTS, TINY, Project
 
 VARIANTS, DATASETS = TINY["run"]["variants"], TINY["run"]["datasets"]
 TABLE, FIGURE1, FIGURE2 = "Make Table 1", "Plot Figure 1", "Plot Figure 2"
-GATHER = "Gather the metrics of all runs"
-PAPER = {GATHER, TABLE, FIGURE1, FIGURE2}
 
 
 def jobs(*verbs, variants=VARIANTS, datasets=DATASETS, seeds=(0,)):
@@ -25,7 +23,14 @@ def jobs(*verbs, variants=VARIANTS, datasets=DATASETS, seeds=(0,)):
     }
 
 
+def gathering(variants=VARIANTS):
+    tables = {f"Gather the runs of {variant}" for variant in variants}
+    return tables | {"Gather the metrics of all runs"}
+
+
 ALL_OF_A_RUN = ("Train", "Sample", "Estimate KL of")
+PAGES = {TABLE, FIGURE1, FIGURE2}
+PAPER = gathering() | PAGES
 
 
 def test_nothing_changed_runs_nothing(project):
@@ -49,7 +54,8 @@ def test_one_date_on_every_file_runs_nothing(project):
 
 def test_learning_rate_of_a_variant_trains_that_variant(project):
     project.configure(variants={"adaptive": {"training": {"learning_rate": 1.0e-3}}})
-    assert project.waiting() == jobs(*ALL_OF_A_RUN, variants=["adaptive"]) | PAPER
+    runs = jobs(*ALL_OF_A_RUN, variants=["adaptive"])
+    assert project.waiting() == runs | gathering(["adaptive"]) | PAGES
 
 
 def test_swapping_two_settings_is_noticed(project):
@@ -59,7 +65,7 @@ def test_swapping_two_settings_is_noticed(project):
 
 def test_a_seed_more_runs_that_seed(project):
     project.configure(run={"seeds": [0, 7]})
-    assert project.waiting() == jobs(*ALL_OF_A_RUN, seeds=[7]) | {GATHER, TABLE, FIGURE2}
+    assert project.waiting() == jobs(*ALL_OF_A_RUN, seeds=[7]) | gathering() | {TABLE, FIGURE2}
 
 
 def test_seeds_that_train_together_leave_those_that_have_trained_alone(project):
@@ -71,13 +77,13 @@ def test_seeds_that_train_together_leave_those_that_have_trained_alone(project):
         for dataset in DATASETS
     }
     rest = jobs("Estimate KL of", seeds=[7, 8]) | jobs(*ALL_OF_A_RUN, seeds=[9])
-    assert project.waiting() == together | rest | {GATHER, TABLE, FIGURE2}
+    assert project.waiting() == together | rest | gathering() | {TABLE, FIGURE2}
     project.run()
     assert project.waiting() == set()
     metrics = pd.read_csv(project.path / "results/metrics.csv")
     assert metrics["models_trained_together"].tolist() == [1, 2, 2, 1] * 4
     project.configure(run={"seeds": [0, 7, 8, 9, 10], "seeds_per_job": 2})
-    waiting = project.waiting() - {GATHER, TABLE, FIGURE2}
+    waiting = project.waiting() - gathering() - {TABLE, FIGURE2}
     assert waiting == jobs(*ALL_OF_A_RUN, seeds=[10]) and waiting
     project.configure(run={"seeds": [0, 7, 8, 9], "seeds_per_job": 1})
     assert project.waiting() == set()
@@ -94,12 +100,13 @@ def test_a_variant_more_runs_that_variant(project):
         run={"variants": [*VARIANTS, "mine"]},
         variants={"mine": {"like": "adaptive", "training": {"batch_size": 16}}},
     )
-    assert project.waiting() == jobs(*ALL_OF_A_RUN, variants=["mine"]) | PAPER
+    runs = jobs(*ALL_OF_A_RUN, variants=["mine"])
+    assert project.waiting() == runs | gathering(["mine"]) | PAGES
 
 
 def test_another_k_neither_trains_nor_samples(project):
     project.configure(kl={"k": 3})
-    assert project.waiting() == jobs("Estimate KL of") | {GATHER, TABLE}
+    assert project.waiting() == jobs("Estimate KL of") | gathering() | {TABLE}
 
 
 def test_more_points_to_sample_do_not_train(project):
@@ -134,7 +141,7 @@ def test_the_training_module_trains_again(project):
 
 def test_the_divergence_module_neither_trains_nor_samples(project):
     edit(project, "dualscale/divergence.py")
-    assert project.waiting() == jobs("Estimate KL of") | {GATHER, TABLE}
+    assert project.waiting() == jobs("Estimate KL of") | gathering() | {TABLE}
 
 
 def test_other_published_figures_make_the_table_again(project):

@@ -3,7 +3,7 @@ import json
 import pandas as pd
 
 from dualscale.tables import Table
-from gather_metrics import main as gather
+from gather_runs import main as gather
 from make_table1 import main as make_table
 
 METRICS = """variant,dataset,seed,kl_bits,train_seconds,sample_seconds,eval_loss,parameters,device,\
@@ -68,7 +68,7 @@ def test_a_sampling_on_another_device_is_named(tmp_path):
     }.items():
         (tmp_path / f"{name}.json").write_text(json.dumps(record))
     paths = [[str(tmp_path / f"{n}.json")] for n in ("training", "sampling", "divergence")]
-    gather([("v", "d", "0")], *paths, tmp_path / "metrics.csv")
-    row = pd.read_csv(tmp_path / "metrics.csv").iloc[0]
+    gather([("v", "d", "0")], *paths, tmp_path / "v.csv")
+    row = pd.read_csv(tmp_path / "v.csv").iloc[0]
     assert row["device"] == "A (training), B (sampling)"
     assert row["kl_bits"] == 5

@@ -1,4 +1,6 @@
 import ast
+import atexit
+import gc
 import hashlib
 import os
 import re
@@ -16,6 +18,10 @@ HOME = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parents[
 ]  # also as a module
 SCRIPTS = HOME / "scripts"
 sys.path.insert(0, str(SCRIPTS))
+
+# A graph of many jobs lives to the end: collect seldom, and leave the rest to the system at exit.
+gc.set_threshold(100_000, 50, 1000)
+atexit.register(gc.freeze)
 
 from dualscale import configuration
 from job import read_json
@@ -58,9 +64,9 @@ def digest(*files):
     return hashlib.sha256(contents).hexdigest()[:16]
 
 
-def runs(pattern):
-    """The pattern's path for every run, in the config's order."""
-    return expand(pattern, variant=VARIANTS, dataset=DATASETS, seed=SEEDS)
+def runs_of_variant(pattern):
+    """The pattern's path for every run of a variant, in the config's order."""
+    return expand(pattern, dataset=DATASETS, seed=SEEDS, allow_missing=True)
 
 
 def real_points(wildcards):

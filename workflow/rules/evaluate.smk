@@ -20,11 +20,32 @@ rule evaluate_kl:
         script_path("evaluate_kl")
 
 
+# Two rules, since Snakemake compares each input of a job with each job that it depends on.
+rule gather_runs:
+    input:
+        training=runs_of_variant(f"results/training/{RUN}.json"),
+        sampling=runs_of_variant(f"results/sampling/{RUN}.json"),
+        divergences=runs_of_variant(f"results/divergences/{RUN}.json"),
+    output:
+        "results/runs/{variant}.csv",
+    log:
+        "results/logs/gather_runs/{variant}.log",
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        runs=lambda wildcards: [
+            (wildcards.variant, dataset, seed) for dataset in DATASETS for seed in SEEDS
+        ],
+        code=code_digest("gather_runs"),
+    message:
+        "Gather the runs of {wildcards.variant}"
+    script:
+        script_path("gather_runs")
+
+
 rule gather_metrics:
     input:
-        training=runs(f"results/training/{RUN}.json"),
-        sampling=runs(f"results/sampling/{RUN}.json"),
-        divergences=runs(f"results/divergences/{RUN}.json"),
+        expand("results/runs/{variant}.csv", variant=VARIANTS),
     output:
         report("results/metrics.csv", category="7 Runs", caption="../report/metrics.rst"),
     log:
@@ -32,7 +53,6 @@ rule gather_metrics:
     conda:
         "../../envs/analysis.yaml"
     params:
-        runs=[run.split("/") for run in runs(RUN)],
         code=code_digest("gather_metrics"),
     message:
         "Gather the metrics of all runs"
