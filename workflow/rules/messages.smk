@@ -1,6 +1,12 @@
-# What the user reads when a run has ended: where the results lie and what they say, or what went wrong.
+# What the user reads: how long the rest takes, and when a run has ended, where the results lie and what they
+# say, or what went wrong.
 import csv
 import time
+
+from snakemake.logging import logger
+from snakemake.settings.enums import Quietness
+
+from time_left import TimeLeft
 
 START = time.time()
 PAGES = {
@@ -16,6 +22,9 @@ PAGES = {
     "results/steps/fewest.csv": "Fewest evaluations",
     "results/steps/figure5.png": "Figure 5: KL against evaluations",
 }
+
+if {Quietness.PROGRESS, Quietness.ALL}.isdisjoint(workflow.output_settings.quiet or ()):
+    logger.addHandler(TimeLeft())
 
 
 def made(path):

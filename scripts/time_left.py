@@ -1,0 +1,65 @@
+"""When the whole run will be done, from the jobs that are."""
+
+import logging
+import sys
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable
+
+from snakemake_interface_logger_plugins.common import LogEvent
+
+SHOWN_SECONDS = 60.0
+
+
+class TimeLeft(logging.Handler):
+    """Listens to Snakemake's events and says, once a minute, how long the rest will take.
+
+    What is left takes as long a job as its stage has taken so far, as many jobs side by side as
+    so far. Stages of which no job has ended count as nothing: "at least", while there are such
+    of several jobs.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic):
+        super().__init__()
+        self.clock = clock
+        self.begun = self.said = clock()
+        self.left: Counter[str] = Counter()
+        self.running: dict[int, tuple[str, float]] = {}
+        self.seconds: dict[str, list[float]] = defaultdict(list)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        match record.__dict__:
+            case {"event": LogEvent.RUN_INFO, "stats": {"total": _, **jobs}}:
+                self.begun = self.said = self.clock()
+                for rule, number in jobs.items():
+                    self.left[stage(rule)] += number
+            case {"event": LogEvent.JOB_INFO, "jobid": job, "rule_name": rule}:
+                self.running[job] = stage(rule), self.clock()
+            case {"event": LogEvent.JOB_FINISHED, "job_id": job} if job in self.running:
+                name, start = self.running.pop(job)
+                self.seconds[name].append(self.clock() - start)
+                self.left[name] -= 1
+                self.say()
+
+    def estimate(self) -> float:
+        """Seconds until all is done."""
+        now = self.clock()
+        means = {name: sum(taken) / len(taken) for name, taken in self.seconds.items()}
+        work = sum(mean * self.left[name] for name, mean in means.items())
+        under_way = [(now - start, means.get(name, 0.0)) for name, start in self.running.values()]
+        done = sum(map(sum, self.seconds.values())) + sum(elapsed for elapsed, _ in under_way)
+        work -= sum(min(elapsed, mean) for elapsed, mean in under_way)
+        return work * (now - self.begun) / done
+
+    def say(self) -> None:
+        if self.clock() - self.said > SHOWN_SECONDS and self.left.total() > 0:
+            self.said = self.clock()
+            unknown = any(n > 1 and name not in self.seconds for name, n in self.left.items())
+            minutes = max(1, round(self.estimate() / 60))
+            sure = "at least" if unknown else "about"
+            print(f"  {sure} {minutes} min left in all", file=sys.stderr)
+
+
+def stage(rule: str) -> str:
+    """Rules that train or sample a stack of seeds are named after them, too."""
+    return rule.partition("_seeds_")[0]
