@@ -13,7 +13,7 @@ BIN := .venv/bin
 paper: .venv/run
 	$(BIN)/snakemake --cores all --resources gpu=1
 
-test: .venv/test
+test: .venv/test .venv/storage
 	$(BIN)/python -m pytest
 
 test-faults: .venv/test
@@ -45,6 +45,11 @@ bench: .venv/run
 
 .venv/test: requirements-test.txt requirements-slurm.txt .venv/run
 	$(BIN)/python -m pip install --quiet --requirement requirements-test.txt
+	@touch $@
+
+# For tests/test_storage.py, beside the rest: boto3 wants an older dateutil. Skipped where this cannot be had.
+.venv/storage: requirements-storage.txt .venv/run
+	-$(BIN)/python -m pip install --quiet --upgrade --no-deps --target $@ --requirement requirements-storage.txt
 	@touch $@
 
 # PyTorch names the CUDA libraries it needs by itself, for each platform its own.

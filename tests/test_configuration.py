@@ -32,6 +32,12 @@ def released():
     return check(shipped(**overrides), SCHEMA)
 
 
+@pytest.mark.parametrize("protocol", sorted((ROOT / "workflow/protocols").glob("*.yaml")))
+def test_a_ready_made_protocol_changes_the_config_and_is_valid(protocol):
+    overrides = yaml.safe_load(protocol.read_text())
+    assert check(shipped(**overrides), SCHEMA) != check(shipped(), SCHEMA)
+
+
 def test_the_shipped_config_says_every_default_of_the_schema():
     config = shipped()
     sparse = {key: config[key] for key in ("run", "datasets", "variants")}

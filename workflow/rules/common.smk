@@ -54,8 +54,8 @@ def script_path(name):
 
 
 def published(name):
-    """Path of the published figures, relative to the working directory as in every clone."""
-    return os.path.relpath(HOME / "workflow/published" / name)
+    """Path of the published figures: relative, as in every clone, and never in an object store."""
+    return local(os.path.relpath(HOME / "workflow/published" / name))
 
 
 def digest(*files):
