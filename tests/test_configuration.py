@@ -86,6 +86,10 @@ def test_the_shipped_config_says_every_default_of_the_schema():
             "datasets has the name 1, an integer: string is allowed",
         ),
         (
+            {"variants": {"fixed": {"weighting": {"weights": {"local": 0.5, None: 0.5}}}}},
+            "variants.fixed.weighting.weights has the name None, null: string is allowed",
+        ),
+        (
             {"run": {"seeds": []}},
             "run.seeds is []: 1 or more items is allowed",
         ),

@@ -82,6 +82,7 @@ def check(config: Mapping, schema: Mapping) -> dict[str, Any]:
         ConfigurationError: names the key, its value and what is allowed.
     """
     _check_extent(config)
+    _check_keys(config)
     error = jsonschema.exceptions.best_match(Validator(schema).iter_errors(config))
     if error is not None:
         raise ConfigurationError(_explain(error))
@@ -278,6 +279,21 @@ def _check_extent(config: Mapping) -> None:
             waiting += value
 
 
+def _check_keys(value: object, at: str = "") -> None:
+    """YAML's keys can be numbers, dates or null."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise ConfigurationError(
+                    f"{at or 'the configuration'} has the name {_short(key)}, {_kind(key)}: "
+                    "string is allowed"
+                )
+            _check_keys(item, f"{at}.{key}" if at else key)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            _check_keys(item, f"{at}.{index}")
+
+
 def _check_datasets(config: Mapping) -> None:
     takes = {
         "outline": {"shape"},
@@ -468,6 +484,10 @@ def _short(value: object, most: int = 60) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
+def _kind(value: object) -> str:
+    return KINDS.get(type(value), type(value).__name__)
+
+
 def _explain(error: jsonschema.ValidationError) -> str:
     """One line of the form: key is value: what is allowed."""
     key = ".".join(str(part) for part in error.absolute_path) or "the configuration"
@@ -484,12 +504,10 @@ def _explain(error: jsonschema.ValidationError) -> str:
     if rule == "type":
         limit = [limit] if isinstance(limit, str) else limit
         allowed = " or ".join(TYPES.get(name, name) for name in limit)
-        kind = KINDS.get(type(value), type(value).__name__)
         hint = ""
         if isinstance(value, str) and re.fullmatch(r"[-+.\deE]*\d[-+.\deE]*", value):
             hint = "; write numbers without quotes, 1e-3 as 1.0e-3, and in a file: --config quotes"
-        named = "has the name" if "propertyNames" in error.absolute_schema_path else "is"
-        return f"{key} {named} {_short(value)}, {kind}: {allowed} is allowed{hint}"
+        return f"{key} is {_short(value)}, {_kind(value)}: {allowed} is allowed{hint}"
     if rule == "uniqueItems":
         twice = next(item for index, item in enumerate(value) if item in value[:index])
         return f"{key} holds {twice!r} twice: each is allowed once"
