@@ -8,6 +8,7 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
+PATIENCE = 60  # seconds, for a page on a busy machine
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 
 pytestmark = pytest.mark.skipif(
@@ -51,7 +52,9 @@ def requests(browser):
 
 def click(browser, text):
     find = f"//a[normalize-space(.)='{text}']"
-    WebDriverWait(browser, 10).until(lambda page: page.find_elements(By.XPATH, find))[0].click()
+    WebDriverWait(browser, PATIENCE).until(lambda page: page.find_elements(By.XPATH, find))[
+        0
+    ].click()
 
 
 def listed(browser):
@@ -61,11 +64,11 @@ def listed(browser):
 
 def test_the_report_tells_the_story_in_order_and_asks_the_network_for_nothing(browser, report):
     browser.get(f"file://{report}/report.html")
-    WebDriverWait(browser, 10).until(lambda page: "Does a second branch" in page.page_source)
+    WebDriverWait(browser, PATIENCE).until(lambda page: "Does a second branch" in page.page_source)
     found = {}
     for category in ("1 Table", "2 Figures", "7 Runs"):
         click(browser, category)
-        WebDriverWait(browser, 10).until(listed)
+        WebDriverWait(browser, PATIENCE).until(listed)
         found[category] = listed(browser)
         browser.get(f"file://{report}/report.html")
     assert found == {
