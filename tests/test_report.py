@@ -51,10 +51,10 @@ def requests(browser):
 
 
 def click(browser, text):
+    """By script: the mouse can miss a menu that is still being laid out."""
     find = f"//a[normalize-space(.)='{text}']"
-    WebDriverWait(browser, PATIENCE).until(lambda page: page.find_elements(By.XPATH, find))[
-        0
-    ].click()
+    links = WebDriverWait(browser, PATIENCE).until(lambda page: page.find_elements(By.XPATH, find))
+    browser.execute_script("arguments[0].click()", links[0])
 
 
 def listed(browser):
