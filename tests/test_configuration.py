@@ -6,7 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from snakemake.utils import update_config
 
+from dualscale import datasets, denoiser, sampling, schedule, training
 from dualscale.configuration import (
+    OF_KIND,
     ConfigurationError,
     batches,
     check,
@@ -351,3 +353,28 @@ def test_a_copy_inherits_neither_label_nor_note_nor_stream():
     config = check(shipped(variants={"mine": copy}, run={"variants": ["mine"]}), SCHEMA)
     mine = variant(config, "mine")
     assert (mine["label"], mine["note"], mine["stream"]) == ("mine", None, None)
+
+
+@pytest.mark.parametrize(
+    ("key", "made"),
+    [
+        ("schedule", schedule.SCHEDULES),
+        ("loss", training.LOSS_WEIGHTINGS),
+        ("sampler", sampling.SAMPLERS),
+        ("start", sampling.STARTS),
+        ("prediction", denoiser.PREDICTIONS),
+        ("distribution", datasets.DISTRIBUTIONS),
+    ],
+)
+def test_a_part_has_the_same_names_in_the_schema_and_in_the_code(key, made):
+    def under(value):
+        """Every schema of that key."""
+        for name, inner in value.items() if isinstance(value, dict) else ():
+            if name == key and isinstance(inner, dict):
+                yield inner
+            yield from under(inner)
+
+    chosen = [rule.get("properties", {}).get("kind", rule) for rule in under(SCHEMA)]
+    (allowed,) = [rule["enum"] for rule in chosen if "enum" in rule]
+    assert sorted(allowed) == sorted(made)
+    assert key not in OF_KIND or sorted(OF_KIND[key]) == sorted(made)
