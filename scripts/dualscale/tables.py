@@ -36,6 +36,16 @@ document.querySelectorAll("th").forEach((head, column) => head.onclick = () => {
 """
 
 
+LATEX = r"""% \usepackage{{booktabs, graphicx}}
+\begin{{table}}
+\centering
+\resizebox{{\ifdim\width>\textwidth\textwidth\else\width\fi}}{{!}}{{%
+{body}}}
+\caption{{{caption}}}
+\end{{table}}
+"""
+
+
 @dataclass(frozen=True)
 class Table:
     """Rows of texts under a header, with a caption below and notes.
@@ -66,7 +76,7 @@ class Table:
         special |= {"\\": r"\textbackslash{}", "^": r"\^{}", "~": r"\~{}", "‖": r"$\|$"}
         text = " ".join([self.caption, *self.notes]).translate(str.maketrans(special))
         body = self._set("latex_booktabs")
-        return f"\\begin{{table}}\n\\centering\n{body}\n\\caption{{{text}}}\n\\end{{table}}\n"
+        return LATEX.format(body=body, caption=text)
 
     def html(self) -> str:
         """A page whose columns can be sorted; so every row says all of its names."""
