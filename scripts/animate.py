@@ -10,7 +10,7 @@ from matplotlib.animation import FuncAnimation, PillowWriter
 from torch import Tensor
 
 from dualscale.devices import open_device
-from dualscale.figures import INK, use_style
+from dualscale.figures import INK, frame_cloud, use_style
 from dualscale.model import Model, load_model
 from dualscale.sampling import Sampler
 from job import job, whole
@@ -77,15 +77,11 @@ def planar(points: np.ndarray) -> np.ndarray:
 def write_gif(
     path: Path, paths: Sequence[list[np.ndarray]], labels: Sequence[str], data: np.ndarray
 ) -> None:
-    low, high = data.min(axis=0), data.max(axis=0)
-    middle, half = (low + high) / 2, 0.6 * (high - low).max()
     figure, axes = plt.subplots(1, len(paths), figsize=(2.4 * len(paths), 2.6), squeeze=False)
+    frame_cloud(axes[0], data, margin=0.1)
     clouds = []
     for axis, label in zip(axes[0], labels, strict=True):
         axis.set_title(label, parse_math=False)
-        axis.set_aspect("equal")
-        axis.set_xlim(middle[0] - half, middle[0] + half)
-        axis.set_ylim(middle[1] - half, middle[1] + half)
         axis.set_xticks([])
         axis.set_yticks([])
         clouds.append(axis.scatter([], [], s=1.2, linewidths=0, color=INK, alpha=0.6))

@@ -8,7 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
-from dualscale.figures import INK, save_figure, use_style
+from dualscale.figures import INK, frame_cloud, save_figure, use_style
 from job import job, whole_group
 
 
@@ -36,7 +36,7 @@ def main(samples: Sequence[str | Path], outputs: Sequence[str | Path], settings:
     for column in range(columns):
         clouds = np.concatenate(points[column::columns])
         if clouds.shape[1] > 1:
-            share_square(axes[:, column], clouds[:, :2])
+            frame_cloud(axes[:, column], clouds[:, :2], margin=0.03)
     with whole_group(outputs) as parts:
         save_figure(figure, parts)
     plt.close(figure)
@@ -48,16 +48,6 @@ def draw_cloud(axis: Axes, cloud: np.ndarray) -> None:
         axis.hist(cloud[:, 0], bins=100, density=True, color=INK)
     else:
         axis.scatter(*cloud[:, :2].T, s=0.5, linewidths=0, color=INK, alpha=0.5, rasterized=True)
-
-
-def share_square(axes: np.ndarray, cloud: np.ndarray) -> None:
-    """One square range for a column of panels, around all of its points."""
-    low, high = cloud.min(axis=0), cloud.max(axis=0)
-    middle, half = (low + high) / 2, 0.53 * (high - low).max()
-    for axis in axes:
-        axis.set_aspect("equal")
-        axis.set_xlim(middle[0] - half, middle[0] + half)
-        axis.set_ylim(middle[1] - half, middle[1] + half)
 
 
 if snakemake := globals().get("snakemake"):

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 # Okabe and Ito (2008): told apart with any common colour blindness, and in grey by lightness.
@@ -35,6 +37,22 @@ STYLE: Any = {
 def use_style() -> None:
     mpl.use("agg")
     mpl.rcParams.update(STYLE)
+
+
+def frame_cloud(axes: Iterable[Axes], points: np.ndarray, margin: float) -> None:
+    """Square panels of one range, around all points, (n, 2); margin: a share of the range.
+
+    Both coordinates have one scale, unless one spreads five times as far as the other.
+    """
+    spread = np.ptp(points, axis=0)
+    if spread.max() < 5 * spread.min() or spread.min() == 0:
+        spread[:] = spread.max()
+    middle = (points.min(axis=0) + points.max(axis=0)) / 2
+    low, high = middle - (0.5 + margin) * spread, middle + (0.5 + margin) * spread
+    for axis in axes:
+        axis.set_box_aspect(1)
+        axis.set_xlim(low[0], high[0])
+        axis.set_ylim(low[1], high[1])
 
 
 def save_figure(figure: Figure, paths: Iterable[Path]) -> None:
