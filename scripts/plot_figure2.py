@@ -39,7 +39,7 @@ def main(weights: Sequence[str | Path], outputs: Sequence[str | Path], settings:
     ] + [
         Line2D([], [], color="0.35", linestyle=style, label=name) for name, style in dashes.items()
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
+    figure.legend(handles=handles, loc="outside lower center", ncols=3 * len(labels))
     with whole_group(outputs) as parts:
         save_figure(figure, parts)
     plt.close(figure)

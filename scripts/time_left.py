@@ -55,9 +55,9 @@ class TimeLeft(logging.Handler):
         if self.clock() - self.said > SHOWN_SECONDS and self.left.total() > 0:
             self.said = self.clock()
             unknown = any(n > 1 and name not in self.seconds for name, n in self.left.items())
-            minutes = max(1, round(self.estimate() / 60))
-            sure = "at least" if unknown else "about"
-            print(f"  {sure} {minutes} min left in all", file=sys.stderr)
+            sure, minutes = "at least" if unknown else "about", round(self.estimate() / 60)
+            left = f"{sure} {minutes} min" if minutes else "less than a minute"
+            print(f"  {left} left in all", file=sys.stderr)
 
 
 def stage(rule: str) -> str:
