@@ -142,7 +142,7 @@ def small_disk(tmp_path):
             ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", folder], check=False
         ).returncode
     ):
-        pytest.skip("only root can mount a file system")
+        pytest.skip("no file system can be mounted here: that takes root")
     yield folder
     subprocess.run(["umount", "--lazy", folder], check=True)
 
