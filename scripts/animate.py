@@ -67,7 +67,7 @@ def trajectory(
         for shape in (sampler.noise.shape, sampler.x_0.shape)
     )
     end = sampler.draw()[0]
-    return [planar(model.units.into_data(x).numpy()) for x in [*seen, end]]
+    return [planar(model.units.into_data(x.numpy())) for x in [*seen, end]]
 
 
 def planar(points: np.ndarray) -> np.ndarray:

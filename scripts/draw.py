@@ -43,7 +43,7 @@ def main(options: argparse.Namespace) -> None:
     }
     parts = model.denoiser, model.schedule, model.moments
     sampler = Sampler(*parts, settings, options.points, [f"{options.seed}/draw"], device)
-    points = model.units.into_data(sampler.draw()[0]).cpu().numpy()
+    points = model.units.into_data(sampler.draw()[0].cpu().numpy())
     with whole(options.output, sealed=False) as part:
         WRITERS[ending](part, points)
 

@@ -51,7 +51,7 @@ def main(
                 "steps": steps,
             }
             sampler = Sampler(*parts, chosen, sampling["points"], [stream], device)
-            points = trained.units.into_data(sampler.draw()[0]).cpu().numpy()
+            points = trained.units.into_data(sampler.draw()[0].cpu().numpy())
             bits = knn_kl(data, points, settings["k"], workers=threads)
             logging.info("%s, %d steps: %.4f bits", kind, steps, bits)
             lines.append(f"{kind},{steps},{asked},{bits:.6g}")

@@ -37,14 +37,18 @@ def main(source: str | Path, outputs: Mapping[str, str], settings: Mapping) -> N
 def require_usable(source: str | Path, points: NDArray[np.float64]) -> None:
     """
     Raises:
-        ValueError: too few points, or a column without any spread that float32 can hold.
+        ValueError: too few points, no column that varies, or a spread that float32 cannot hold.
     """
     if len(points) < FEWEST:
         raise ValueError(f"{source} has {len(points)} points: {FEWEST} or more are needed")
     deviation, size = points.std(axis=0), np.abs(points).max(axis=0)
-    for column in np.flatnonzero(deviation <= 1e-5 * size):
+    constant = points.min(axis=0) == points.max(axis=0)
+    if constant.all():
+        raise ValueError(f"{source}: every column is constant: there is nothing to learn")
+    smallest = np.maximum(1e-5 * size, np.finfo(np.float32).tiny)
+    for column in np.flatnonzero((deviation <= smallest) & ~constant):
         raise ValueError(
-            f"{source}: column {column} is constant, or nearly: values about "
+            f"{source}: column {column} is nearly constant: values about "
             f"{points[:, column].mean():g} with standard deviation {deviation[column]:g}; "
             "leave it out with `columns`, or subtract what all values have in common"
         )

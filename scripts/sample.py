@@ -56,20 +56,20 @@ def sample_model(
     sampler.warm_up()
     wait_for(device)
     start = time.perf_counter()
-    drawn = trained.units.into_data(sampler.draw()[0])
-    wait_for(device)
+    drawn = trained.units.into_data(sampler.draw()[0].cpu().numpy())
     seconds = time.perf_counter() - start
     logging.info("%s: %d points in %.3f s on %s", samples, points, seconds, device_name(device))
     with whole(samples) as part, part.open("wb") as file:
-        np.save(file, drawn.cpu().numpy())
+        np.save(file, drawn)
     write_weights(weights, trained, drawn)
     write_json(record, {"sample_seconds": seconds, "device": device_name(device)})
 
 
-def write_weights(path: str | Path, model: Model, points: Tensor) -> None:
+def write_weights(path: str | Path, model: Model, points: np.ndarray) -> None:
     """CSV: timestep, then a column of weights for each branch, mean over the points (n, d)."""
     backbone = model.backbone
-    table = mean_weights(model, model.units.into_model(points[:WEIGHED]))
+    seen = torch.from_numpy(model.units.into_model(points[:WEIGHED]))
+    table = mean_weights(model, seen.to(backbone.flat.device))
     rows = np.column_stack([np.arange(backbone.timesteps), table.cpu().numpy()])
     header = ",".join(["timestep", *backbone.branches])
     with whole(path) as part:

@@ -13,8 +13,9 @@ import torch
 
 from dualscale.checkpoint import Checkpoint
 from dualscale.devices import device_name, open_device, wait_for
-from dualscale.model import Model, moments_of, units_of
+from dualscale.model import Model, moments_of
 from dualscale.training import Progress, Trainer, evaluation_loss
+from dualscale.units import own_units, standard_units
 from job import job, whole, write_json
 
 REPORTS = 20  # lines of progress in the log
@@ -48,9 +49,9 @@ def main(
     seeds = [Path(model).stem for model in models]
     streams = [f"{seed}/{stream}" for seed in seeds]
     device = open_device(gpus, threads)
-    points = torch.from_numpy(np.load(dataset, allow_pickle=False))
-    units = units_of(points, settings["standardise"])
-    data = units.into_model(points).to(device)
+    points = np.load(dataset, allow_pickle=False)
+    units = standard_units(points) if settings["standardise"] else own_units(points.shape[1])
+    data = torch.from_numpy(units.into_model(points)).to(device)
     stack = Model(settings, moments_of(data), len(seeds), device, units)
     stack.backbone.initialise(streams)
     trainer = Trainer(stack, data, settings["training"], streams)
@@ -77,12 +78,12 @@ def main(
 
 
 def digest_of(*parts: object) -> str:
-    """Of texts, settings and tensors."""
+    """Of texts, settings and arrays."""
     found = hashlib.sha256()
     for part in parts:
         content = (
-            part.numpy().tobytes()
-            if isinstance(part, torch.Tensor)
+            part.tobytes()
+            if isinstance(part, np.ndarray)
             else json.dumps(part, sort_keys=True).encode()
         )
         found.update(hashlib.sha256(content).digest())

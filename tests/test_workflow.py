@@ -188,7 +188,7 @@ def test_what_needs_no_network_does_not_import_torch():
 
 def test_points_of_ones_own_go_from_a_file_to_samples_in_their_units(project):
     rng = np.random.default_rng(0)
-    points = rng.normal([50, -3, 0], [10, 0.1, 1], (500, 3))
+    points = rng.normal([50, -3, 0.1], [10, 0.1, 0], (500, 3))
     lines = [f"{x},{y},{z},a" for x, y, z in points]
     (project.path / "mine.csv").write_text("\n".join(["x,y,z,label", *lines]) + "\n")
     project.configure(
@@ -201,7 +201,8 @@ def test_points_of_ones_own_go_from_a_file_to_samples_in_their_units(project):
     assert np.load(results / "held_out/mine.npy").shape == (50, 3)
     drawn = np.load(results / "samples/baseline/mine/0.npy")
     assert (drawn.shape, drawn.dtype) == ((100, 3), np.float32)
-    np.testing.assert_allclose(drawn.mean(axis=0), [50, -3, 0], atol=12)
+    np.testing.assert_allclose(drawn.mean(axis=0), [50, -3, 0.1], atol=12)
+    assert (drawn[:, 2] == np.float32(0.1)).all()  # a constant stays one
     assert drawn[:, 1].std() < 1 < drawn[:, 0].std()
     assert {row["dataset"] for row in rows(results / "metrics.csv")} == {"mine"}
     (project.path / "mine.csv").write_text("x,y,z\n1,2,oops\n")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -15,6 +16,7 @@ from dualscale.architecture import ArchitectureError, ModuleBackbone
 from dualscale.backbone import Backbone
 from dualscale.denoiser import Denoiser, Prediction, make_prediction
 from dualscale.schedule import Schedule, make_schedule
+from dualscale.units import Units, own_units
 
 
 @dataclass(frozen=True)
@@ -36,28 +38,6 @@ class Moments:
         return power.mean().sqrt().item()
 
 
-@dataclass(frozen=True)
-class Units:
-    """What one unit of the model is in the data: x = shift + scale y, each (d,) in float32."""
-
-    shift: Tensor
-    scale: Tensor
-
-    def into_model(self, x: Tensor) -> Tensor:
-        return (x - self.shift.to(x.device)) / self.scale.to(x.device)
-
-    def into_data(self, y: Tensor) -> Tensor:
-        return self.shift.to(y.device) + self.scale.to(y.device) * y
-
-
-def units_of(data: Tensor, standardise: bool) -> Units:
-    """The data's own units; or such that each coordinate has mean 0 and variance 1."""
-    data = data.double().cpu()
-    if not standardise:
-        return Units(torch.zeros(data.shape[1]), torch.ones(data.shape[1]))
-    return Units(data.mean(dim=0).float(), data.std(dim=0).float())
-
-
 def moments_of(data: Tensor) -> Moments:
     """data: (n, d)."""
     data = data.double().cpu()
@@ -76,6 +56,9 @@ class Model:
         moments: of the data, in the model's units.
         units: the model's; None: the data's own.
         models: S.
+
+    Raises:
+        ValueError: the units leave the model another number of columns than the moments have.
     """
 
     def __init__(
@@ -89,7 +72,9 @@ class Model:
         self.settings = {key: settings[key] for key in settings if key in KEPT}
         dimensions = len(moments.mean)
         self.moments = moments
-        self.units = units or Units(torch.zeros(dimensions), torch.ones(dimensions))
+        self.units = units or own_units(dimensions)
+        if self.units.varying.sum() != dimensions:
+            raise ValueError(f"{self.units.varying.sum()} columns vary, moments of {dimensions}")
         self.schedule: Schedule = make_schedule(settings["schedule"])
         self.prediction: Prediction = make_prediction(
             settings["prediction"], self.schedule, moments.scale
@@ -176,7 +161,7 @@ def _load(path: Path, device: torch.device | None, architecture: str | None) -> 
                 )
             own["file"] = architecture
         moments = Moments(*(torch.tensor(about[key]).double() for key in ("mean", "covariance")))
-        units = Units(*(torch.tensor(about[key]) for key in ("shift", "scale")))
+        units = Units(*(np.array(about[key], np.float32) for key in ("shift", "scale")))
         model = Model(about["settings"], moments, device=device, units=units)
         for name, view in model.backbone.named_views(model.backbone.flat).items():
             view.copy_(file.get_tensor(name)[None])

@@ -1,0 +1,61 @@
+"""The units in which a model sees its data."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class Units:
+    """An affine map of each column: x = shift + scale y, x in the data's units, y in the model's.
+
+    A column of scale 0 is constant: the model does not see it, and points in the data's units hold
+    its shift.
+
+    Args:
+        shift, scale: (d,) in float32.
+    """
+
+    shift: Array
+    scale: Array
+
+    @property
+    def varying(self) -> NDArray[np.bool_]:
+        """Which of the d columns are not constant, (d,)."""
+        return self.scale > 0
+
+    def into_model(self, x: Array) -> Array:
+        """Points (…, d) as the model sees them, (…, v): constant columns are left out."""
+        varying = self.varying
+        x = x if varying.all() else x[..., varying]
+        y = x - self.shift[varying]
+        y /= self.scale[varying]
+        return y
+
+    def into_data(self, y: Array) -> Array:
+        """Points (…, v) in the data's units, (…, d): constant columns are put back."""
+        varying = self.varying
+        x = np.empty((*y.shape[:-1], len(varying)), np.result_type(y, self.scale))
+        x[...] = self.shift
+        x[..., varying] += self.scale[varying] * y
+        return x
+
+
+def own_units(dimensions: int) -> Units:
+    """The data's own units."""
+    return Units(np.zeros(dimensions, np.float32), np.ones(dimensions, np.float32))
+
+
+def standard_units(data: Array) -> Units:
+    """Units in which each column has mean 0 and variance 1, or is constant.
+
+    Args:
+        data: (n, d).
+    """
+    deviation = data.std(axis=0, dtype=np.float64, ddof=1)
+    constant = data.min(axis=0) == data.max(axis=0)
+    shift = np.where(constant, data[0], data.mean(axis=0, dtype=np.float64))
+    return Units(shift.astype(np.float32), np.where(constant, 0, deviation).astype(np.float32))
