@@ -4,7 +4,6 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from snakemake.utils import update_config
 
 from dualscale import datasets, denoiser, sampling, schedule, training
 from dualscale.configuration import (
@@ -12,10 +11,11 @@ from dualscale.configuration import (
     ConfigurationError,
     batches,
     check,
+    merge,
     model_settings,
+    patch,
     sampling_settings,
     stream,
-    variant,
 )
 
 ROOT = Path(__file__).parents[1]
@@ -23,10 +23,8 @@ SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text
 
 
 def shipped(**overrides):
-    """The shipped config, with overrides merged as Snakemake merges --configfile."""
-    config = yaml.safe_load((ROOT / "config.yaml").read_text())
-    update_config(config, overrides)
-    return config
+    """The shipped config, with overrides merged as those of a --configfile are."""
+    return merge([yaml.safe_load((ROOT / "config.yaml").read_text()), overrides])
 
 
 def released():
@@ -125,8 +123,8 @@ def test_the_shipped_config_says_every_default_of_the_schema():
             "training.ema.warmup is 'yes', a string: boolean is allowed",
         ),
         (
-            {"training": None},
-            "training is None, null: mapping is allowed",
+            {"run": None},
+            "the configuration has no run: it is required",
         ),
         (
             {"kl": {"k": 10_001}},
@@ -149,7 +147,7 @@ def test_the_shipped_config_says_every_default_of_the_schema():
             "variants.fixed.like leads back to itself: fixed -> adaptive -> fixed",
         ),
         (
-            {"variants": {"adaptive": {"weighting": {"kind": "none", "hidden": None}}}},
+            {"variants": {"adaptive": {"weighting": {"kind": "none"}}}},
             "variants.adaptive.weighting.kind is 'none': 2 branches need fixed or learned",
         ),
         (
@@ -171,10 +169,30 @@ def test_the_shipped_config_says_every_default_of_the_schema():
         (
             {
                 "variants": {
-                    "adaptive": {"branches": {"only": {}}, "weighting": {"gate": "sigmoid"}}
+                    "adaptive": {"branches": {"third": {}}, "weighting": {"gate": "sigmoid"}}
                 }
             },
-            "variants.adaptive.weighting.gate is 'sigmoid': 1 branches; it weighs two",
+            "variants.adaptive.weighting.gate is 'sigmoid': 3 branches; it weighs two",
+        ),
+        (
+            {"variants": {"adaptive": {"branches": {"global": None}}}},
+            "variants.adaptive.weighting.kind is 'learned': there is one branch, local; two or",
+        ),
+        (
+            {"variants": {"fixed": {"branches": {"local": None}}}},
+            "variants.fixed.weighting.kind is 'fixed': there is one branch, global; two or",
+        ),
+        (
+            {"variants": {"baseline": {"branches": {"global": None}}}},
+            "variants.baseline has no branches: give it, or copy a variant with like",
+        ),
+        (
+            {"variants": {"baseline": {"weighting": {"kind": None}}}},
+            "variants.baseline has no weighting: give it, or copy a variant with like",
+        ),
+        (
+            {"schedule": {"kind": "cosine", "beta_last": 0.1}},
+            "schedule.beta_last is 0.1: kind cosine takes no other key",
         ),
         (
             {"variants": {"fixed": {"schedule": {"kind": "cosine", "beta_last": 0.1}}}},
@@ -351,7 +369,7 @@ def test_batches_stay_as_they_are_while_a_run_fills_them_in(seeds, size, data):
 def test_a_copy_inherits_neither_label_nor_note_nor_stream():
     copy = {"like": "weight_analysis"}
     config = check(shipped(variants={"mine": copy}, run={"variants": ["mine"]}), SCHEMA)
-    mine = variant(config, "mine")
+    mine = config["variants"]["mine"]
     assert (mine["label"], mine["note"], mine["stream"]) == ("mine", None, None)
 
 
@@ -378,3 +396,67 @@ def test_a_part_has_the_same_names_in_the_schema_and_in_the_code(key, made):
     (allowed,) = [rule["enum"] for rule in chosen if "enum" in rule]
     assert sorted(allowed) == sorted(made)
     assert key not in OF_KIND or sorted(OF_KIND[key]) == sorted(made)
+
+
+def test_a_patch_changes_the_keys_that_it_names_at_every_depth():
+    base = {"a": {"b": 1, "c": {"d": 2}}, "e": [1]}
+    change = {"a": {"c": {"f": 3}}, "e": [2], "g": {"h": {"i": 4}}}
+    assert patch(base, change) == {
+        "a": {"b": 1, "c": {"d": 2, "f": 3}},
+        "e": [2],
+        "g": {"h": {"i": 4}},
+    }
+    assert base == {"a": {"b": 1, "c": {"d": 2}}, "e": [1]}
+
+
+def test_null_takes_a_key_away():
+    assert patch({"a": 1, "b": {"c": 2, "d": 3}}, {"a": None, "b": {"c": None}}) == {"b": {"d": 3}}
+    assert patch({}, {"a": {"b": None}}) == {"a": {}}
+
+
+def test_another_kind_starts_from_its_own_defaults():
+    linear = {"kind": "linear", "beta_first": 0.1, "timesteps": 50}
+    assert patch(linear, {"kind": "cosine"}) == {"kind": "cosine", "timesteps": 50}
+    assert patch(linear, {"kind": "linear"}) == linear
+
+
+def mine(**settings):
+    """The settings of a variant that copies another and changes some."""
+    config = check(shipped(variants={"mine": settings}), SCHEMA)
+    return config["variants"]["mine"]
+
+
+def test_a_copy_keeps_the_branches_that_it_does_not_name():
+    changed = mine(like="adaptive", branches={"local": {"upscaled_dimensions": 64}})
+    assert changed["branches"] == {"global": {}, "local": {"upscaled_dimensions": 64}}
+
+
+def test_a_copy_keeps_the_settings_beside_those_that_it_names():
+    changed = mine(like="recommended", training={"learning_rate": 3.0e-4})
+    copied = mine(like="recommended")
+    assert changed["training"].pop("learning_rate") == 3.0e-4
+    assert copied["training"].pop("learning_rate") == 1.0e-3
+    assert changed["training"] == copied["training"]
+    assert changed["training"]["loss"]["kind"] == "log_normal"
+
+
+def test_a_copy_drops_what_it_sets_to_null():
+    changed = mine(like="adaptive", branches={"global": None}, weighting={"kind": "none"})
+    assert list(changed["branches"]) == ["local"]
+
+
+def test_null_in_a_variant_takes_the_common_setting_away():
+    config = shipped(
+        training={"clip_norm": 0.5}, variants={"fixed": {"training": {"clip_norm": None}}}
+    )
+    settings = check(config, SCHEMA)
+    assert model_settings(settings, "baseline")["training"]["clip_norm"] == 0.5
+    assert model_settings(settings, "fixed")["training"]["clip_norm"] is None
+
+
+def test_a_network_of_ones_own_can_copy_all_but_the_network():
+    own = {"file": str(ROOT / "examples/fourier_network.py"), "class": "FourierNetwork"}
+    no_network = {"branches": None, "weighting": None, "network": None}
+    changed = mine(like="recommended", architecture=own, **no_network)
+    assert changed["schedule"]["kind"] == "log_linear"
+    assert "network" not in changed

@@ -209,3 +209,11 @@ def test_points_of_ones_own_go_from_a_file_to_samples_in_their_units(project):
     failed = project.snakemake()
     assert failed.returncode != 0
     assert "mine.csv: row 1 of column z holds 'oops'" in failed.stdout + failed.stderr
+
+
+def test_a_configfile_can_give_a_part_another_kind(project):
+    (project.path / "my.yaml").write_text(
+        "variants: {adaptive: {like: fixed, weighting: {kind: fixed, hidden: null, "
+        "weights: {global: 0.3, local: 0.7}}}}\nschedule: {kind: cosine}\n"
+    )
+    project.run("--dry-run", "--configfile", "my.yaml")

@@ -4,6 +4,7 @@ import difflib
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,12 @@ OF_KIND: dict[str, dict[str, dict[str, Any]]] = {
     },
 }
 """What each kind of a part takes beside what all kinds take, and its default."""
+SHARED_BY_KINDS = frozenset({"timesteps"})
+"""Settings that a part keeps when an override gives it another kind."""
+SECTIONS = ("network", "prediction", "sampling", "schedule", "training")
+"""Sections of the configuration whose settings a variant can change for itself."""
+NOT_INHERITED = ("label", "like", "note", "stream")
+"""What a variant is called and where its random numbers come from."""
 ENDS_IN_NOISE = ("zero_terminal_snr", "interpolation")
 """Schedules whose alpha is 0 at the last step."""
 MOST_VALUES = 100_000
@@ -75,77 +82,146 @@ class ConfigurationError(ValueError):
     """A key of the configuration that cannot be used; the message is one line."""
 
 
+def patch(base: Any, change: Any, keep_nulls: bool = False) -> Any:
+    """Apply a merge patch (RFC 7396) and return the result; neither argument is changed.
+
+    A mapping changes the keys that it names, at every depth; null takes a key away; any other
+    value replaces what was there. A part that is given another `kind` starts from that kind's
+    defaults.
+
+    Args:
+        keep_nulls: leave nulls in the result, where it is itself a patch of something else.
+    """
+    if not isinstance(change, Mapping):
+        return change
+    merged = dict(base) if isinstance(base, Mapping) else {}
+    kinds = merged.get("kind"), change.get("kind")
+    if None not in kinds and kinds[0] != kinds[1]:
+        merged = {key: value for key, value in merged.items() if key in SHARED_BY_KINDS}
+    for key, value in change.items():
+        if value is not None or keep_nulls:
+            merged[key] = patch(merged.get(key), value, keep_nulls)
+        else:
+            merged.pop(key, None)
+    return merged
+
+
+def merge(layers: Iterable[Mapping]) -> dict[str, Any]:
+    """Return the configuration that its files make together, each a merge patch of those before.
+
+    Nulls stay: a variant is a patch of another one, or of the common sections.
+    """
+    return reduce(lambda base, change: patch(base, change, keep_nulls=True), layers, {})
+
+
 def check(config: Mapping, schema: Mapping) -> dict[str, Any]:
-    """The configuration with the schema's defaults filled in.
+    """Return the configuration with defaults filled in and every variant resolved.
+
+    Args:
+        config: as it was read, overrides applied.
+        schema: of the configuration (JSON Schema).
 
     Raises:
         ConfigurationError: names the key, its value and what is allowed.
     """
     _check_extent(config)
     _check_keys(config)
-    error = jsonschema.exceptions.best_match(Validator(schema).iter_errors(config))
+    given = patch({}, config)
+    error = jsonschema.exceptions.best_match(Validator(schema).iter_errors(given))
     if error is not None:
         raise ConfigurationError(_explain(error))
-    filled = _filled(config, schema, schema["$defs"], defaults=True)
+    filled = _filled(given, schema, schema["$defs"])
     _check_names(filled)
     _check_datasets(filled)
     _check_comparisons(filled)
     _check_sizes(filled)
-    filled["schedule"] = _of_kind("schedule", filled["schedule"], "timesteps")
-    filled["training"]["loss"] = _of_kind("loss", filled["training"]["loss"])
-    filled["sampling"]["sampler"] = _of_kind("sampler", filled["sampling"]["sampler"])
+    _complete_parts(filled)
+    variants = {name: config["variants"][name] for name in given["variants"]}  # nulls included
+    filled["variants"] = {name: _resolve(filled, variants, name, schema) for name in variants}
     for name in filled["variants"]:
         _check_variant(filled, name)
     return filled
 
 
-def variant(config: Mapping, name: str) -> dict[str, Any]:
-    """A variant's own keys on top of those it copies through `like`."""
-    seen: list[str] = []
-    chain: str | None = name
-    while chain is not None:
-        if chain in seen:
+def _chain(variants: Mapping, name: str) -> list[str]:
+    """Return the variants that one is copied from through `like`, original first, itself last."""
+    chain = [name]
+    while (copied := variants[chain[0]].get("like")) is not None:
+        if copied in chain:
+            path = " -> ".join([*reversed(chain), copied])
+            raise ConfigurationError(f"variants.{name}.like leads back to itself: {path}")
+        if copied not in variants:
+            raise ConfigurationError(_unknown(f"variants.{chain[0]}.like", copied, variants))
+        chain.insert(0, copied)
+    return chain
+
+
+def _resolve(sections: Mapping, variants: Mapping, name: str, schema: Mapping) -> dict[str, Any]:
+    """Return all settings of a variant: the common sections, patched by each variant of its chain.
+
+    Args:
+        sections: the configuration, with defaults.
+        variants: as they were read: null takes a key of the section or of the copied variant away.
+    """
+    resolved: dict[str, Any] = {section: sections[section] for section in SECTIONS}
+    own: dict[str, Any] = {}
+    for link in _chain(variants, name):
+        change = {key: value for key, value in variants[link].items() if key not in NOT_INHERITED}
+        resolved, own = patch(resolved, change), patch(own, change)
+    rules = schema["properties"]
+    rules = rules["variants"]["additionalProperties"]["properties"] | {
+        section: rules[section] for section in SECTIONS
+    }
+    resolved = _filled(resolved, {"properties": rules}, schema["$defs"])
+    _complete_parts(resolved, f"variants.{name}.")
+    if "architecture" in own:
+        _check_architecture(f"variants.{name}", own)
+        del resolved["network"]
+    given = variants[name]
+    return resolved | {
+        "label": given.get("label") or name,
+        "note": given.get("note"),
+        "stream": given.get("stream"),
+    }
+
+
+def _complete_parts(settings: dict[str, Any], at: str = "") -> None:
+    """Fill in what the kind of each part takes beside what all kinds take, in place.
+
+    Raises:
+        ConfigurationError: a part has a key that its kind does not take.
+    """
+    for part, section, key in (
+        ("schedule", settings, "schedule"),
+        ("loss", settings["training"], "loss"),
+        ("sampler", settings["sampling"], "sampler"),
+    ):
+        given = section[key]
+        taken = OF_KIND[part][given["kind"]]
+        for extra in sorted(set(given) - set(taken) - SHARED_BY_KINDS - {"kind"}):
+            path = {"loss": "training.loss", "sampler": "sampling.sampler"}.get(part, part)
             raise ConfigurationError(
-                f"variants.{name}.like leads back to itself: {' -> '.join([*seen, chain])}"
+                f"{at}{path}.{extra} is {given[extra]!r}: kind {given['kind']} takes "
+                + (", ".join(taken) or "no other key")
             )
-        if chain not in config["variants"]:
-            raise ConfigurationError(
-                _unknown(f"variants.{seen[-1]}.like", chain, config["variants"])
-            )
-        seen.append(chain)
-        chain = config["variants"][chain].get("like")
-    merged: dict[str, Any] = {}
-    for link in reversed(seen):
-        merged |= config["variants"][link]
-    own = config["variants"][name]
-    # What a variant is called and where its random numbers come from are not inherited.
-    for key, default in (("label", name), ("note", None), ("stream", None)):
-        merged[key] = own.get(key, default)
-    return merged
+        section[key] = taken | given
 
 
 def model_settings(config: Mapping, name: str) -> dict[str, Any]:
     """All that the training of a variant depends on, but for data and seed; keys sorted."""
-    chosen = variant(config, name)
-    own = {"settings": {}} | chosen.get("architecture", {})
-    training = _merge(config["training"], chosen.get("training", {}))
-    training["loss"] = _of_kind("loss", training["loss"])
-    sections = {
-        "prediction": chosen.get("prediction", config["prediction"]),
-        "schedule": schedule_settings(config, name),
-        "training": training,
-    }
+    chosen = config["variants"][name]
+    sections = {key: chosen[key] for key in ("prediction", "schedule", "training")}
     if "architecture" in chosen:
-        return in_order({"architecture": own, **sections})
-    weighting = {key: value for key, value in chosen["weighting"].items() if value is not None}
+        return in_order({"architecture": {"settings": {}} | chosen["architecture"], **sections})
+    weighting = chosen["weighting"]
     if weighting["kind"] == "learned":
         weighting = LEARNED_DEFAULTS | weighting
-    sections["network"] = _merge(config["network"], chosen.get("network", {}))
     branches = {
         branch: {"upscaled_dimensions": None, "embedded_dimensions": None} | settings
         for branch, settings in chosen["branches"].items()
     }
-    return in_order({"branches": branches, "weighting": weighting, **sections})
+    network = chosen["network"]
+    return in_order({"branches": branches, "network": network, "weighting": weighting, **sections})
 
 
 def training_settings(config: Mapping, name: str, dataset: str) -> dict[str, Any]:
@@ -159,24 +235,16 @@ def import_settings(config: Mapping, dataset: str) -> dict[str, Any]:
     return {key: chosen[key] for key in ("columns", "held_out", "seed")}
 
 
-def schedule_settings(config: Mapping, name: str) -> dict[str, Any]:
-    """A variant's schedule: kind, timesteps, and what the kind takes."""
-    settings = _merge(config["schedule"], variant(config, name).get("schedule", {}))
-    return _of_kind("schedule", settings, "timesteps")
-
-
 def sampling_settings(config: Mapping, name: str) -> dict[str, Any]:
     """All that sampling from a variant depends on beside its model; keys sorted."""
-    settings = _merge(config["sampling"], variant(config, name).get("sampling", {}))
-    settings["sampler"] = _of_kind("sampler", settings["sampler"])
-    return in_order(settings)
+    return in_order(config["variants"][name]["sampling"])
 
 
 def process_settings(config: Mapping, name: str) -> dict[str, Any]:
     """How a variant's points come from noise, whatever its network: schedule and sampling."""
     return {
         "sampling": sampling_settings(config, name),
-        "schedule": schedule_settings(config, name),
+        "schedule": config["variants"][name]["schedule"],
     }
 
 
@@ -186,20 +254,12 @@ def same_process(config: Mapping, name: str) -> str:
     return next(other for other in config["variants"] if process_settings(config, other) == own)
 
 
-def _of_kind(part: str, settings: Mapping, *common: str) -> dict[str, Any]:
-    """Only what the settings' kind takes, with its defaults: merging leaves those of others."""
-    taken = {key: settings[key] for key in ("kind", *common)}
-    for key, default in OF_KIND[part][settings["kind"]].items():
-        taken[key] = settings.get(key, default)
-    return taken
-
-
 def stream(config: Mapping, name: str, dataset: str) -> str:
     """What follows the seed in the name of a run's random numbers.
 
     Variants share their numbers unless they name their own.
     """
-    own = variant(config, name)["stream"]
+    own = config["variants"][name]["stream"]
     return "/".join(part for part in (dataset, own) if part is not None)
 
 
@@ -234,19 +294,8 @@ def in_order(value: Any) -> Any:
     return value
 
 
-def _merge(base: Mapping, change: Mapping) -> dict[str, Any]:
-    merged = dict(base)
-    for key, value in change.items():
-        nested = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
-        merged[key] = _merge(merged[key], value) if nested else value
-    return merged
-
-
-def _filled(value: Any, schema: Mapping, named: Mapping, defaults: bool) -> Any:
-    """Numbers as floats where the schema says number; defaults where they are wanted.
-
-    Below `variants` they are not: there an absent key means the common setting.
-    """
+def _filled(value: Any, schema: Mapping, named: Mapping) -> Any:
+    """Fill in the schema's defaults, and turn integers into floats where it says number."""
     if "$ref" in schema:
         schema = named[schema["$ref"].rpartition("/")[2]]
     if _is_integer(None, value) and "number" in schema.get("type", ()):
@@ -257,8 +306,8 @@ def _filled(value: Any, schema: Mapping, named: Mapping, defaults: bool) -> Any:
     absent = {key: rule["default"] for key, rule in rules.items() if "default" in rule}
     others = schema.get("additionalProperties") or {}
     return {
-        key: _filled(item, rules.get(key, others), named, defaults and key != "variants")
-        for key, item in ((absent if defaults else {}) | dict(value)).items()
+        key: _filled(item, rules.get(key, others), named)
+        for key, item in (absent | dict(value)).items()
     }
 
 
@@ -364,29 +413,9 @@ def _check_sizes(config: Mapping) -> None:
 
 
 def _check_parts(config: Mapping, name: str) -> None:
-    """Keys that a kind does not take, and pairs that divide by zero."""
-    at, own = f"variants.{name}", config["variants"][name]
+    """Refuse parts that do not go together, such as pairs that divide by zero."""
+    at = f"variants.{name}"
     model, sampling = model_settings(config, name), sampling_settings(config, name)
-    for part, path, given, settings in (
-        ("schedule", "schedule", own.get("schedule", {}), model["schedule"]),
-        (
-            "loss",
-            "training.loss",
-            own.get("training", {}).get("loss", {}),
-            model["training"]["loss"],
-        ),
-        (
-            "sampler",
-            "sampling.sampler",
-            own.get("sampling", {}).get("sampler", {}),
-            sampling["sampler"],
-        ),
-    ):
-        for key in sorted(set(given) - set(settings)):
-            takes = ", ".join(OF_KIND[part][settings["kind"]]) or "no other key"
-            raise ConfigurationError(
-                f"{at}.{path}.{key} is {given[key]!r}: kind {settings['kind']} takes {takes}"
-            )
     schedule = model["schedule"]
     if schedule.get("sigma_last", 1) <= schedule.get("sigma_first", 0):
         raise ConfigurationError(
@@ -422,15 +451,16 @@ def _check_architecture(at: str, chosen: Mapping) -> None:
 
 
 def _check_variant(config: Mapping, name: str) -> None:
-    chosen = variant(config, name)
+    chosen = config["variants"][name]
     at = f"variants.{name}"
     if "architecture" in chosen:
-        _check_architecture(at, chosen)
         _check_parts(config, name)
         return
     for key in ("branches", "weighting"):
-        if key not in chosen:
+        if not chosen.get(key):
             raise ConfigurationError(f"{at} has no {key}: give it, or copy a variant with like")
+    if "kind" not in chosen["weighting"]:
+        raise ConfigurationError(f"{at}.weighting has no kind: none, fixed or learned is needed")
     _check_parts(config, name)
     network = model_settings(config, name)["network"]
     low, high = network["lowest_frequency"], network["highest_frequency"]
@@ -450,7 +480,7 @@ def _check_variant(config: Mapping, name: str) -> None:
     kind = weighting["kind"]
     needs = {"none": set(), "fixed": {"weights"}, "learned": {"hidden"}}[kind]
     allowed = needs | (set(LEARNED_DEFAULTS) if kind == "learned" else set())
-    given = {key for key, value in weighting.items() if value is not None} - {"kind"}
+    given = set(weighting) - {"kind"}
     for key in sorted(needs - given):
         raise ConfigurationError(f"{at}.weighting has no {key}: kind {kind} needs it")
     for key in sorted(given - allowed):
@@ -461,6 +491,11 @@ def _check_variant(config: Mapping, name: str) -> None:
     if kind == "none" and len(branches) > 1:
         raise ConfigurationError(
             f"{at}.weighting.kind is 'none': {len(branches)} branches need fixed or learned"
+        )
+    if kind != "none" and len(branches) == 1:
+        raise ConfigurationError(
+            f"{at}.weighting.kind is {kind!r}: there is one branch, {next(iter(branches))}; two or "
+            "more are needed, or kind none"
         )
     if kind == "fixed" and set(weighting["weights"]) != set(branches):
         raise ConfigurationError(

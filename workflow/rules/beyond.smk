@@ -179,7 +179,7 @@ rule animate:
     params:
         settings=lambda wildcards: [
             {
-                "label": configuration.variant(CONFIG, name)["label"],
+                "label": CONFIG["variants"][name]["label"],
                 "sampling": configuration.sampling_settings(CONFIG, name),
                 "architecture": architecture_file(name),
             }
@@ -212,7 +212,7 @@ rule plot_fields:
     threads: 1
     params:
         settings=distribution_settings,
-        label=lambda wildcards: configuration.variant(CONFIG, wildcards.variant)["label"],
+        label=lambda wildcards: CONFIG["variants"][wildcards.variant]["label"],
         architecture=architecture,
         code=network_code("plot_fields"),
     message:

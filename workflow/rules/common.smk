@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 
 import yaml
+from snakemake.common.configfile import load_configfile
 
 HOME = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parents[
     1
@@ -29,8 +30,18 @@ from job import read_json
 with open(HOME / "workflow/schemas/config.schema.yaml") as source:
     SCHEMA = yaml.safe_load(source)
 
+
+def layers():
+    """The configuration and its overrides; a workflow that imports this one has merged its own."""
+    if workflow.modifier.skip_configfile:
+        return [config]
+    given = workflow.config_settings
+    defaults = [] if given.replace_workflow_config else [HOME / "config.yaml"]
+    return [*map(load_configfile, [*defaults, *given.configfiles]), given.config]
+
+
 try:
-    CONFIG = configuration.check(config, SCHEMA)
+    CONFIG = configuration.check(configuration.merge(layers()), SCHEMA)
 except configuration.ConfigurationError as error:
     sys.exit(f"Configuration: {error}")
 
@@ -125,7 +136,7 @@ def code_digest(name):
 
 def architecture_file(variant):
     """The Python file of a variant's own class, or None."""
-    return configuration.variant(CONFIG, variant).get("architecture", {}).get("file")
+    return CONFIG["variants"][variant].get("architecture", {}).get("file")
 
 
 def architecture(wildcards):

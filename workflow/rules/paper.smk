@@ -1,5 +1,5 @@
-LABELS = {name: configuration.variant(CONFIG, name)["label"] for name in VARIANTS}
-NOTES = {name: configuration.variant(CONFIG, name)["note"] for name in VARIANTS}
+LABELS = {name: CONFIG["variants"][name]["label"] for name in VARIANTS}
+NOTES = {name: CONFIG["variants"][name]["note"] for name in VARIANTS}
 # Figure 2 shows the variants that learn their weights, and all of them where none does.
 WEIGHTED = [
     name

@@ -52,7 +52,7 @@ rule compute_exact:
         settings=lambda wildcards: {
             **distribution_settings(wildcards),
             "points": CONFIG["study"]["points"],
-            "schedule": configuration.schedule_settings(CONFIG, wildcards.variant),
+            "schedule": CONFIG["variants"][wildcards.variant]["schedule"],
         },
         code=code_digest("compute_exact"),
     message:
