@@ -1,0 +1,114 @@
+"""Compare one and two branches in 2 to 32 dimensions, at equal size.
+
+    python benchmarks/dimensions.py [--seeds 0 1 2] [--folder FOLDER]
+
+The data are `gaussians`, ten Gaussians in d dimensions, 20,000 points. For every d the adaptive
+model's local branch sees 2 d upscaled dimensions, as the paper's sees four of a point in the
+plane, and `single` is one branch just wide enough to have as many parameters. What has been
+computed in FOLDER is not computed again. Writes docs/recommended/dimensions.csv: one row per
+(variant, dataset, seed) with every metric and the number of parameters.
+"""
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+ROOT = Path(__file__).parents[1]
+DIMENSIONS = [2, 4, 8, 16, 32]
+VARIANTS = ["baseline", "dual", "single", "recommended"]
+EMBEDDING, WIDTH, LAYERS, HIDDEN = 128, 256, 3, 256
+KEYS = ["variant", "dataset", "seed"]
+
+
+def branch_parameters(inputs: int, outputs: int, width: int) -> int:
+    """Number of parameters of a branch that embeds so many coordinates, time embedding included."""
+    first = (inputs + 1) * EMBEDDING * width + width
+    return first + LAYERS * (width**2 + width) + (width + 1) * outputs
+
+
+def dual_parameters(d: int) -> int:
+    """Number of parameters of the adaptive model with a local branch of 2 d dimensions."""
+    upscale = 2 * d * (d + 1)
+    gate = (EMBEDDING + 1) * HIDDEN + (HIDDEN + 1) * 2
+    branches = branch_parameters(d, d, WIDTH) + branch_parameters(2 * d, d, WIDTH)
+    return branches + upscale + gate
+
+
+def matched_width(d: int) -> int:
+    """The width at which one branch comes nearest to the adaptive model's number of parameters."""
+    wanted = dual_parameters(d)
+    return min(range(WIDTH, 4 * WIDTH), key=lambda w: abs(branch_parameters(d, d, w) - wanted))
+
+
+def configuration(d: int, seeds: list[int]) -> dict:
+    """The overrides of config.yaml under which d dimensions are run."""
+    return {
+        "variants": {
+            "dual": {
+                "label": "Adaptive weighting",
+                "like": "adaptive",
+                "branches": {"global": {}, "local": {"upscaled_dimensions": 2 * d}},
+            },
+            "single": {
+                "label": "Baseline of the same size",
+                "like": "baseline",
+                "network": {"width": matched_width(d)},
+            },
+        },
+        "datasets": {
+            f"gaussians_{d}": {"distribution": "gaussians", "dimensions": d, "points": 20_000}
+        },
+        "run": {"variants": VARIANTS, "datasets": [f"gaussians_{d}"], "seeds": seeds},
+    }
+
+
+def run(d: int, seeds: list[int], folder: Path, cores: int) -> pd.DataFrame:
+    """Run d dimensions on some seeds and return one row per (variant, dataset, seed)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    config = folder / "config.yaml"
+    config.write_text(yaml.safe_dump(configuration(d, seeds)))
+    targets = ["results/metrics.csv"] + [
+        f"results/{kind}/{variant}/gaussians_{d}/{seed}.json"
+        for kind in ("divergences", "distances")
+        for variant in [*VARIANTS, "real"]
+        for seed in seeds
+    ]
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
+    options = ["--directory", str(folder), "--configfile", str(config), "--cores", str(cores)]
+    subprocess.run([*command, *options, "--resources", "gpu=1", "--", *targets], check=True)
+    strings = {"variant": str, "dataset": str}
+    metrics = pd.read_csv(folder / "results/metrics.csv", dtype=strings)
+    records = [
+        {"variant": variant, "dataset": f"gaussians_{d}", "seed": seed}
+        | pd.read_json(
+            folder / f"results/distances/{variant}/gaussians_{d}/{seed}.json", typ="series"
+        ).to_dict()
+        for variant in [*VARIANTS, "real"]
+        for seed in seeds
+    ]
+    return pd.DataFrame(records).merge(metrics, on=KEYS, how="left")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--cores", type=int, default=2)
+    parser.add_argument("--folder", type=Path, default=ROOT / "results/dimensions")
+    parser.add_argument("--output", type=Path, default=ROOT / "docs/recommended/dimensions.csv")
+    options = parser.parse_args()
+    for last in range(1, len(options.seeds) + 1):  # a seed at a time: a stop loses little
+        tables = [
+            run(d, options.seeds[:last], options.folder.resolve() / str(d), options.cores)
+            for d in DIMENSIONS
+        ]
+        pd.concat(tables).to_csv(
+            options.output, index=False, lineterminator="\n", float_format="%.6g"
+        )
+
+
+if __name__ == "__main__":
+    main()
