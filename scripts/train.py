@@ -63,7 +63,7 @@ def main(
     logging.info("%.1f s of training, evaluation loss %s", seconds, listed(losses))
     for index, (model, record, loss) in enumerate(zip(models, records, losses, strict=True)):
         with whole(model) as part:
-            stack.save(part, trainer.ema, index)
+            stack.save(part, trainer.ema, index, trainer.ema_constants[index])
         write_json(
             record,
             {

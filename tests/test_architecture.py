@@ -2,13 +2,17 @@ import numpy as np
 import pytest
 import torch
 from conftest import ROOT
+from safetensors.torch import load_file
 from test_backbone import SCHEDULE
 from test_training import PAPER, make_data, run
 
+import train
 from dualscale.architecture import ModuleBackbone, load_class
+from dualscale.checkpoint import Checkpoint
 from dualscale.gradient import AutogradGradient, weighted_loss
 from dualscale.model import Model, load_model, moments_of
-from dualscale.training import Trainer
+from dualscale.sampling import Sampler
+from dualscale.training import Trainer, evaluation_loss
 
 EXAMPLE = ROOT / "examples/fourier_network.py"
 OWN = {
@@ -22,14 +26,27 @@ OWN = {
 }
 
 
-def make(streams=("0",)):
-    model = Model(OWN, moments_of(make_data()), len(streams))
+NETWORKS = str(ROOT / "tests/own_networks.py")
+
+
+def own(name=None):
+    """Settings of the example's class, or of one of tests/own_networks.py."""
+    chosen = {} if name is None else {"file": NETWORKS, "class": name, "settings": {}}
+    return OWN | {"architecture": OWN["architecture"] | chosen}
+
+
+def make(streams=("0",), name=None):
+    model = Model(own(name), moments_of(make_data()), len(streams))
     model.backbone.initialise(streams)
     return model
 
 
-def trained(streams):
-    trainer = Trainer(make(streams), make_data(), PAPER | {"steps": 300}, streams)
+def make_trainer(streams=("0",), name=None, **settings):
+    return Trainer(make(streams, name), make_data(), PAPER | {"steps": 300} | settings, streams)
+
+
+def trained(streams, name=None, **settings):
+    trainer = make_trainer(streams, name, **settings)
     return trainer, run(trainer)
 
 
@@ -74,6 +91,110 @@ def test_a_saved_model_keeps_what_it_does_not_learn_and_names_its_class(tmp_path
     loaded = load_model(path, architecture=str(EXAMPLE))
     x, t = torch.randn(2, 9, 2), torch.randint(0, 100, (2, 9))
     torch.testing.assert_close(loaded.backbone(x[1:], t[1:])[0], model.backbone(x, t)[1])
+
+
+DRAWING = ["Dropout", "AlwaysDropout"]
+
+
+@pytest.mark.parametrize("name", [*DRAWING, "Normalised"])
+def test_two_trainings_end_with_the_same_bytes(name):
+    first, second = (trained(("a",), name)[0] for _ in range(2))
+    assert torch.equal(first.ema, second.ema)
+
+
+def test_what_a_model_draws_depends_on_its_stream_alone():
+    together, losses = trained(("a", "b"), "Dropout")
+    assert not torch.allclose(losses[:, 0], losses[:, 1], rtol=0.1)
+    for model, stream in enumerate("ab"):
+        alone, _ = trained((stream,), "Dropout")
+        assert torch.equal(
+            together.backbone.modules[model].first.weight, alone.backbone.modules[0].first.weight
+        )
+
+
+@pytest.mark.parametrize("name", [*DRAWING, "Normalised", "Counting"])
+def test_a_training_resumed_from_a_checkpoint_ends_with_the_same_bytes(name):
+    for progress in (stopped := make_trainer(("a", "b"), name)).run():
+        if progress.step == 200:
+            break
+    kept = Checkpoint.from_bytes(Checkpoint("", 200, 0.0, stopped.state()).to_bytes())
+    resumed = make_trainer(("a", "b"), name)
+    resumed.warm_up()
+    resumed.restore(kept.state)
+    list(resumed.run(200))
+    undisturbed, _ = trained(("a", "b"), name)
+    assert resumed.state().keys() == undisturbed.state().keys()
+    for key, value in undisturbed.state().items():
+        assert torch.equal(resumed.state()[key], value), key
+
+
+def test_dropout_is_active_in_training_alone():
+    backbone = make(("a",), "Dropout").backbone
+    x, t = torch.randn(1, 50, 2), torch.zeros(1, 50, dtype=torch.int64)
+    assert torch.equal(backbone(x, t), backbone(x, t))
+    assert not torch.equal(backbone(x, t, [1], training=True), backbone(x, t))
+    AutogradGradient(backbone)(x, t, x, torch.ones(1, 50))
+    assert not backbone.modules[0].training
+
+
+@pytest.mark.parametrize("name", DRAWING)
+def test_two_draws_from_a_network_that_draws_are_the_same(name):
+    model = make(("a",), name)
+    settings = {"start": "standard", "sampler": {"kind": "ddim"}, "steps": 5}
+    parts = model.denoiser, model.schedule, model.moments, settings, 50, ["0"]
+    sampler = Sampler(*parts, torch.device("cpu"))
+    assert torch.equal(sampler.draw(), sampler.draw())
+
+
+@pytest.mark.parametrize("name", [*DRAWING, "Normalised", "Counting"])
+def test_the_evaluation_loss_is_the_same_twice_and_changes_no_buffer(name):
+    model = make(("a", "b"), name)
+    trainer = Trainer(model, make_data(), PAPER | {"steps": 20}, ("a", "b"))
+    run(trainer)
+    before = {key: value.clone() for key, value in trainer.state().items()}
+    losses = [evaluation_loss(model, make_data(), PAPER["loss"], ("a", "b")) for _ in range(2)]
+    assert torch.equal(*losses)
+    for key, value in trainer.state().items():
+        assert torch.equal(value, before[key]), key
+
+
+def test_floating_point_buffers_are_averaged_as_parameters_are_and_others_copied(tmp_path):
+    np.save(tmp_path / "data.npy", make_data().numpy())
+    settings = own("Counting") | {
+        "standardise": False,
+        "training": PAPER | {"steps": 100},
+    }
+    paths = tmp_path / "data.npy", [tmp_path / "0.model"], [tmp_path / "0.json"]
+    train.main(*paths, settings, stream="data", code="c0de", gpus=0, threads=1)
+    average = 0.0
+    for step in range(0, 100, PAPER["ema"]["every"]):
+        average += (1 - PAPER["ema"]["decay"]) * (step + 1 - average)
+    saved = load_file(tmp_path / "0.model")
+    assert saved["steps_as_floats"].item() == pytest.approx(average, rel=1e-6)
+    assert saved["steps"].item() == 91
+    assert saved["mask"].tolist() == [0, -np.inf]
+
+
+@pytest.mark.parametrize(
+    ("name", "draws"), [("Dropout", True), ("Normalised", False), (None, False)]
+)
+def test_networks_that_draw_are_told_from_those_that_do_not(name, draws):
+    assert make_trainer(("a",), name).draws() == draws
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("name", [*DRAWING, "Normalised"])
+def test_on_a_gpu_two_trainings_end_with_the_same_bytes(name):
+    found = []
+    for _ in range(2):
+        model = Model(own(name), moments_of(make_data()), 2, torch.device("cuda"))
+        model.backbone.initialise(("a", "b"))
+        settings = PAPER | {"steps": 300}
+        trainer = Trainer(model, make_data().cuda(), settings, ("a", "b"))
+        trainer.warm_up()
+        list(trainer.run())
+        found.append(trainer.ema)
+    assert torch.equal(*found)
 
 
 @pytest.mark.parametrize(

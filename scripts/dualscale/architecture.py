@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from dualscale.devices import seed_generators
 from dualscale.streams import stream_seed
 
 
@@ -40,7 +41,8 @@ class ModuleBackbone:
     """S models of one class of modules, with all parameters in one buffer, as in a `Backbone`.
 
     The class is called with dimensions (d), timesteps (T) and the config's settings; its forward
-    takes x (n, d) and timesteps t (n,), integers, and gives (n, d).
+    takes x (n, d) and timesteps t (n,), integers, and gives (n, d). The modules are in evaluation
+    mode, but for the steps of training.
 
     Args:
         settings: the config's `architecture`: file, class, settings.
@@ -75,9 +77,10 @@ class ModuleBackbone:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(stream_seed(stream, "initialise"))
             try:
-                return self.kind(self.dimensions, self.timesteps, **self.options).to(self.device)
+                module = self.kind(self.dimensions, self.timesteps, **self.options)
             except TypeError as error:
                 raise ArchitectureError(f"{self.kind.__name__} cannot be made: {error}") from error
+        return module.to(self.device).eval()
 
     @torch.no_grad()
     def _adopt(self, modules: list[nn.Module]) -> None:
@@ -118,8 +121,30 @@ class ModuleBackbone:
     def branch_weights(self) -> None:
         """There are no branches to weigh."""
 
-    def __call__(self, x: Tensor, t: Tensor | int) -> Tensor:
-        """x (S, n, d) and timesteps (S, n), or one that all points share, to (S, n, d)."""
+    def __call__(
+        self,
+        x: Tensor,
+        t: Tensor | int,
+        seeds: Sequence[int] | None = None,
+        training: bool = False,
+    ) -> Tensor:
+        """Outputs of all models, (S, n, d).
+
+        Args:
+            x: (S, n, d).
+            t: timesteps (S, n), or one that all points share.
+            seeds: of PyTorch's own generators, one per model, for what the modules draw (dropout);
+                None: the generators go on from where they are.
+            training: compute in training mode.
+        """
         times = torch.full(x.shape[:2], t, device=x.device) if isinstance(t, int) else t
-        outputs = zip(self.modules, x, times, strict=True)
-        return torch.stack([module(points, time) for module, points, time in outputs])
+        outputs = []
+        for model, module in enumerate(self.modules):
+            if seeds is not None:
+                seed_generators(seeds[model], x.device)
+            module.train(training)
+            try:
+                outputs.append(module(x[model], times[model]))
+            finally:
+                module.eval()
+        return torch.stack(outputs)

@@ -35,6 +35,14 @@ def open_device(gpus: int, threads: int) -> torch.device:
     return torch.device("cuda", 0)
 
 
+def seed_generators(seed: int, device: torch.device) -> None:
+    """Seed PyTorch's own generators of the CPU and the device: modules such as dropout draw from
+    them. torch.manual_seed does the same, but loads PyTorch's compiler."""
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        torch.cuda.manual_seed(seed)
+
+
 def use_fast_products() -> None:
     """Let the CPU's products go through oneDNN where that is no less exact.
 

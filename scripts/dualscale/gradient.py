@@ -1,5 +1,8 @@
 """The training loss and its gradient."""
 
+from collections.abc import Callable, Sequence
+from functools import partial
+
 import torch
 from torch import Tensor
 
@@ -8,7 +11,11 @@ from dualscale.backbone import Backbone, look_up
 
 
 def weighted_loss(
-    backbone: Backbone | ModuleBackbone, x: Tensor, t: Tensor, target: Tensor, weight: Tensor
+    backbone: Callable[[Tensor, Tensor], Tensor],
+    x: Tensor,
+    t: Tensor,
+    target: Tensor,
+    weight: Tensor,
 ) -> Tensor:
     """The weighted mean over points and coordinates of |target - F(x, t)|^2, (S,) (equation 9,
     over d).
@@ -32,9 +39,21 @@ class AutogradGradient:
         self.flat = torch.zeros_like(backbone.flat)
         self.pieces = self.flat.split([parameter.numel() for parameter in backbone.parameters])
 
-    def __call__(self, x: Tensor, t: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-        """As `LossGradient`'s."""
-        losses = weighted_loss(self.backbone, x, t, target, weight)
+    def __call__(
+        self,
+        x: Tensor,
+        t: Tensor,
+        target: Tensor,
+        weight: Tensor,
+        seeds: Sequence[int] | None = None,
+    ) -> Tensor:
+        """As `LossGradient`'s, in training mode.
+
+        Args:
+            seeds: for what the modules draw, one per model.
+        """
+        backbone = partial(self.backbone, seeds=seeds, training=True)
+        losses = weighted_loss(backbone, x, t, target, weight)
         gradients = torch.autograd.grad(
             losses.sum(), self.backbone.parameters, materialize_grads=True
         )

@@ -91,16 +91,25 @@ class Model:
     def denoiser(self) -> Denoiser:
         return Denoiser(self.backbone, self.schedule, self.prediction)
 
-    def save(self, path: Path, flat: Tensor, index: int) -> None:
+    def save(
+        self,
+        path: Path,
+        flat: Tensor,
+        index: int,
+        constants: Mapping[str, Tensor] | None = None,
+    ) -> None:
         """Write one model of the stack as safetensors, with all that is needed to build it again.
 
         Args:
             flat: the parameters to save: the EMA's, say.
             index: which of the S.
+            constants: what to save of that which it does not learn; None: as it is.
         """
         views = self.backbone.named_views(flat.detach())
         tensors = {name: view[index].cpu().contiguous() for name, view in views.items()}
-        for name, constant in self.backbone.constants(index).items():
+        if constants is None:
+            constants = self.backbone.constants(index)
+        for name, constant in constants.items():
             tensors[name] = constant.cpu().contiguous()
         about = {
             "settings": self.settings,

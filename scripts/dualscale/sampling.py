@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dualscale.devices import captured
+from dualscale.devices import captured, seed_generators
 from dualscale.model import Moments
 from dualscale.schedule import Schedule
 from dualscale.streams import stream_seed
@@ -202,6 +202,8 @@ class Sampler:
             origin: clean points (points, d) whose noisy versions to start from instead.
         """
         alpha, sigma = self.schedule.alpha[-1].item(), self.schedule.sigma[-1].item()
+        # A network of the user's own may draw in evaluation mode too.
+        seed_generators(stream_seed("/".join(map(str, self.streams)), "module"), self.device)
         out = torch.empty(len(self.streams), self.points, self.x_0.shape[-1], device=self.device)
         for first in range(0, self.points, BLOCK):
             noise = self._draw_noise(first)

@@ -3,11 +3,13 @@
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 from torch.optim.adam import adam
 
+from dualscale.architecture import ModuleBackbone
 from dualscale.backbone import Backbone
 from dualscale.denoiser import Prediction
 from dualscale.devices import captured
@@ -176,6 +178,14 @@ class Adam:
         )
 
 
+def generator_states(device: torch.device) -> list[Tensor]:
+    """The states of PyTorch's own generators, of the CPU and of the device."""
+    states = [torch.get_rng_state()]
+    if device.type == "cuda":
+        states.append(torch.cuda.get_rng_state(device))
+    return states
+
+
 class Trainer:
     """A stack of S models in training, each on random streams of its own.
 
@@ -183,7 +193,14 @@ class Trainer:
         model: its backbone initialised, on its device.
         data: the training set, (N, d) float32, on the same device.
         settings: the config's `training`.
-        streams: one name a model; the batches, timesteps and noise depend on it alone.
+        streams: one name a model; the batches, timesteps and noise, and what a network of the
+            user's own draws, depend on it alone.
+
+    Attributes:
+        ema: average of the parameters, in the order of `backbone.flat`.
+        ema_constants: what each model keeps and does not learn. Floating-point numbers, such as
+            BatchNorm's statistics, are averaged as the parameters are, since they belong to them;
+            the others are copied.
     """
 
     def __init__(self, model: Model, data: Tensor, settings: Mapping, streams: Sequence[int | str]):
@@ -192,6 +209,10 @@ class Trainer:
         self.device = data.device
         self.table = example_table(model, settings["loss"], self.device)
         self.ema = backbone.flat.clone()
+        self.ema_constants = [
+            {name: constant.clone() for name, constant in backbone.constants(model).items()}
+            for model in range(backbone.models)
+        ]
         self.loss_gradient = (
             LossGradient(backbone, settings["batch_size"])
             if isinstance(backbone, Backbone)
@@ -208,6 +229,7 @@ class Trainer:
             self.weights = torch.zeros(steps, models, batch)
             self.rates, self.decays = torch.zeros(steps), torch.zeros(steps)
             self.losses = torch.zeros(steps, models)
+        self.seeds: list[list[int] | None] = [None] * steps
         self._run_chunk: Callable[[], None] = lambda: self._steps(self.chunk)
 
     def run(self, step: int = 0) -> Iterator[Progress]:
@@ -229,14 +251,25 @@ class Trainer:
             yield Progress(step, self.losses[:count].clone())
 
     def warm_up(self) -> None:
-        """Run some steps and undo them; on CUDA, capture a chunk of steps as one graph."""
+        """Run some steps and undo them; on CUDA, capture a chunk of steps as one graph.
+
+        A graph cannot seed a generator: a network that draws is not captured.
+        """
         start = {name: value.clone() for name, value in self.state().items()}
         self._draw(0)
-        if self.device.type == "cuda":
+        self.seeds = [None] * self.chunk
+        if self.device.type == "cuda" and not self.draws():
             self._run_chunk = captured(self._run_chunk)
         else:
             self._steps(3)
         self.restore(start)
+
+    def draws(self) -> bool:
+        """Whether a step takes numbers from PyTorch's own generators. Runs one."""
+        before = generator_states(self.device)
+        self._steps(1)
+        after = generator_states(self.device)
+        return not all(map(torch.equal, before, after))
 
     def state(self) -> dict[str, Tensor]:
         """All that steps change: with it, and the step's number, training goes on as it would."""
@@ -245,7 +278,14 @@ class Trainer:
             for model in range(self.backbone.models)
             for name, constant in self.backbone.constants(model).items()
         }
-        return constants | {
+        averages = {
+            f"ema.{model}.{name}": average
+            for model, constants in enumerate(self.ema_constants)
+            for name, average in constants.items()
+        }
+        return {
+            **constants,
+            **averages,
             "parameters": self.backbone.flat,
             "ema": self.ema,
             "optimiser.mean": self.optimiser.mean,
@@ -276,6 +316,8 @@ class Trainer:
             self.times[:, model] = times
             self.seen[:, model], self.targets[:, model], self.weights[:, model] = made
         ahead = range(step, step + self.chunk)
+        if isinstance(self.backbone, ModuleBackbone):
+            self.seeds = [[stream_seed(s, "module", done) for s in self.streams] for done in ahead]
         self.rates.copy_(torch.tensor([learning_rate(done, self.settings) for done in ahead]))
         decays = [ema_decay(done, self.settings["ema"]) or 0.0 for done in ahead]
         self.decays.copy_(torch.tensor(decays))
@@ -286,14 +328,28 @@ class Trainer:
         each = self.backbone.named_views(gradient).values()
         rates = self.rates if self.device.type == "cuda" else self.rates.tolist()
         for i in range(count):
-            self.losses[i] = self.loss_gradient(
-                self.seen[i], self.times[i], self.targets[i], self.weights[i]
-            )
+            batch = self.seen[i], self.times[i], self.targets[i], self.weights[i]
+            if isinstance(self.loss_gradient, AutogradGradient):
+                self.losses[i] = self.loss_gradient(*batch, self.seeds[i])
+            else:
+                self.losses[i] = self.loss_gradient(*batch)
             if clip:
                 clip_norm(each, clip)
             self.optimiser.step(gradient, rates[i])
             if i % ema["every"] == 0:
                 self.ema.lerp_(self.backbone.flat, 1 - self.decays[i])
+                self._average_constants(1 - self.decays[i])
+
+    @torch.no_grad()
+    def _average_constants(self, weight: Tensor) -> None:
+        for model, averages in enumerate(self.ema_constants):
+            for name, constant in self.backbone.constants(model).items():
+                average = averages[name]
+                if constant.is_floating_point():
+                    between = average.lerp(constant, weight.to(average.dtype))
+                    # An infinity (of a mask, or a minimum yet to be found) has no average.
+                    constant = torch.where(between.isfinite(), between, constant)
+                average.copy_(constant)
 
     def _require_finite(self, step: int, count: int) -> None:
         finite = self.losses[:count].isfinite().all(dim=1)
@@ -333,5 +389,9 @@ def evaluation_loss(
         )
         x_0 = x_0.expand(backbone.models, -1, -1)
         seen, target, weight = examples(x_0, times, noise, table)
-        total += weighted_loss(backbone, seen, times, target, weight) * x_0.shape[1]
+        predict: Callable[[Tensor, Tensor], Tensor] = backbone
+        if isinstance(backbone, ModuleBackbone):
+            seeds = [stream_seed(s, "evaluation loss", "module", start) for s in streams]
+            predict = partial(backbone, seeds=seeds)
+        total += weighted_loss(predict, seen, times, target, weight) * x_0.shape[1]
     return total / len(data)
