@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from blocks import fill
+
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "CONTRIBUTING.md"
 TARGETS = ["all", "study", "few_steps", "recommended", "pictures"]
@@ -46,9 +48,7 @@ def page() -> str:
     """CONTRIBUTING.md with its graphs as they are now."""
     text = PAGE.read_text()
     for name, graph in (("rules", rule_graph()), ("modules", module_graph())):
-        start, end = f"<!-- {name} -->\n", f"\n<!-- end of {name} -->"
-        before, _, rest = text.partition(start)
-        text = before + start + graph + end + rest.partition(end)[2]
+        text = fill(text, name, graph)
     return text
 
 

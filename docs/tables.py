@@ -1,0 +1,390 @@
+"""Write the tables of README.md, docs/ and benchmarks/ anew from the committed CSVs.
+
+python docs/tables.py
+"""
+
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import pandas as pd
+from tabulate import tabulate
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "scripts"))
+
+from blocks import fill
+from dualscale.statistics import mean_interval
+
+STUDY, RECOMMENDED = "docs/study/README.md", "docs/recommended/README.md"
+DATASETS = ["circle", "dino", "line", "moons"]
+LABELS = {
+    "baseline": "Baseline",
+    "fixed": "Fixed weighting",
+    "adaptive": "Adaptive weighting",
+    "weight_analysis": "Weight analysis (adaptive again)",
+    "improved": "Improved weight network",
+    "parameter_matched": "Baseline of the same size",
+    "recommended": "Recommended",
+    "real": "Fresh real points (the floor)",
+}
+# The release's runs that Table 1's rows stand for, by their names in the paper.
+RELEASED = {
+    "baseline": "run_0",
+    "fixed": "run_1",
+    "adaptive": "run_2",
+    "weight_analysis": "run_3",
+    "improved": "run_5",
+}
+BLOCKS: dict[tuple[str, str], Callable[[], str]] = {}
+
+
+def block(page: str, name: str) -> Callable[[Callable[[], str]], Callable[[], str]]:
+    """Register a function as the writer of a page's block."""
+
+    def register(write: Callable[[], str]) -> Callable[[], str]:
+        BLOCKS[page, name] = write
+        return write
+
+    return register
+
+
+def read(path: str) -> pd.DataFrame:
+    """Return a committed table; names stay text."""
+    names = {"variant": str, "dataset": str, "against": str}
+    return pd.read_csv(ROOT / path, dtype=names, keep_default_na=False, na_values=[""])
+
+
+def pipe(header: Sequence[str], rows: Iterable[Sequence[str]], texts: int = 1) -> str:
+    """Return a Markdown table whose first columns are words, set left; numbers are set right."""
+    alignment = ["left"] * texts + ["right"] * (len(header) - texts)
+    return tabulate(rows, header, "pipe", disable_numparse=True, colalign=alignment)
+
+
+def once(rows: Iterable[Sequence[str]]) -> list[list[str]]:
+    """Return the rows with a first cell that repeats the one above left empty."""
+    last, shown = None, []
+    for first, *rest in rows:
+        shown.append(["" if first == last else first, *rest])
+        last = first
+    return shown
+
+
+def bracket(low: float, high: float, signed: bool = False, digits: int = 3) -> str:
+    """Return an interval; empty where there is none."""
+    if pd.isna(low):
+        return ""
+    sign = "+" if signed else ""
+    return f"[{low:{sign}.{digits}f}, {high:{sign}.{digits}f}]"
+
+
+def numbers(values: Iterable[float]) -> list[str]:
+    """Return numbers to three decimals; empty where there is none."""
+    return ["" if pd.isna(value) else f"{value:.3f}" for value in values]
+
+
+def kl_of(table: pd.DataFrame, variant: str, dataset: str) -> tuple[float, float, float]:
+    """Mean and 95 % interval of a cell's KL over its seeds."""
+    cell = table[(table["variant"] == variant) & (table["dataset"] == dataset)]
+    return mean_interval(cell["kl_bits"].tolist())
+
+
+@block("README.md", "findings")
+def findings() -> str:
+    """Measured KL of every variant, with the published figures below."""
+    study, recommended = read("docs/study/metrics.csv"), read("docs/recommended/metrics.csv")
+    published = read("workflow/published/table1.csv").set_index(["variant", "dataset"])["kl_bits"]
+    release = read("workflow/published/release_runs.csv").set_index(["run", "dataset"])["kl_bits"]
+    rows = []
+    for variant, label in LABELS.items():
+        if variant == "real":
+            continue
+        table = recommended if variant == "recommended" else study
+        seeds = table[table["variant"] == variant]["seed"].nunique()
+        cells = [kl_of(table, variant, dataset) for dataset in DATASETS]
+        texts = [f"**{mean:.3f}** {bracket(low, high)}" for mean, low, high in cells]
+        rows.append([label, f"measured, {seeds} seeds", *texts])
+        if variant in RELEASED:
+            pairs = [
+                f"{published[variant, dataset]:.3f}, {release[RELEASED[variant], dataset]:.3f}"
+                for dataset in DATASETS
+            ]
+            rows.append(["", "published, release", *pairs])
+    floors = read("docs/recommended/excess.csv").groupby("dataset")["floor_bits"].first()
+    rows.append([LABELS["real"], "measured", *(f"{floors[name]:.3f}" for name in DATASETS)])
+    return pipe(["KL in bits", "", *DATASETS], rows, texts=2)
+
+
+def compared(pairs: Sequence[tuple[str, str, str]], columns: Sequence[str]) -> list[list[str]]:
+    """Rows of pairs of variants: label, dataset, difference and interval, and some columns."""
+    table = read("docs/study/comparisons.csv").set_index(["variant", "against", "dataset"])
+    texts = {
+        "share_of_excess": lambda value: f"{value:+.0%}",
+        "p_holm": lambda value: "" if pd.isna(value) else f"{value:.3f}",
+        "verdict": str,
+    }
+    rows = []
+    for variant, against, label in pairs:
+        for dataset in DATASETS:
+            row = table.loc[(variant, against, dataset)]
+            difference = f"{row['difference_bits']:+.3f}"
+            inside = bracket(row["low_bits"], row["high_bits"], signed=True)
+            rows.append(
+                [label, dataset, f"{difference} {inside}", *(texts[c](row[c]) for c in columns)]
+            )
+    return once(rows)
+
+
+@block(STUDY, "against the baseline")
+def against_baseline() -> str:
+    """The paper's three dual-scale variants against the baseline."""
+    pairs = [
+        (variant, "baseline", LABELS[variant]) for variant in ("fixed", "adaptive", "improved")
+    ]
+    header = ["against the baseline", "dataset", "difference in bits", "of the excess", "p"]
+    columns = ["share_of_excess", "p_holm", "verdict"]
+    return pipe([*header, "verdict"], compared(pairs, columns), texts=2)
+
+
+@block(STUDY, "questions")
+def questions() -> str:
+    """Pairs of dual-scale variants, the A/A control and the control of equal size."""
+    pairs = [
+        ("adaptive", "fixed", "adaptive against fixed"),
+        ("improved", "adaptive", "deeper gating network against adaptive"),
+        ("adaptive", "parameter_matched", "adaptive against one branch of the same size"),
+        ("weight_analysis", "adaptive", "A/A: adaptive again"),
+    ]
+    header = ["question", "dataset", "difference in bits", "p", "verdict"]
+    return pipe(header, compared(pairs, ["p_holm", "verdict"]), texts=2)
+
+
+@block(STUDY, "decomposition")
+def decomposition() -> str:
+    """The parts of the KL of three variants."""
+    table = read("docs/study/decomposition.csv").set_index(["dataset", "variant"])
+    parts = ["floor_bits", "start_bits", "steps_bits", "network_bits"]
+    rows = []
+    for dataset in DATASETS:
+        for variant in ("baseline", "adaptive", "parameter_matched"):
+            row = table.loc[(dataset, variant)]
+            inside = bracket(row["network_low_bits"], row["network_high_bits"])
+            kl = f"{row['kl_bits']:.3f}"
+            rows.append([dataset, LABELS[variant], *numbers(row[parts]), inside, kl])
+    header = ["dataset", "variant", "floor", "start", "steps", "network", "95 % interval", "KL"]
+    return pipe(header, once(rows), texts=2)
+
+
+MEASURES = {
+    "kl_bits": "KL, k = 5",
+    "kl_k1_bits": "k = 1",
+    "kl_k20_bits": "k = 20",
+    "reverse_kl_k5_bits": "reverse KL",
+    "ode_kl_bits": "ODE likelihood, KL",
+    "classifier_accuracy": "classifier",
+    "coverage": "coverage",
+    "off_support_share": "off support",
+    "energy_distance": "energy distance",
+    "sliced_wasserstein": "sliced W",
+}
+
+
+@block(STUDY, "measures")
+def measures() -> str:
+    """Every measure on dino, means of the measured seeds."""
+    table = read("docs/study/measures.csv")
+    mean = table[table["dataset"] == "dino"].groupby("variant")[list(MEASURES)].mean()
+    names = {
+        "real": "fresh real points",
+        "baseline.exact_start": "exact denoiser, from noised data",
+        "baseline.exact": "exact denoiser, from N(0, I)",
+    } | {name: label for name, label in LABELS.items() if name in mean.index and name != "real"}
+    rows = [[label, *numbers(mean.loc[name])] for name, label in names.items()]
+    return pipe(["dino", *MEASURES.values()], rows)
+
+
+@block(STUDY, "released")
+def released() -> str:
+    """The release's protocol on dino, against its own baseline, paired by seed."""
+    labels = {
+        "baseline": "baseline",
+        "fixed": "fixed (a learned sigmoid gate there)",
+        "adaptive": "adaptive",
+        "improved": "improved",
+    }
+    runs = read("docs/study/released.csv").pivot(index="seed", columns="variant", values="kl_bits")
+    rows = []
+    for variant, label in labels.items():
+        difference = ""
+        if variant != "baseline":
+            mean, low, high = mean_interval((runs[variant] - runs["baseline"]).tolist())
+            difference = f"{mean:+.3f} {bracket(low, high, signed=True)}"
+        rows.append([label, f"{runs[variant].mean():.3f}", difference])
+    return pipe([f"dino, {len(runs)} seeds", "KL", "against the baseline"], rows)
+
+
+@block(RECOMMENDED, "above the floor")
+def above_floor() -> str:
+    """KL above the floor of three variants, and the recipe's share of the paper's best."""
+    table = read("docs/recommended/excess.csv").set_index(["dataset", "variant"])
+    rows = []
+    for dataset in DATASETS:
+        own = table.loc[(dataset, "recommended")]
+        cells = [excess(table.loc[(dataset, name)]) for name in ("baseline", "improved")]
+        base = [f"{own['floor_bits']:.4f}", f"{own['published_excess_bits']:.4f}"]
+        share = f"{own['share_of_published']:.1%}"
+        rows.append([dataset, *base, *cells, f"**{excess(own)}**", share])
+    header = ["dataset", "floor", "paper's best", "baseline", "improved", "recommended"]
+    return pipe([*header, "share of the paper's best"], rows)
+
+
+def excess(row: pd.Series) -> str:
+    """Return the KL above the floor with its interval."""
+    inside = bracket(row["low_bits"], row["high_bits"], digits=4)
+    return f"{row['excess_bits']:.4f} {inside}".strip()
+
+
+@block(RECOMMENDED, "fresh seeds")
+def fresh_seeds() -> str:
+    """The recipe on seeds that it was not tuned on."""
+    table = read("docs/recommended/fresh_excess.csv").set_index("dataset")
+    rows = [
+        [dataset, excess(table.loc[dataset]), f"{table.loc[dataset, 'share_of_published']:.1%}"]
+        for dataset in DATASETS
+    ]
+    return pipe(["dataset", "recommended", "share of the paper's best"], rows)
+
+
+@block(RECOMMENDED, "untuned")
+def untuned() -> str:
+    """The recipe on distributions that it was not tuned on."""
+    table = read("docs/recommended/untuned_excess.csv").set_index(["dataset", "variant"])
+    rows = [
+        [dataset, *(excess(table.loc[(dataset, name)]) for name in ("baseline", "recommended"))]
+        for dataset in dict.fromkeys(table.index.get_level_values("dataset"))
+    ]
+    return pipe(["dataset", "baseline", "recommended"], rows)
+
+
+@block(RECOMMENDED, "two branches")
+def two_branches() -> str:
+    """Two branches on top of the recipe against the recipe, paired by seed."""
+    runs = read("docs/recommended/metrics.csv")
+    margin = 0.02  # study.margin_bits
+    rows = []
+    for dataset in DATASETS:
+        cell = runs[runs["dataset"] == dataset].pivot(
+            index="seed", columns="variant", values="kl_bits"
+        )
+        mean, low, high = mean_interval((cell["recommended_dual"] - cell["recommended"]).tolist())
+        inside = -margin < low and high < margin
+        kls = [f"{cell[name].mean():.4f}" for name in ("recommended", "recommended_dual")]
+        difference = f"{mean:+.4f} {bracket(low, high, signed=True, digits=4)}"
+        rows.append([dataset, *kls, difference, "equivalent" if inside else "undecided"])
+    header = ["dataset", "recommended, KL", "with two branches, KL", "difference", ""]
+    return pipe(header, rows)
+
+
+@block(RECOMMENDED, "measures")
+def recommended_measures() -> str:
+    """Every measure of the baseline, the recipe and fresh real points on all datasets."""
+    table = read("docs/recommended/measures.csv").rename(columns={"ode": "ode_kl_bits"})
+    table = table.set_index(["dataset", "variant"])
+    columns = {name: label for name, label in MEASURES.items() if name != "kl_bits"}
+    rows = [
+        [
+            dataset,
+            LABELS[variant].partition(" (")[0],
+            *(
+                "" if pd.isna(v) else f"{v:.3f}"
+                for v in table.loc[(dataset, variant), list(columns)]
+            ),
+        ]
+        for dataset in DATASETS
+        for variant in ("baseline", "recommended", "real")
+    ]
+    return pipe(["dataset", "", *columns.values()], once(rows), texts=2)
+
+
+@block(RECOMMENDED, "fewest")
+def fewest() -> str:
+    """The fewest evaluations within the margin, a column per sampler."""
+    table = read("docs/recommended/fewest.csv")
+    samplers = list(dict.fromkeys(table["sampler"]))
+    rows = []
+    for (variant, dataset), cell in table.groupby(["variant", "dataset"], sort=False):
+        found = cell.set_index("sampler")["fewest_evaluations"]
+        fewest = ["none" if pd.isna(found[name]) else f"{found[name]:.0f}" for name in samplers]
+        rows.append([LABELS[str(variant)], str(dataset), *fewest])
+    return pipe(["", "dataset", *samplers], once(rows), texts=2)
+
+
+@block("benchmarks/README.md", "one core")
+def one_core() -> str:
+    """Share of the ceiling, and the ratio to the plain loop, of every variant."""
+    rows = [
+        [
+            row.variant,
+            f"{row.training_share_of_ceiling:.0%}",
+            f"{row.sampling_share_of_ceiling:.0%}",
+            f"{row.plain_ms_a_step:.2f}",
+            f"{row.ms_a_step:.2f}",
+            f"{row.training_ratio:.2f}",
+            f"{row.plain_sampling_seconds:.2f}",
+            f"{row.sampling_seconds:.2f}",
+            f"{row.sampling_ratio:.2f}",
+            f"{row.plain_peak_mb:.0f} / {row.peak_mb:.0f}",
+        ]
+        for row in read("benchmarks/cpu.csv").itertuples()
+    ]
+    header = ["variant", "training, share of ceiling", "sampling, share of ceiling"]
+    header += ["plain, ms per step", "ours", "ratio", "plain, sampling s", "ours", "ratio"]
+    return pipe([*header, "peak MB, plain / ours"], rows)
+
+
+@block("benchmarks/README.md", "the whole run")
+def whole_run() -> str:
+    """Where the time of the default run goes."""
+    value = read("benchmarks/workflow.csv").set_index("quantity")["value"]
+
+    def seconds(name: str) -> float:
+        return float(value[name])
+
+    wall, work = seconds("workflow_wall_seconds"), seconds("jobs_work_over_cores_seconds")
+    outside = seconds("outside_the_jobs_seconds")
+    rows = [
+        ["plain loop, 20 models one after another", seconds("plain_loop_seconds_projected")],
+        ["the workflow, wall time", wall],
+        ["its jobs' own work (steps, sampling, KL), over two cores", work],
+        [
+            "jobs' start-up (imports, reading, evaluation loss), over two cores",
+            wall - work - outside,
+        ],
+        ["outside the jobs: Snakemake, table, figures, idle cores", outside],
+        ["ceiling: all products at their rate on both cores", seconds("ceiling_seconds")],
+    ]
+    return pipe(["", "seconds"], [[text, f"{number:.0f}"] for text, number in rows])
+
+
+@block("docs/reliability.md", "graph")
+def graph() -> str:
+    """Time and memory of a graph of 25,600 runs."""
+    rows = [
+        [row.what, f"{row.jobs:,}", f"{row.seconds:.1f}", f"{row.peak_mib:,}"]
+        for row in read("benchmarks/graph.csv").itertuples()
+    ]
+    return pipe(["", "jobs", "seconds", "peak MiB"], rows)
+
+
+def page(name: str) -> str:
+    """Return a page with its blocks as they are now."""
+    text = (ROOT / name).read_text()
+    for (owner, block_name), write in BLOCKS.items():
+        if owner == name:
+            text = fill(text, block_name, write())
+    return text
+
+
+if __name__ == "__main__":
+    for name in dict.fromkeys(owner for owner, _ in BLOCKS):
+        (ROOT / name).write_text(page(name))

@@ -1,0 +1,211 @@
+"""The numbers of README.md, docs/ and benchmarks/: each follows from a committed CSV."""
+
+import re
+
+import pandas as pd
+import pytest
+from conftest import ROOT
+
+import blocks
+import tables
+from dualscale.statistics import mean_interval
+
+STUDY, RECOMMENDED = tables.STUDY, tables.RECOMMENDED
+SPEED, RELIABILITY = "benchmarks/README.md", "docs/reliability.md"
+PAGES = ["README.md", STUDY, RECOMMENDED, SPEED, RELIABILITY]
+
+# What is defined, published elsewhere or a bound that was set beforehand, not measured here.
+DEFINED = {
+    "README.md": """Python ≥ 3.11 (tested with 3.11, 3.12 and 3.13)|0.02 bit|norm 0.5|0.5 and 0.5|
+        to 0.02;|EMA 0.995|95 %|
+        0.350, dino 1.019|line 0.150, moons 0.094|0.820, 0.871, 1.034 and 0.862|12.8 %|3.3 %|
+        0.090 to 0.093""",
+    STUDY: """2.13.0|95 %|0.02 bits|0.01 bit|0.364|accuracy 0.5|2.5 %|12.8 %|5.0 %|3.3 %|75.19 s|
+        36.97 s|0.989""",
+    RECOMMENDED: """0.364|0.002 to 10|mean -2.5|0.0025|to 0.5|95 %|0.02 bit|2.13.0""",
+    SPEED: """2.13|1.05""",
+    RELIABILITY: "9.27.1|22.05|2.8.0|1 %",
+}
+
+
+def study(variant, dataset):
+    """KL of the study's seeds, in their order."""
+    runs = tables.read("docs/study/metrics.csv")
+    cell = runs[(runs["variant"] == variant) & (runs["dataset"] == dataset)]
+    return cell.set_index("seed")["kl_bits"].sort_index()
+
+
+def paired(runs, variant, against):
+    """A mean difference over the seeds with its interval, as the pages print it."""
+    mean, low, high = mean_interval((runs[variant] - runs[against]).tolist())
+    return f"{mean:+.3f} {tables.bracket(low, high, signed=True)}"
+
+
+def compared(variant, against, dataset):
+    table = tables.read("docs/study/comparisons.csv")
+    return table.set_index(["variant", "against", "dataset"]).loc[(variant, against, dataset)]
+
+
+def difference(row):
+    inside = tables.bracket(row["low_bits"], row["high_bits"], signed=True)
+    return f"{row['difference_bits']:+.3f} {inside}"
+
+
+def shares(path):
+    """The recipe's share of the paper's best on each dataset, in percent."""
+    table = tables.read(path)
+    return 100 * table[table["variant"] == "recommended"].set_index("dataset")["share_of_published"]
+
+
+def readme():
+    adaptive = study("adaptive", "dino")
+    yield f"go from {adaptive.min():.2f} to {adaptive.max():.2f} bits"
+    yield f"{difference(compared('adaptive', 'parameter_matched', 'dino'))} bits between the two"
+    circle = [
+        -compared(name, "baseline", "circle")["difference_bits"]
+        for name in ("fixed", "adaptive", "improved")
+    ]
+    yield f"ahead by {min(circle):.3f} to {max(circle):.3f} bit"
+    assert max(circle) < 0.02
+    tuned = shares("docs/recommended/excess.csv").round().astype(int)
+    yield f"falls to {tuned['circle']} % of the paper's best on circle, {tuned['dino']} % on dino"
+    yield f"{tuned['line']} % on line, {tuned['moons']} % on moons"
+    fresh = shares("docs/recommended/fresh_excess.csv").round().astype(int)
+    yield f"to {fresh['circle']}, {fresh['dino']}, {fresh['line']} and {fresh['moons']} %"
+
+
+def study_page():
+    single, adaptive = study("parameter_matched", "dino"), study("adaptive", "dino")
+    pair = compared("adaptive", "parameter_matched", "dino")
+    yield f"gets on dino to {single.mean():.3f} bits, the adaptive model to {adaptive.mean():.3f}"
+    yield difference(pair)
+    yield f"standard deviation of {single.std():.2f} bits over the seeds"
+    yield f"the adaptive model's {adaptive.std():.2f} and the deeper one's"
+    yield f"one's {study('improved', 'dino').std():.2f}."
+    yield f"KL goes from {adaptive.min():.2f} to {adaptive.max():.2f} bits"
+    seeds = [
+        compared(*pair, "dino")["seeds_needed"]
+        for pair in (("adaptive", "fixed"), ("improved", "adaptive"))
+    ]
+    yield f"about {seeds[0]:.0f} and {seeds[1]:.0f} seeds"
+    yield difference(compared("weight_analysis", "adaptive", "dino"))
+    parts = tables.read("docs/study/decomposition.csv").set_index(["variant", "dataset"])
+    line = parts.loc[("weight_analysis", "line")]
+    inside = tables.bracket(line["network_low_bits"], line["network_high_bits"])
+    yield f"weight analysis: {line['network_bits']:.3f} {inside}"
+    network = parts.xs("moons", level="dataset")["network_high_bits"].max()
+    assert network < 0.0205
+    yield "on moons 0.02 bit at most"
+    circle = parts.loc[("baseline", "circle")]
+    share = circle["network_bits"] / (circle["kl_bits"] - circle["floor_bits"])
+    assert 0.55 < share < 0.65
+    yield "On circle six tenths of it are the network's"
+    yield f"resolve blobs of width {4 * 0.15 / 54:.3f}"
+    released = tables.read("docs/study/released.csv")
+    runs = released.pivot(index="seed", columns="variant", values="kl_bits")
+    yield f"Adaptive against fixed {paired(runs, 'adaptive', 'fixed')}"
+    yield f"deeper against adaptive {paired(runs, 'improved', 'adaptive')}"
+    published = tables.read("workflow/published/table1.csv").set_index(["variant", "dataset"])
+    above = [
+        runs[name].mean() - published.loc[(name, "dino"), "kl_bits"]
+        for name in ("baseline", "fixed", "adaptive", "improved")
+    ]
+    yield f"our lowest ({runs['baseline'].min():.3f})"
+    assert runs["baseline"].min() > 0.989
+    yield f"standard deviation of {adaptive.std():.2f} bits over eight seeds"
+    yield f"moves it by {compared('adaptive', 'fixed', 'dino')['sampling_sd_bits']:.2f}"
+    yield f"lie {min(above):.2f} to {max(above):.2f} bit above"
+
+
+def recommended_page():
+    runs = tables.read("docs/recommended/metrics.csv").set_index(["variant", "dataset", "seed"])
+    times = runs["train_seconds"]
+    cost = [
+        times["recommended_dual", dataset].mean() / times["recommended", dataset].mean()
+        for dataset in tables.DATASETS
+    ]
+    yield f"{min(cost):.1f} to {max(cost):.1f} times the training time"
+    cell = runs["kl_bits"].unstack("variant").xs("circle", level="dataset")
+    _, _, high = mean_interval((cell["recommended_dual"] - cell["recommended"]).tolist())
+    yield f"the interval reaches {high:.3f} bit to the worse"
+    recipe = tables.read("benchmarks/recipe.csv").set_index("variant").loc["recommended"]
+    yield f"{recipe['ratio']:.3f} times"
+    yield f"median of {recipe['rounds']:.0f} rounds"
+    measures = tables.read("docs/recommended/measures.csv").set_index(["dataset", "variant"])
+    off = measures["off_support_share"]
+    yield f"on circle {100 * off['circle', 'recommended']:.1f} % of the points"
+    yield (
+        f"dino: {100 * off['dino', 'recommended']:.0f} % instead of "
+        f"{100 * off['dino', 'baseline']:.0f} %"
+    )
+
+
+def speed_page():
+    growth = tables.read("benchmarks/growth.csv").set_index(["curve", "size"])["milliseconds"]
+    seeds = growth["seeds in a job"]
+    yield f"{seeds[1]:.1f} ms for one, {seeds[32] / 32:.1f} per seed for 32"
+    width = growth["hidden width"]
+    yield f"{width[1024] / width[512]:.1f} times for the step from 512 to 1024"
+    dimensions = growth["dimensions"]
+    yield f"at {(dimensions[32] - dimensions[4]) / 28:.2f} ms per dimension"
+    recipe = tables.read("benchmarks/recipe.csv").set_index("variant")
+    steps = recipe["ms_a_step"]
+    yield f"{steps['baseline']:.2f} and {steps['recommended']:.2f} ms"
+    yield f"the median ratio is {recipe['ratio']['recommended']:.3f}"
+    run = tables.read("benchmarks/workflow.csv").set_index("quantity")["value"]
+    yield f"{float(run['ratio']):.2f} times the plain loop"
+    memory = tables.read("benchmarks/cpu.csv")
+    assert memory["peak_mb"].max() < 600
+    share = memory.set_index("variant")["training_share_of_ceiling"]
+    assert share.drop("improved").min() >= 0.6 > share["improved"]
+    yield "the target of 60 % of the ceiling for every variant but"
+
+
+STATED = {
+    "README.md": readme,
+    STUDY: study_page,
+    RECOMMENDED: recommended_page,
+    SPEED: speed_page,
+}
+
+
+def prose(page):
+    """A page's text on one line, without generated blocks, code and links' addresses."""
+    text = blocks.without((ROOT / page).read_text())
+    text = re.sub(r"```.*?```|`[^`]*`", "", text, flags=re.DOTALL)
+    return " ".join(re.sub(r"\]\([^)]*\)", "]", text).split())
+
+
+@pytest.mark.parametrize("page", sorted({page for page, _ in tables.BLOCKS}))
+def test_tables_are_those_of_the_committed_csvs(page):
+    assert (ROOT / page).read_text() == tables.page(page), "run: python docs/tables.py"
+
+
+@pytest.mark.parametrize("page", STATED)
+def test_numbers_in_sentences_are_those_of_the_committed_csvs(page):
+    missing = [text for text in STATED[page]() if text not in prose(page)]
+    assert missing == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_number_in_a_sentence_is_held_by_a_csv_or_defined(page):
+    text = prose(page)
+    known = [*STATED.get(page, lambda: [])(), *map(str.strip, DEFINED[page].split("|"))]
+    held = {
+        place
+        for phrase in known
+        for found in re.finditer(re.escape(phrase), text)
+        for place in range(*found.span())
+    }
+    loose = [
+        text[max(0, number.start() - 40) : number.end() + 20]
+        for number in re.finditer(r"\b\d+(?:\.\d+| ?%)", text)
+        if number.start() not in held
+    ]
+    assert loose == []
+
+
+def test_a_table_can_be_read_with_any_names(tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "ROOT", tmp_path)
+    pd.DataFrame({"variant": ["NA"], "kl_bits": [1.0]}).to_csv(tmp_path / "a.csv", index=False)
+    assert tables.read("a.csv")["variant"].tolist() == ["NA"]
