@@ -1,34 +1,50 @@
 """What every script shares when it runs as a job: its log, its errors and its output files."""
 
+import fcntl
+import glob
 import hashlib
 import json
 import logging
 import os
+import re
+import secrets
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+INTERRUPTED = 130
+"""The exit status of a job that Ctrl-C ended: 128 and the signal's number, as shells have it."""
 
 
 @contextmanager
 def job(snakemake: Any) -> Iterator[None]:
     """Log to the rule's files, and refuse damaged inputs; an error goes to the logs whole, and to
     the user as one line."""
+    logging.raiseExceptions = False  # a full disk stops the log, not the job
+    try:
+        log_to(snakemake.log)
+        require_unchanged(snakemake.input)
+        yield
+    except KeyboardInterrupt:
+        logging.info("interrupted")
+        sys.exit(INTERRUPTED)
+    except Exception as error:
+        message = " ".join(str(error).split()) or type(error).__name__
+        if logging.root.handlers:
+            logging.exception(message)
+        print(f"{Path(sys.argv[0]).stem.split('.')[-1]}: {message}", file=sys.stderr)
+        sys.exit(1)
+
+
+def log_to(paths: Iterable[str | Path]) -> None:
     logging.basicConfig(
-        handlers=[logging.FileHandler(log, mode="w", encoding="utf-8") for log in snakemake.log],
+        handlers=[logging.FileHandler(path, mode="w", encoding="utf-8") for path in paths],
         level=logging.INFO,
         format="%(asctime)s %(message)s",
         force=True,
     )
-    try:
-        require_unchanged(snakemake.input)
-        yield
-    except Exception as error:
-        message = " ".join(str(error).split()) or type(error).__name__
-        logging.exception(message)
-        print(f"{Path(sys.argv[0]).stem.split('.')[-1]}: {message}", file=sys.stderr)
-        sys.exit(1)
 
 
 @contextmanager
@@ -36,20 +52,71 @@ def whole(path: str | Path, sealed: bool = True) -> Iterator[Path]:
     """A temporary path to write to; it takes the real name only once the block has ended well.
 
     Sealed, it has its SHA-256 beside it, hidden: who reads it later sees whether it is the same.
+    The SHA-256 takes its name first: a crash between the two leaves no file that passes unchecked.
+
+    Raises:
+        OSError: names the path, also where the library that wrote names none.
     """
     path = Path(path)
-    part = path.with_name(f".part.{path.name}")
-    try:
+    with replacement(path) as part:
         yield part
-        with part.open("rb+") as file:
-            os.fsync(file.fileno())
-        content = digest_file(part) if sealed else None
-        seal(path).unlink(missing_ok=True)
-        part.replace(path)
-        if content:
-            seal(path).write_text(content + "\n")
+        if sealed:
+            with replacement(seal(path)) as digest:
+                digest.write_text(digest_file(part) + "\n")
+        else:
+            seal(path).unlink(missing_ok=True)
+    with suppress(OSError):  # not every network file system can flush a folder
+        flush(path.parent)
+
+
+@contextmanager
+def replacement(path: Path) -> Iterator[Path]:
+    """A new, empty, hidden file beside the path, which takes its place once the block has ended
+    well.
+
+    Its name is random and it is locked while its process lives: attempts that run at once never
+    share one, and each removes what those before it left when they were killed.
+    """
+    for left in path.parent.glob(f".part.????????.{glob.escape(path.name)}"):
+        with suppress(OSError), left.open("r+b") as file:  # OSError: its process lives
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            left.unlink()
+    part = path.with_name(f".part.{secrets.token_hex(4)}.{path.name}")
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(part.open("xb"))
+            stack.callback(part.unlink, missing_ok=True)
+            with suppress(OSError):  # not every network file system has locks
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield part
+            flush(part)
+            part.replace(path)
+        except OSError as error:
+            raise naming(path, part, error) from error
+
+
+def flush(path: Path) -> None:
+    """Wait until a file or a folder is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
     finally:
-        part.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def naming(path: Path, part: Path, error: OSError) -> OSError:
+    """The error with the path in it, where it named nothing or the temporary file."""
+    if error.filename is not None and str(error.filename) != str(part):
+        return error
+    if error.errno is None:  # NumPy says how much it wrote; the next write says why no more
+        try:
+            with part.open("ab") as file:
+                file.write(bytes(2**20))
+        except OSError as cause:
+            error = cause
+    if error.errno is None:
+        return OSError(f"{path} cannot be written: {error}")
+    return OSError(error.errno, os.strerror(error.errno), str(path))
 
 
 def seal(path: Path) -> Path:
@@ -65,13 +132,20 @@ def digest_file(path: Path) -> str:
 def require_unchanged(paths: Iterable[str | Path]) -> None:
     """
     Raises:
-        ValueError: a file is not as a job wrote it; files that no job wrote are not looked at.
+        ValueError: a file, or its SHA-256, is not as a job wrote it; files that no job wrote are
+            not looked at.
     """
     for path in map(Path, paths):
-        if seal(path).exists() and seal(path).read_text().strip() != digest_file(path):
-            raise ValueError(
-                f"{path} is not as it was written, damaged or edited: delete it and run again"
-            )
+        checksum = seal(path)
+        if not os.path.lexists(checksum):
+            continue
+        # By its name: where all that was made of the file is there, Snakemake does without it.
+        remedy = f"delete it and make it again: snakemake … -- {path}"
+        digest = checksum.read_bytes().strip() if checksum.is_file() else b""
+        if not re.fullmatch(rb"[0-9a-f]{64}", digest):
+            raise ValueError(f"{path} cannot be checked, {checksum} is damaged: {remedy}")
+        if not path.is_file() or digest_file(path).encode() != digest:
+            raise ValueError(f"{path} is not as it was written, damaged or edited: {remedy}")
 
 
 @contextmanager
@@ -87,4 +161,28 @@ def write_json(path: str | Path, record: Mapping) -> None:
 
 
 def read_json(path: str | Path) -> dict:
-    return json.loads(Path(path).read_text())
+    """
+    Raises:
+        ValueError: there is no record in that place, but something else or nothing.
+    """
+    if not Path(path).is_file():  # a pipe would be waited for
+        raise ValueError(f"{path} is not a file")
+    try:
+        record = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (RecursionError, ValueError) as error:
+        raise ValueError(f"{path} is not a record: {error}") from error
+    if not isinstance(record, dict):
+        raise ValueError(f"{path} is not a record, but {type(record).__name__}")
+    return record
+
+
+def trained_with(path: str | Path) -> list[int] | None:
+    """The seeds that the job of a training's record trained; None where there is no such record.
+
+    A damaged one counts as none: the job that reads it next says so.
+    """
+    try:
+        seeds = read_json(path).get("seeds")
+    except (OSError, ValueError):
+        return None
+    return seeds if isinstance(seeds, list) else None

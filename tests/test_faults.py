@@ -131,6 +131,48 @@ def test_a_damaged_file_is_named_and_its_numbers_reach_no_table(project, name, t
     project.run()
 
 
+def test_a_damaged_file_that_is_made_again_by_its_name_brings_back_what_was_made_of_it(project):
+    """Sampling fails and loses its outputs; but all tables are there, so that the very same
+    command would have nothing to do."""
+    files = {path for path in (project.path / "results").rglob("*") if path.is_file()}
+    model = project.path / f"results/models/{RUN}.safetensors"
+    model.write_bytes(model.read_bytes() + b"damage")
+    done = project.snakemake()
+    advice = f"delete it and make it again: snakemake … -- results/models/{RUN}.safetensors"
+    assert advice in done.stdout + done.stderr
+    assert not (project.path / f"results/sampling/{RUN}.json").exists()
+    model.unlink()
+    project.run("--", f"results/models/{RUN}.safetensors")
+    project.run()
+    assert all(path.exists() for path in files)
+
+
+def test_a_pipe_in_place_of_a_record_stops_no_planning(project):
+    record = project.path / "results/training/baseline/circle/0.json"
+    record.unlink()
+    os.mkfifo(record)
+    planned = start(project, "--dry-run")
+    try:
+        assert planned.wait(timeout=60) == 0
+    finally:
+        planned.kill()
+        planned.communicate()
+
+
+def test_an_interrupt_ends_a_run_without_tracebacks(fresh):
+    fresh.configure(training={"steps": 1_000_000})
+    process = start(fresh)
+    logs = fresh.path / "results/logs/train"
+    while sum("training seeds" in log.read_text() for log in logs.rglob("*.log")) < 2:
+        assert process.poll() is None
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGINT)
+    output, _ = process.communicate()
+    assert process.returncode != 0
+    assert "Traceback" not in output
+    assert all(log.read_text().endswith("interrupted\n") for log in logs.rglob("*.log"))
+
+
 @pytest.fixture
 def small_disk(tmp_path):
     """A file system of 200 kB for the results, that can be made read-only or larger."""

@@ -1,8 +1,21 @@
-"""What every script shares: whole files, and a refusal of damaged ones."""
+"""What every script shares: whole files, a refusal of damaged ones, one line for every error."""
 
+import json
+import logging
+import os
+import resource
+import secrets
+from contextlib import suppress
+from pathlib import Path
+from types import SimpleNamespace
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
 import pytest
 
-from job import require_unchanged, whole
+from dualscale.files import WRITERS
+from job import job, read_json, require_unchanged, seal, trained_with, whole
 
 
 def test_a_file_has_its_name_only_once_it_is_whole(tmp_path):
@@ -17,6 +30,88 @@ def test_a_file_has_its_name_only_once_it_is_whole(tmp_path):
     assert path.read_text() == "all of it"
 
 
+def test_attempts_that_run_at_once_write_to_files_of_their_own(tmp_path):
+    path = tmp_path / "points.npy"
+    with whole(path) as one:
+        one.write_text("one")
+        with whole(path) as other:
+            other.write_text("other")
+        assert (one.read_text(), path.read_text()) == ("one", "other")
+    assert path.read_text() == "one"
+    require_unchanged([path])
+
+
+def test_what_a_killed_attempt_left_is_removed_by_the_next(tmp_path):
+    left = [tmp_path / ".part.0123abcd.points.npy", tmp_path / ".part.0123abcd..points.npy.sha256"]
+    other = tmp_path / ".part.0123abcd.others.npy"
+    for path in [*left, other]:
+        path.write_text("half")
+    with whole(tmp_path / "points.npy") as part:
+        part.write_text("all of it")
+    assert not any(path.exists() for path in left)
+    assert other.exists()
+
+
+def test_a_link_in_place_of_a_temporary_file_is_not_written_through(tmp_path, monkeypatch):
+    monkeypatch.setattr(secrets, "token_hex", lambda size: "guessed!")
+    victim, link = tmp_path / "victim", tmp_path / ".part.guessed!.points.npy"
+    link.symlink_to(victim)
+    with pytest.raises(FileExistsError), whole(tmp_path / "points.npy") as part:
+        part.write_text("all of it")
+    assert link.is_symlink()
+    assert not victim.exists()
+
+
+def test_a_file_has_the_mode_that_the_umask_says(tmp_path):
+    before = os.umask(0o027)
+    try:
+        with whole(tmp_path / "points.npy") as part:
+            part.write_text("all of it")
+    finally:
+        os.umask(before)
+    for path in (tmp_path / "points.npy", seal(tmp_path / "points.npy")):
+        assert path.stat().st_mode & 0o777 == 0o640
+
+
+def save_array(part):
+    with part.open("wb") as file:
+        np.save(file, np.zeros(10_000))
+
+
+TOO_MUCH = {
+    "array": save_array,
+    "bytes": lambda part: part.write_bytes(bytes(80_000)),
+    "text": lambda part: np.savetxt(part, np.zeros(10_000)),
+    "table": lambda part: pd.DataFrame(np.zeros((10_000, 2))).to_csv(part),
+    "Parquet": lambda part: WRITERS[".parquet"](part, np.random.default_rng(0).random((9999, 2))),
+    "png": lambda part: plt.figure(dpi=900).savefig(part, format="png"),
+    "pdf": lambda part: plt.figure().savefig(part, format="pdf"),
+}
+
+
+@pytest.fixture
+def full_disk():
+    """No file can grow beyond 1,000 bytes: what fails is the same write as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("kind", TOO_MUCH)
+def test_a_full_disk_is_reported_with_the_files_name(kind, tmp_path, full_disk):
+    path = tmp_path / "file"
+    with pytest.raises(OSError) as caught, whole(path) as part:
+        TOO_MUCH[kind](part)
+    assert str(caught.value) == f"[Errno 27] File too large: '{path}'"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_input_of_a_file_keeps_its_own_name(tmp_path):
+    with pytest.raises(FileNotFoundError, match="its input"), whole(tmp_path / "file"):
+        (tmp_path / "its input").read_text()
+
+
 def test_a_file_that_was_changed_is_refused_by_name(tmp_path):
     path = tmp_path / "points.npy"
     with whole(path) as part:
@@ -26,8 +121,137 @@ def test_a_file_that_was_changed_is_refused_by_name(tmp_path):
         path.write_bytes(damaged)
         with pytest.raises(ValueError, match=r"points\.npy is not as it was written"):
             require_unchanged([path])
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(ValueError, match=r"points\.npy is not as it was written"):
+        require_unchanged([path])
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"", b"0123abcd\n", None])
+def test_a_damaged_checksum_is_named(content, tmp_path):
+    path = tmp_path / "points.npy"
+    with whole(path) as part:
+        part.write_text("all of it")
+    if content is None:
+        seal(path).unlink()
+        os.mkfifo(seal(path))
+    else:
+        seal(path).write_bytes(content)
+    with pytest.raises(ValueError, match=r"points\.npy cannot be checked, .*\.npy\.sha256 is dam"):
+        require_unchanged([path])
+
+
+@pytest.mark.parametrize("stopped_at", [".points.npy.sha256", "points.npy"])
+def test_a_crash_between_a_checksum_and_its_file_leaves_what_is_refused_or_whole(
+    stopped_at, tmp_path, monkeypatch
+):
+    path = tmp_path / "points.npy"
+    replace = Path.replace
+
+    def crash(part, target):
+        if Path(target).name == stopped_at:
+            raise KeyboardInterrupt
+        replace(part, target)
+
+    def write(content):
+        with whole(path) as part:
+            part.write_text(content)
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(Path, "replace", crash)
+        write("new")
+    assert not path.exists()
+    write("old")
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(Path, "replace", crash)
+        write("new")
+    assert path.read_text() == "old"
+    if stopped_at == "points.npy":
+        with pytest.raises(ValueError, match="is not as it was written"):
+            require_unchanged([path])
+    else:
+        require_unchanged([path])
 
 
 def test_a_file_that_no_job_wrote_may_be_anything(tmp_path):
     (tmp_path / "mine.csv").write_text("1,2")
     require_unchanged([tmp_path / "mine.csv"])
+
+
+def test_the_seeds_of_a_training_are_read_from_its_record(tmp_path):
+    record = tmp_path / "0.json"
+    record.write_text(json.dumps({"seeds": [0, 1]}))
+    assert trained_with(record) == [0, 1]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\xff", b"5", b"[]", b"{}", b'{"seeds": 5}', b'{"seeds": null}', b"[" * 100_000],
+)
+def test_a_damaged_record_counts_as_none(content, tmp_path):
+    record = tmp_path / "0.json"
+    record.write_bytes(content)
+    assert trained_with(record) is None
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_is_no_file_counts_as_no_record(make, tmp_path):
+    make(tmp_path / "0.json")
+    assert trained_with(tmp_path / "0.json") is None
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff", b"5", b"{"])
+def test_what_is_not_a_record_is_named(content, tmp_path):
+    (tmp_path / "0.json").write_bytes(content)
+    with pytest.raises(ValueError, match=r"0\.json is not a record"):
+        read_json(tmp_path / "0.json")
+
+
+@pytest.fixture
+def no_logging(monkeypatch):
+    """As a job finds it when it starts."""
+    monkeypatch.setattr(logging.root, "handlers", [])
+    level = logging.root.level
+    yield
+    for handler in logging.root.handlers:
+        with suppress(OSError):
+            handler.close()
+    logging.root.setLevel(level)
+
+
+def run(log, body):
+    """The exit status of a job."""
+    with pytest.raises(SystemExit) as caught, job(SimpleNamespace(log=[log], input=[])):
+        body()
+    return caught.value.code
+
+
+def test_an_error_is_one_line_for_the_user_and_whole_in_the_log(tmp_path, capsys, no_logging):
+    def body():
+        raise ValueError("it is\n too long")
+
+    assert run(tmp_path / "log", body) == 1
+    assert capsys.readouterr().err.splitlines()[0].endswith(": it is too long")
+    assert "Traceback" in (tmp_path / "log").read_text()
+
+
+def test_an_interrupt_is_noted_in_the_log_and_prints_nothing(tmp_path, capsys, no_logging):
+    def body():
+        raise KeyboardInterrupt
+
+    assert run(tmp_path / "log", body) == 130
+    assert capsys.readouterr().err == ""
+    assert (tmp_path / "log").read_text().endswith("interrupted\n")
+
+
+def test_a_log_that_cannot_be_opened_is_one_line(tmp_path, capsys, no_logging):
+    (tmp_path / "log").mkdir()
+    assert run(tmp_path / "log", lambda: None) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith(f": [Errno 21] Is a directory: '{tmp_path}/log'")
+
+
+def test_a_log_on_a_full_disk_stops_no_job(capsys, no_logging):
+    with job(SimpleNamespace(log=["/dev/full"], input=[])):
+        logging.info("it goes on")
+    assert capsys.readouterr().err == ""

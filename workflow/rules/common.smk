@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 import sys
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -25,7 +24,7 @@ gc.set_threshold(100_000, 50, 1000)
 atexit.register(gc.freeze)
 
 from dualscale import configuration
-from job import read_json
+from job import trained_with
 
 with open(HOME / "workflow/schemas/config.schema.yaml") as source:
     SCHEMA = yaml.safe_load(source)
@@ -90,12 +89,10 @@ def trained_together():
     """For every seed that has been trained, the seeds that its job trained, itself included."""
     trained = {}
     for seed in SEEDS:
-        records = (
-            Path(f"results/training/{v}/{d}/{seed}.json") for v in VARIANTS for d in DATASETS
-        )
-        record = next(filter(Path.exists, records), None)
-        with suppress(AttributeError, TypeError, ValueError):  # no record, or a damaged one
-            trained[seed] = read_json(record).get("seeds", [seed])
+        records = (f"results/training/{v}/{d}/{seed}.json" for v in VARIANTS for d in DATASETS)
+        seeds = next(filter(None, map(trained_with, records)), None)
+        if seeds:
+            trained[seed] = seeds
     return trained
 
 
