@@ -6,6 +6,7 @@ import logging
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -74,7 +75,8 @@ def main(
                 "seeds": [int(seed) for seed in seeds],
             },
         )
-    checkpoint.unlink(missing_ok=True)
+    with suppress(OSError):  # what the training ends with is there
+        checkpoint.unlink(missing_ok=True)
 
 
 def digest_of(*parts: object) -> str:
@@ -124,21 +126,23 @@ def timed_training(trainer: Trainer, steps: int, checkpoint: Path, origin: str) 
 
 def resume(trainer: Trainer, path: Path, origin: str) -> tuple[int, float]:
     """Steps that are done and the seconds they took."""
-    if not path.exists():
+    if not path.is_file():
         return 0, 0.0
     try:
         checkpoint = Checkpoint.from_bytes(path.read_bytes())
-    except ValueError as error:
+        if checkpoint.origin != origin:
+            logging.info(
+                "%s is ignored: it is of another config, data, code or kind of device; "
+                "training starts anew",
+                path,
+            )
+            return 0, 0.0
+        if not trainer.stops_at(checkpoint.step):
+            raise ValueError(f"this training never stops at step {checkpoint.step}")
+        trainer.restore(checkpoint.state)
+    except (OSError, ValueError) as error:
         logging.info("%s is discarded: %s; training starts anew", path, error)
         return 0, 0.0
-    if checkpoint.origin != origin:
-        logging.info(
-            "%s is ignored: it is of another config, data, code or kind of device; "
-            "training starts anew",
-            path,
-        )
-        return 0, 0.0
-    trainer.restore(checkpoint.state)
     logging.info("going on from step %d, after %.1f s", checkpoint.step, checkpoint.seconds)
     return checkpoint.step, checkpoint.seconds
 

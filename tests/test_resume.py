@@ -1,7 +1,9 @@
 """A training that was stopped goes on to the bytes that it would have had."""
 
 import errno
+import hashlib
 import logging
+import os
 import subprocess
 import sys
 import time
@@ -10,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save
 from test_training import PAPER, make_trainer, run
 
 import train
@@ -128,6 +131,72 @@ def test_a_damaged_checkpoint_is_discarded_and_said_so(trainer, tmp_path, caplog
     (tmp_path / "it").write_bytes({"truncated": data[:-9], "empty": b""}.get(damage, data))
     assert train.resume(trainer, tmp_path / "it", "origin") == (0, 0.0)
     assert "is discarded" in caplog.text
+
+
+def sealed(content):
+    """What a checkpoint's file holds, its digest right."""
+    return hashlib.sha256(content).digest() + content
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{}\n",
+        b"[" * 100_000,
+        b'{"origin": "origin", "step": 100, "seconds": 1.5}\nno tensors',
+        b'{"origin": "origin", "step": 100}\n' + save({}),
+        b'{"origin": "origin", "step": 100, "seconds": 1.5, "more": 0}\n' + save({}),
+        b'{"origin": "origin", "step": 100, "seconds": "1.5"}\n' + save({}),
+        b'{"origin": "origin", "step": 100, "seconds": NaN}\n' + save({}),
+    ],
+    ids=["empty", "bare", "deep", "no tensors", "less", "more", "a text", "not a number"],
+)
+def test_a_checkpoint_of_another_format_is_discarded_and_said_so(
+    trainer, tmp_path, caplog, content
+):
+    caplog.set_level(logging.INFO)
+    (tmp_path / "it").write_bytes(sealed(content))
+    assert train.resume(trainer, tmp_path / "it", "origin") == (0, 0.0)
+    assert "is discarded: a checkpoint of another format" in caplog.text
+
+
+@pytest.mark.parametrize("step", [-5, -100, 50, 400, 100.0, "100", True])
+def test_a_checkpoint_of_a_step_at_which_no_run_stops_is_discarded(trainer, tmp_path, caplog, step):
+    caplog.set_level(logging.INFO)
+    state = state_after(trainer, 100)
+    train.keep(tmp_path / "it", Checkpoint("origin", step, 1.5, state))
+    assert train.resume(trainer, tmp_path / "it", "origin") == (0, 0.0)
+    assert "is discarded" in caplog.text
+
+
+CHANGES = {
+    "missing": lambda state: state.pop("ema"),
+    "one more": lambda state: state.update(other=torch.zeros(1)),
+    "of another shape": lambda state: state.update(ema=torch.zeros(1)),
+    "of another type": lambda state: state.update(ema=state["ema"].double()),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_checkpoint_whose_tensors_do_not_fit_is_discarded_and_changes_nothing(
+    trainer, tmp_path, caplog, change
+):
+    caplog.set_level(logging.INFO)
+    state = state_after(trainer, 100)
+    CHANGES[change](state)
+    train.keep(tmp_path / "it", Checkpoint("origin", 100, 1.5, state))
+    fresh = make_trainer(settings=PAPER | {"steps": 300})
+    before = {name: value.clone() for name, value in fresh.state().items()}
+    assert train.resume(fresh, tmp_path / "it", "origin") == (0, 0.0)
+    assert "is discarded" in caplog.text
+    assert all(torch.equal(value, before[name]) for name, value in fresh.state().items())
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_is_no_file_counts_as_no_checkpoint(trainer, tmp_path, make):
+    make(tmp_path / "it")
+    assert train.resume(trainer, tmp_path / "it", "origin") == (0, 0.0)
 
 
 def test_a_full_disk_costs_the_checkpoint_and_not_the_training(trainer, monkeypatch, caplog):

@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass
 
+from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
@@ -36,10 +38,19 @@ class Checkpoint:
         """Runs no code of the file's.
 
         Raises:
-            ValueError: the bytes are not those of a checkpoint, whole.
+            ValueError: the bytes are not those of a checkpoint, whole and of this format.
         """
         digest, content = data[:32], data[32:]
         if hashlib.sha256(content).digest() != digest:
             raise ValueError("not a whole checkpoint")
         about, _, tensors = content.partition(b"\n")
-        return cls(**json.loads(about), state=load(tensors))
+        try:
+            checkpoint = cls(**json.loads(about), state=load(tensors))
+        except (RecursionError, SafetensorError, TypeError, ValueError) as error:
+            raise ValueError(f"a checkpoint of another format ({error})") from error
+        step, seconds = checkpoint.step, checkpoint.seconds
+        if type(step) is not int or step < 0:
+            raise ValueError(f"a checkpoint of another format (step is {step!r})")
+        if type(seconds) is not float or not 0 <= seconds < math.inf:
+            raise ValueError(f"a checkpoint of another format (seconds is {seconds!r})")
+        return checkpoint

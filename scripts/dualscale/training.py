@@ -250,6 +250,11 @@ class Trainer:
             step += count
             yield Progress(step, self.losses[:count].clone())
 
+    def stops_at(self, step: int) -> bool:
+        """Whether a run can stop after that many steps, and go on from there."""
+        steps = self.settings["steps"]
+        return step == steps or (0 <= step < steps and step % self.chunk == 0)
+
     def warm_up(self) -> None:
         """Run some steps and undo them; on CUDA, capture a chunk of steps as one graph.
 
@@ -294,8 +299,20 @@ class Trainer:
         }
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Take over a state, whole or not at all.
+
+        Raises:
+            ValueError: it is not of such a training.
+        """
+        own = self.state()
+        if state.keys() != own.keys():
+            raise ValueError(f"its state differs in {', '.join(sorted(state.keys() ^ own.keys()))}")
+        for name, value in own.items():
+            if (state[name].shape, state[name].dtype) != (value.shape, value.dtype):
+                given = f"{state[name].dtype} of shape {tuple(state[name].shape)}"
+                raise ValueError(f"{name} is {given}, not {value.dtype} of {tuple(value.shape)}")
         with torch.no_grad():
-            for name, value in self.state().items():
+            for name, value in own.items():
                 value.copy_(state[name])
 
     def _draw(self, step: int) -> None:
