@@ -3,9 +3,12 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
+from functools import partial
 
 import pandas as pd
 import pytest
@@ -33,24 +36,36 @@ def cluster():
     subprocess.run([SLURM / "cluster", "stop"], check=True)
 
 
+def started(folder, *arguments):
+    """Snakemake with the project's profile."""
+    command = [sys.executable, "-m", "snakemake", "--workflow-profile", PROFILE, *HERE]
+    return subprocess.Popen(
+        [*command, *arguments],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        # A shell that runs the tests in the background has interrupts ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+
+
 @pytest.fixture
 def jobs(tmp_path):
-    """Starts Snakemake on the test jobs, in a folder of its own, with the project's profile."""
+    """Starts Snakemake on the test jobs, in a folder of its own."""
     shutil.copy(SLURM / "Snakefile", tmp_path / "Snakefile")
+    return partial(started, tmp_path)
 
-    def start(*arguments):
-        command = [sys.executable, "-m", "snakemake", "--workflow-profile", PROFILE, *HERE]
-        return subprocess.Popen(
-            [*command, *arguments],
-            cwd=tmp_path,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            # A shell that runs the tests in the background has interrupts ignored.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-        )
 
-    return start
+@contextmanager
+def closed_node():
+    """The node takes no job: what is submitted waits until it opens."""
+    node = ["scontrol", "update", f"nodename={socket.gethostname().partition('.')[0]}"]
+    subprocess.run([*node, "state=drain", "reason=test"], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run([*node, "state=resume"], check=True)
 
 
 def interval(file):
@@ -71,6 +86,25 @@ def test_the_whole_workflow_runs_on_slurm(tmp_path):
     assert len(pd.read_csv(project.path / "results/metrics.csv")) == 4
     assert (project.path / "results/paper/figure1.png").stat().st_size > 5000
     assert project.waiting(*profile, "--config", "device=cpu") == set()
+
+
+def test_what_was_planned_runs_whatever_is_edited_while_it_waits(finished, tmp_path):
+    project = copy_project(ROOT, tmp_path / "project")
+    project.configure(**TINY)
+    planned = (project.path / "config.yaml").read_text()
+    target = "results/models/adaptive/line/0.safetensors"
+    project.run("--", "results/datasets/line.npy")
+    with closed_node():
+        process = started(project.path, "--config", "device=cpu", "--", target)
+        while not running():
+            assert process.poll() is None
+            time.sleep(0.2)
+        project.configure(training={"steps": 40})
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    assert (project.path / target).read_bytes() == (finished.path / target).read_bytes()
+    (project.path / "config.yaml").write_text(planned)
+    assert project.waiting("--", target) == set()
 
 
 def test_jobs_on_one_gpu_never_overlap_while_others_run_beside_them(jobs, tmp_path):

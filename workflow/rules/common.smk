@@ -23,11 +23,18 @@ sys.path.insert(0, str(SCRIPTS))
 gc.set_threshold(100_000, 50, 1000)
 atexit.register(gc.freeze)
 
+import plan
 from dualscale import configuration
 from job import trained_with
 
-with open(HOME / "workflow/schemas/config.schema.yaml") as source:
-    SCHEMA = yaml.safe_load(source)
+
+def module_name():
+    """Name of the module that the workflow is used as, below those of its hosts; empty without."""
+    modifier, names = workflow.modifier, []
+    while modifier is not None:
+        names.append(modifier.namespace)
+        modifier = modifier.parent_modifier
+    return ".".join(filter(None, reversed(names)))
 
 
 def layers():
@@ -39,10 +46,20 @@ def layers():
     return [*map(load_configfile, [*defaults, *given.configfiles]), given.config]
 
 
+def checked_configuration():
+    schema = yaml.safe_load((HOME / "workflow/schemas/config.schema.yaml").read_text())
+    return configuration.check(configuration.merge(layers()), schema)
+
+
+# A job elsewhere reads the workflow anew when it starts: it takes what was planned, not what the
+# configuration says by then.
 try:
-    CONFIG = configuration.check(configuration.merge(layers()), SCHEMA)
+    PLANNED = None if workflow.is_main_process else plan.received(module_name())
+    CONFIG = PLANNED["config"] if PLANNED else checked_configuration()
 except configuration.ConfigurationError as error:
     sys.exit(f"Configuration: {error}")
+except plan.PlanError as error:
+    sys.exit(f"Plan: {error}")
 
 VARIANTS, DATASETS = CONFIG["run"]["variants"], CONFIG["run"]["datasets"]
 SEEDS = CONFIG["run"]["seeds"]
@@ -182,8 +199,22 @@ def gpus_a_job():
 
 GPUS = gpus_a_job()
 ANY_SEED = ("{seed}",)
-STACKS = [
-    batch
-    for batch in configuration.batches(SEEDS, CONFIG["run"]["seeds_per_job"], trained_together())
-    if len(batch) > 1
-]
+if PLANNED:
+    STACKS = [tuple(batch) for batch in PLANNED["stacks"]]
+else:
+    seeds_per_job = CONFIG["run"]["seeds_per_job"]
+    STACKS = [
+        batch
+        for batch in configuration.batches(SEEDS, seeds_per_job, trained_together())
+        if len(batch) > 1
+    ]
+    try:
+        plan.hand_on(module_name(), {"config": CONFIG, "stacks": STACKS})
+    except plan.PlanError as error:
+        sys.exit(f"Plan: {error}")
+    if Path(workflow.main_snakefile) == HOME / "Snakefile":
+        workflow.config_settings.configfiles = []  # jobs need none: these may change meanwhile
+
+
+envvars:
+    plan.VARIABLE,

@@ -1,0 +1,63 @@
+"""The plan of a run, handed to its jobs: they compute what was planned, whatever is edited since.
+
+A job on a cluster reads the workflow again when it starts, perhaps hours after it was planned. What
+the configuration said then travels with the job, in an environment variable that the workflow
+declares under `envvars:`: there is no file to share, to lose or to clean up.
+"""
+
+import base64
+import json
+import os
+import zlib
+from typing import Any
+
+VARIABLE = "DUALSCALE_PLAN"
+MOST_BYTES = 128 * 1024 - len(VARIABLE) - 2
+"""Largest value of an environment variable on Linux."""
+
+_handed_on: dict[str, Any] = {}
+"""Plans of this process, by the name of the workflow module: a host workflow may use several."""
+
+
+class PlanError(ValueError):
+    """A plan that cannot be handed on or read; the message is one line."""
+
+
+def hand_on(module: str, plan: Any) -> None:
+    """Put a plan of plain values (as in JSON) where the jobs of this process find it.
+
+    Args:
+        module: name of the workflow module that it belongs to; empty for the main workflow.
+
+    Raises:
+        PlanError: the plan is too large.
+    """
+    _handed_on[module] = plan
+    packed = base64.urlsafe_b64encode(zlib.compress(json.dumps(_handed_on).encode(), 9))
+    if len(packed) > MOST_BYTES:
+        raise PlanError(
+            f"the configuration takes {len(packed):,} bytes compressed: at most {MOST_BYTES:,} "
+            "can be handed to jobs; split it into several runs"
+        )
+    os.environ[VARIABLE] = packed.decode()
+
+
+def received(module: str) -> Any:
+    """The plan that the process which started this job has handed on for a module.
+
+    Raises:
+        PlanError: there is none, or it is damaged.
+    """
+    try:
+        packed = base64.urlsafe_b64decode(os.environ[VARIABLE])
+        return json.loads(zlib.decompress(packed))[module]
+    except KeyError as error:
+        what = f"nothing about the module {module}" if VARIABLE in os.environ else "no value"
+        raise PlanError(
+            f"the environment variable {VARIABLE} of this job has {what}: the executor must hand "
+            "on the variables that the workflow declares (envvars)"
+        ) from error
+    except (ValueError, zlib.error) as error:
+        raise PlanError(
+            f"the environment variable {VARIABLE} of this job is damaged: {error}"
+        ) from error
