@@ -44,6 +44,7 @@ localrules:
     decompose_kl,
     plot_figure3,
     plot_figure4,
+    gather_floors,
     gather_steps,
     plot_figure5,
     make_excess,

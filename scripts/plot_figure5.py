@@ -7,36 +7,40 @@ import matplotlib.pyplot as plt
 import pandas as pd
 
 from dualscale.figures import COLOURS, save_figure, use_style
-from job import job, read_json, whole_group
+from job import job, whole_group
 
 
 def main(
     steps: str | Path,
-    floors: Mapping[str, Sequence[str]],
+    floors: str | Path,
     outputs: Sequence[str | Path],
     labels: Mapping[str, str],
 ) -> None:
     """
     Args:
         steps: the table of all KLs.
-        floors: of each dataset, the records of fresh real points' KL.
+        floors: the KL of fresh real points.
     """
     use_style()
-    table = pd.read_csv(steps, dtype={"variant": str, "dataset": str}, keep_default_na=False)
+    table, fresh = (
+        pd.read_csv(path, dtype={"variant": str, "dataset": str}, keep_default_na=False)
+        for path in (steps, floors)
+    )
+    floor = fresh.groupby("dataset", sort=False)["kl_bits"].mean()
     figure, axes = plt.subplots(
         len(labels),
-        len(floors),
-        figsize=(2.2 * len(floors) + 0.5, 1.9 * len(labels) + 0.6),
+        len(floor),
+        figsize=(2.2 * len(floor) + 0.5, 1.9 * len(labels) + 0.6),
         squeeze=False,
         sharex=True,
         sharey="col",
     )
     for row, (variant, label) in zip(axes, labels.items(), strict=True):
-        for axis, (dataset, records) in zip(row, floors.items(), strict=True):
+        for axis, (dataset, bits) in zip(row, floor.items(), strict=True):
             cell = table[(table["variant"] == variant) & (table["dataset"] == dataset)]
-            draw(axis, cell, [read_json(record)["kl_bits"] for record in records])
+            draw(axis, cell, bits)
         row[0].set_ylabel(f"{label}\nKL (bits)", parse_math=False)
-    for axis, dataset in zip(axes[0], floors, strict=True):
+    for axis, dataset in zip(axes[0], floor.index, strict=True):
         axis.set_title(dataset, parse_math=False)
     for axis in axes[-1]:
         axis.set_xlabel("network evaluations")
@@ -47,25 +51,21 @@ def main(
     plt.close(figure)
 
 
-def draw(axis: plt.Axes, cell: pd.DataFrame, floor: Sequence[float]) -> None:
+def draw(axis: plt.Axes, cell: pd.DataFrame, floor: float) -> None:
     """A line a sampler, mean over the seeds, and the floor."""
     for colour, (sampler, line) in zip(COLOURS, cell.groupby("sampler", sort=False), strict=False):
         mean = line.groupby("evaluations")["kl_bits"].mean()
         axis.plot(mean.index, mean, color=colour, marker="o", markersize=2, label=sampler)
-    axis.axhline(sum(floor) / len(floor), color="0.4", linewidth=0.8, label="fresh real points")
+    axis.axhline(floor, color="0.4", linewidth=0.8, label="fresh real points")
     axis.set_xscale("log")
     axis.set_yscale("symlog", linthresh=0.1)
 
 
 if snakemake := globals().get("snakemake"):
     with job(snakemake):
-        files = iter(snakemake.input.floors)
         main(
             snakemake.input.steps,
-            {
-                dataset: [next(files) for _ in range(snakemake.params.seeds)]
-                for dataset in snakemake.params.datasets
-            },
+            snakemake.input.floors,
             snakemake.output,
             snakemake.params.labels,
         )

@@ -10,9 +10,11 @@ from dualscale.statistics import (
     mean_interval,
     probabilities,
     seeds_needed,
+    share_interval,
     sign_flip_p,
     smallest_p,
     variance_parts,
+    welch_interval,
 )
 
 
@@ -84,3 +86,49 @@ def test_variances_of_training_and_sampling_come_apart():
     between, within = variance_parts(table)
     assert between == pytest.approx(0.09, rel=0.1)
     assert within == pytest.approx(0.01, rel=0.1)
+
+
+def test_welchs_interval_is_that_of_the_formula():
+    values, others = [1.0, 2.0, 3.0], [0.0, 0.1, 0.2, 0.1]
+    own, other = 1 / 3, np.var(others, ddof=1) / 4
+    freedom = (own + other) ** 2 / (own**2 / 2 + other**2 / 3)
+    half = stats.t.ppf(0.975, freedom) * math.sqrt(own + other)
+    assert welch_interval(values, others) == pytest.approx((1.9, 1.9 - half, 1.9 + half))
+
+
+def test_the_scatter_of_the_floor_widens_the_interval():
+    values = [0.1, 0.11, 0.12, 0.1]
+    _, low, high = welch_interval(values, [0.0, 0.02, -0.02, 0.01, -0.01])
+    _, least, most = mean_interval(values)
+    assert high - low > most - least
+
+
+@pytest.mark.parametrize(("values", "covered"), [(2, 0.9), (5, 0.95)])
+def test_welchs_interval_covers_as_often_as_said(values, covered):
+    rng = np.random.default_rng(0)
+    intervals = [welch_interval(rng.normal(0, 1, values), rng.normal(0, 1, 10)) for _ in range(400)]
+    times = sum(low <= 0 <= high for _, low, high in intervals)
+    assert stats.binomtest(times, 400, covered).pvalue > 0.01
+
+
+@pytest.mark.parametrize(("values", "floors"), [([0.1], [0.0, 0.1]), ([0.1, 0.2], [0.0])])
+def test_one_seed_or_one_floor_has_no_interval(values, floors):
+    for interval in (welch_interval(values, floors), share_interval(values, floors, 1.0)):
+        assert math.isfinite(interval[0])
+        assert np.isnan(interval[1:]).all()
+
+
+def test_the_interval_of_a_share_covers_it_at_its_nominal_rate():
+    rng = np.random.default_rng(0)
+    # True floor 0, share 0.3 of a reference at 1.
+    shares = [
+        share_interval(rng.normal(0.3, 0.05, 5), rng.normal(0, 0.1, 10), 1) for _ in range(600)
+    ]
+    covered = sum(low <= 0.3 <= high for _, low, high in shares)
+    assert stats.binomtest(covered, 600, 0.95).pvalue > 0.01
+
+
+def test_there_is_no_share_of_a_reference_that_cannot_be_told_from_the_floor():
+    share, low, high = share_interval([0.5, 0.6, 0.4], [0.0, 0.4, -0.4], 0.1)
+    assert math.isfinite(share)
+    assert math.isnan(low) and math.isnan(high)

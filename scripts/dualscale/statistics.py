@@ -32,6 +32,46 @@ def best_interval(values: Sequence[float]) -> tuple[float, float, float]:
     return float(np.mean(values)), float(interval.low), float(interval.high)
 
 
+def welch_interval(values: Sequence[float], others: Sequence[float]) -> tuple[float, float, float]:
+    """Difference of the means of two independent samples, and Welch's interval of it (1947).
+
+    The variances of both means are added; degrees of freedom of Welch and Satterthwaite. The
+    interval is NaN where a sample has fewer than two values; with two it is too short, and covers
+    the difference about nine times in ten.
+    """
+    difference = float(np.mean(values) - np.mean(others))
+    if min(len(values), len(others)) < 2:
+        return difference, math.nan, math.nan
+    interval = stats.ttest_ind(values, others, equal_var=False).confidence_interval(LEVEL)
+    return difference, float(interval.low), float(interval.high)
+
+
+def share_interval(
+    values: Sequence[float], floors: Sequence[float], reference: float
+) -> tuple[float, float, float]:
+    """The values' mean above the floor as a share of the reference's, and Fieller's interval (1954).
+
+    The floor is on both sides of the ratio: a share s lies in the interval where a test cannot
+    tell the values' mean from s reference + (1 - s) floor. That is a quadratic in s, with the
+    degrees of freedom of Welch and Satterthwaite at the estimate. The reference is taken as
+    exact. The interval is NaN where a sample has fewer than two values, and where the reference
+    cannot be told from the floor.
+    """
+    above, whole = np.mean(values) - np.mean(floors), reference - np.mean(floors)
+    share = float(above / whole)
+    if min(len(values), len(floors)) < 2:
+        return share, math.nan, math.nan
+    own, floor = stats.sem(values) ** 2, stats.sem(floors) ** 2
+    freedom = stats.ttest_ind(values, (1 - share) * np.asarray(floors), equal_var=False).df
+    t2 = stats.t.ppf(0.5 + LEVEL / 2, freedom) ** 2
+    # (above - s whole)^2 <= t^2 (own + (1 - s)^2 floor)
+    a, b, c = whole**2 - t2 * floor, above * whole - t2 * floor, above**2 - t2 * (own + floor)
+    if a <= 0:
+        return share, math.nan, math.nan
+    root = math.sqrt(max(b**2 - a * c, 0.0))
+    return share, float((b - root) / a), float((b + root) / a)
+
+
 def sign_flip_p(differences: Sequence[float]) -> float:
     """Two-sided p of a zero mean: had every difference been as likely with its sign turned."""
     return float(
