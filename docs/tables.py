@@ -1,5 +1,7 @@
 """Write the tables of README.md, docs/ and benchmarks/ anew from the committed CSVs.
 
+The CSVs among them that follow from others are written first (`derived.py`).
+
 python docs/tables.py
 """
 
@@ -14,6 +16,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "scripts"))
 
 from blocks import fill
+from derived import DERIVED
 from dualscale.statistics import mean_interval
 
 STUDY, RECOMMENDED = "docs/study/README.md", "docs/recommended/README.md"
@@ -110,8 +113,10 @@ def findings() -> str:
                 for dataset in DATASETS
             ]
             rows.append(["", "published, release", *pairs])
-    floors = read("docs/recommended/excess.csv").groupby("dataset")["floor_bits"].first()
-    rows.append([LABELS["real"], "measured", *(f"{floors[name]:.3f}" for name in DATASETS)])
+    floors = read("docs/recommended/floors.csv").assign(variant="real")
+    cells = [kl_of(floors, "real", dataset) for dataset in DATASETS]
+    texts = [f"**{mean:.3f}** {bracket(low, high)}" for mean, low, high in cells]
+    rows.append([LABELS["real"], f"measured, {floors['seed'].nunique()} samples", *texts])
     return pipe(["KL in bits", "", *DATASETS], rows, texts=2)
 
 
@@ -231,10 +236,11 @@ def above_floor() -> str:
     for dataset in DATASETS:
         own = table.loc[(dataset, "recommended")]
         cells = [excess(table.loc[(dataset, name)]) for name in ("baseline", "improved")]
-        base = [f"{own['floor_bits']:.4f}", f"{own['published_excess_bits']:.4f}"]
-        share = f"{own['share_of_published']:.1%}"
-        rows.append([dataset, *base, *cells, f"**{excess(own)}**", share])
-    header = ["dataset", "floor", "paper's best", "baseline", "improved", "recommended"]
+        base = [
+            f"{own[name]:.4f}" for name in ("floor_bits", "floor_sd_bits", "published_excess_bits")
+        ]
+        rows.append([dataset, *base, *cells, f"**{excess(own)}**", share(own)])
+    header = ["dataset", "floor", "its sd", "paper's best", "baseline", "improved", "recommended"]
     return pipe([*header, "share of the paper's best"], rows)
 
 
@@ -244,13 +250,19 @@ def excess(row: pd.Series) -> str:
     return f"{row['excess_bits']:.4f} {inside}".strip()
 
 
+def share(row: pd.Series) -> str:
+    """Return the share of what the paper's best has above the floor, in percent."""
+    names = ("share_of_published", "share_low", "share_high")
+    mean, low, high = (100 * row[name] for name in names)
+    return f"{mean:.1f} % {bracket(low, high, digits=1)}"
+
+
 @block(RECOMMENDED, "fresh seeds")
 def fresh_seeds() -> str:
     """The recipe on seeds that it was not tuned on."""
     table = read("docs/recommended/fresh_excess.csv").set_index("dataset")
     rows = [
-        [dataset, excess(table.loc[dataset]), f"{table.loc[dataset, 'share_of_published']:.1%}"]
-        for dataset in DATASETS
+        [dataset, excess(table.loc[dataset]), share(table.loc[dataset])] for dataset in DATASETS
     ]
     return pipe(["dataset", "recommended", "share of the paper's best"], rows)
 
@@ -386,5 +398,7 @@ def page(name: str) -> str:
 
 
 if __name__ == "__main__":
+    for path, text in DERIVED.items():
+        (ROOT / path).write_text(text())
     for name in dict.fromkeys(owner for owner, _ in BLOCKS):
         (ROOT / name).write_text(page(name))

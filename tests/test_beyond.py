@@ -112,6 +112,8 @@ def test_the_excess_is_the_kl_less_that_of_fresh_real_points(seconded):
     assert row["published_excess_bits"] == pytest.approx(0.153 - floor.mean(), abs=1e-4)
     assert row["low_bits"] < row["excess_bits"] < row["high_bits"]
     assert table.loc[("baseline", "line"), "training_time_ratio"] == 1
+    seconded.configure(run={"seeds": [0, 1, 2]})
+    assert seconded.waiting("results/floors.csv") == set(), "floors do not depend on the seeds"
     assert (results / "recommended/samples.png").stat().st_size > 5000
 
 

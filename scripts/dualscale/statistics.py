@@ -49,7 +49,7 @@ def welch_interval(values: Sequence[float], others: Sequence[float]) -> tuple[fl
 def share_interval(
     values: Sequence[float], floors: Sequence[float], reference: float
 ) -> tuple[float, float, float]:
-    """The values' mean above the floor as a share of the reference's, and Fieller's interval (1954).
+    """The values' mean above the floor as a share of the reference's; Fieller's interval (1954).
 
     The floor is on both sides of the ratio: a share s lies in the interval where a test cannot
     tell the values' mean from s reference + (1 - s) floor. That is a quadratic in s, with the
