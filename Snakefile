@@ -28,28 +28,3 @@ rule all:
         expand("results/paper/table1.{format}", format=TABLE_FORMATS),
         expand("results/paper/figure1.{format}", format=FIGURE_FORMATS),
         expand("results/paper/figure2.{format}", format=FIGURE_FORMATS),
-
-
-# What takes a second and only reads tables; on a cluster, where snakemake runs.
-localrules:
-    all,
-    gather_runs,
-    gather_metrics,
-    make_table1,
-    plot_figure1,
-    plot_figure2,
-    gather_study,
-    compare_variants,
-    judge_claims,
-    decompose_kl,
-    plot_figure3,
-    plot_figure4,
-    gather_floors,
-    gather_steps,
-    plot_figure5,
-    make_excess,
-    plot_recommended,
-    study,
-    few_steps,
-    recommended,
-    pictures,

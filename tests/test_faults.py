@@ -253,7 +253,7 @@ def test_code_that_is_edited_while_jobs_run_runs_again(fresh):
         assert process.poll() is None
         time.sleep(0.05)
     module = fresh.path / "scripts/dualscale/training.py"
-    module.write_text(module.read_text() + "\n# edited\n")
+    module.write_text(module.read_text() + "\nEDITED = True\n")
     process.communicate()
     trained = {job for job in fresh.waiting() if job.startswith("Train")}
     assert len(trained) == 4

@@ -1,5 +1,6 @@
 """The workflow inside another one, and run from another folder."""
 
+import re
 import subprocess
 import sys
 
@@ -37,6 +38,7 @@ def snakemake(folder, *arguments):
     command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
 
 
 def test_another_workflow_can_build_on_it(tmp_path):
@@ -44,6 +46,18 @@ def test_another_workflow_can_build_on_it(tmp_path):
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(TINY))
     snakemake(tmp_path)
     assert (tmp_path / "count.txt").read_text().strip() == "5"
+
+
+def test_rules_that_only_read_tables_stay_local_inside_another_workflow(tmp_path):
+    said = "print('local:', *workflow._localrules, file=sys.stderr)"
+    (tmp_path / "Snakefile").write_text(f"import sys\n{SNAKEFILE}\n\n{said}\n")
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(TINY))
+    output = snakemake(tmp_path, "--list-rules")
+    local = re.search("local:(.*)", output)[1].split()
+    assert {"dualscale_gather_runs", "dualscale_make_table1", "dualscale_plot_figure3"} <= set(
+        local
+    )
+    assert not {"dualscale_train", "dualscale_evaluate_kl"} & set(local)
 
 
 def test_it_runs_in_another_working_directory(tmp_path):

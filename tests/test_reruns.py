@@ -121,7 +121,13 @@ def test_another_label_redraws_only_what_shows_it(project):
 
 def edit(project, name):
     with (project.path / "scripts" / name).open("a") as file:
-        file.write("\n# A remark.\n")
+        file.write("\nEDITED = True\n")
+
+
+def test_remarks_in_the_code_run_nothing(project):
+    for file in (project.path / "scripts").rglob("*.py"):
+        file.write_text(f"# A remark.\n\n{file.read_text()}")
+    assert project.waiting() == set()
 
 
 def test_a_figures_script_redraws_that_figure(project):

@@ -39,6 +39,7 @@ rule gather_floors:
         "results/floors.csv",
     log:
         "results/logs/gather_floors.log",
+    localrule: True
     conda:
         "../../envs/analysis.yaml"
     params:
@@ -89,6 +90,7 @@ rule gather_steps:
         ),
     log:
         "results/logs/gather_steps.log",
+    localrule: True
     conda:
         "../../envs/analysis.yaml"
     params:
@@ -119,6 +121,7 @@ rule plot_figure5:
         pdf="results/steps/figure5.pdf",
     log:
         "results/logs/plot_figure5.log",
+    localrule: True
     conda:
         "../../envs/analysis.yaml"
     params:
@@ -145,11 +148,12 @@ rule make_excess:
         ),
     log:
         "results/logs/make_excess.log",
+    localrule: True
     conda:
         "../../envs/analysis.yaml"
     params:
         settings={"labels": LABELS, "best": "improved", "base": VARIANTS[0]},
-        published=digest(published("table1.csv")),
+        published=digest_files(published("table1.csv")),
         code=code_digest("make_excess"),
     message:
         "Make the table of KL above the floor"
@@ -176,6 +180,7 @@ rule plot_recommended:
         pdf="results/recommended/samples.pdf",
     log:
         "results/logs/plot_recommended.log",
+    localrule: True
     conda:
         "../../envs/analysis.yaml"
     params:

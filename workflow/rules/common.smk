@@ -1,13 +1,10 @@
-import ast
 import atexit
 import gc
-import hashlib
 import os
 import re
 import shutil
 import subprocess
 import sys
-from functools import cache
 from pathlib import Path
 
 import yaml
@@ -24,6 +21,7 @@ gc.set_threshold(100_000, 50, 1000)
 atexit.register(gc.freeze)
 
 import plan
+from digests import digest_code, digest_files
 from dualscale import configuration
 from job import trained_with
 
@@ -85,12 +83,6 @@ def published(name):
     return local(os.path.relpath(HOME / "workflow/published" / name))
 
 
-def digest(*files):
-    """Digest of the files' contents: unlike a date, it is the same in every clone."""
-    contents = b"\0".join(Path(file).read_bytes() for file in files)
-    return hashlib.sha256(contents).hexdigest()[:16]
-
-
 def runs_of_variant(pattern):
     """The pattern's path for every run of a variant, in the config's order."""
     return expand(pattern, dataset=DATASETS, seed=SEEDS, allow_missing=True)
@@ -128,24 +120,9 @@ def batch_label(batch):
     return f"seeds {', '.join(map(str, batch))}"
 
 
-@cache  # every job asks
 def code_digest(name):
-    """Digest of a script and of all modules of the project that it imports, however far down."""
-    files, waiting = set(), [SCRIPTS / f"{name}.py"]
-    while waiting:
-        file = waiting.pop()
-        if file in files or not file.exists():
-            continue
-        files.add(file)
-        for node in ast.walk(ast.parse(file.read_text())):
-            if isinstance(node, ast.Import):
-                names = [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom):
-                names = [node.module] + [f"{node.module}.{alias.name}" for alias in node.names]
-            else:
-                continue
-            waiting += [SCRIPTS / f"{name.replace('.', '/')}.py" for name in names]
-    return digest(*sorted(files))
+    """Digest of a script and of all modules of the project that it imports."""
+    return digest_code(SCRIPTS / f"{name}.py", SCRIPTS)
 
 
 def architecture_file(variant):
@@ -162,7 +139,8 @@ def network_code(name, variants=lambda wildcards: [wildcards.variant]):
 
     def of_variants(wildcards):
         files = filter(None, map(architecture_file, variants(wildcards)))
-        return "".join([code_digest(name), *map(digest, files)])
+        own = (digest_code(Path(file), SCRIPTS) for file in files)
+        return "".join([code_digest(name), *own])
 
     return of_variants
 

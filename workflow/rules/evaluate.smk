@@ -30,6 +30,7 @@ rule gather_runs:
         "results/runs/{variant}.csv",
     log:
         "results/logs/gather_runs/{variant}.log",
+    localrule: True
     conda:
         "../../envs/analysis.yaml"
     params:
@@ -50,6 +51,7 @@ rule gather_metrics:
         report("results/metrics.csv", category="7 Runs", caption="../report/metrics.rst"),
     log:
         "results/logs/gather_metrics.log",
+    localrule: True
     conda:
         "../../envs/analysis.yaml"
     params:

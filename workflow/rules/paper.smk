@@ -23,6 +23,7 @@ rule make_table1:
         ),
     log:
         "results/logs/make_table1.log",
+    localrule: True
     conda:
         "../../envs/analysis.yaml"
     params:
@@ -35,7 +36,7 @@ rule make_table1:
                 for name in VARIANTS
             },
         },
-        published=digest(published("table1.csv")),
+        published=digest_files(published("table1.csv")),
         code=code_digest("make_table1"),
     message:
         "Make Table 1"
@@ -56,6 +57,7 @@ rule plot_figure1:
         pdf="results/paper/figure1.pdf",
     log:
         "results/logs/plot_figure1.log",
+    localrule: True
     conda:
         "../../envs/analysis.yaml"
     params:
@@ -80,6 +82,7 @@ rule plot_figure2:
         pdf="results/paper/figure2.pdf",
     log:
         "results/logs/plot_figure2.log",
+    localrule: True
     conda:
         "../../envs/analysis.yaml"
     params:

@@ -124,6 +124,7 @@ rule gather_study:
         report("results/study/metrics.csv", category="3 Study", caption="../report/study.rst"),
     log:
         "results/logs/gather_study.log",
+    localrule: True
     conda:
         "../../envs/analysis.yaml"
     params:
@@ -147,6 +148,7 @@ rule compare_variants:
         ),
     log:
         "results/logs/compare_variants.log",
+    localrule: True
     conda:
         "../../envs/analysis.yaml"
     params:
@@ -174,12 +176,13 @@ rule judge_claims:
         html=report("results/study/claims.html", category="3 Study", caption="../report/study.rst"),
     log:
         "results/logs/judge_claims.log",
+    localrule: True
     conda:
         "../../envs/analysis.yaml"
     params:
         cells=[[variant, dataset] for variant in VARIANTS for dataset in DATASETS],
         seeds=len(SEEDS),
-        claims=digest(published("claims.yaml")),
+        claims=digest_files(published("claims.yaml")),
         code=code_digest("judge_claims"),
     message:
         "Judge the claims"
@@ -195,6 +198,7 @@ rule decompose_kl:
         report("results/study/decomposition.csv", category="3 Study", caption="../report/study.rst"),
     log:
         "results/logs/decompose_kl.log",
+    localrule: True
     conda:
         "../../envs/analysis.yaml"
     params:
@@ -216,6 +220,7 @@ rule plot_figure3:
         pdf="results/study/figure3.pdf",
     log:
         "results/logs/plot_figure3.log",
+    localrule: True
     conda:
         "../../envs/analysis.yaml"
     params:
@@ -236,6 +241,7 @@ rule plot_figure4:
         pdf="results/study/figure4.pdf",
     log:
         "results/logs/plot_figure4.log",
+    localrule: True
     conda:
         "../../envs/analysis.yaml"
     params:

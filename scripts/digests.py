@@ -1,0 +1,82 @@
+"""Digests of files and of code: what a job depends on, whatever the dates, and alike in every clone."""
+
+import ast
+import hashlib
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+
+def digest_files(*files: str | Path) -> str:
+    """Digest of the contents of files, in the order given."""
+    return _digest(b"\0".join(Path(file).read_bytes() for file in files))
+
+
+@cache  # every job asks
+def digest_code(script: Path, root: Path) -> str:
+    """Digest of a Python file and of all modules below the root that it imports, however far down.
+
+    Only what Python executes counts: comments, blank lines, docstrings and the layout do not.
+    """
+    digests, seen, waiting = [], set(), [script]
+    while waiting:
+        file = waiting.pop()
+        if file not in seen:
+            seen.add(file)
+            code, imported = _read(file, root)
+            digests.append(code)
+            waiting += imported
+    return _digest(" ".join(sorted(digests)).encode())
+
+
+@cache
+def _read(file: Path, root: Path) -> tuple[str, list[Path]]:
+    """Digest of one file's code, and the files below the root that it imports."""
+    source = file.read_bytes()
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError):  # the job that runs it will say so
+        return _digest(source), []
+    imported = (part for node in ast.walk(tree) for part in _imported_files(node, file, root))
+    return _digest(_canonical(tree).encode()), list(imported)
+
+
+def _canonical(node: object) -> str:
+    """The syntax tree without positions, docstrings and what differs between versions of Python."""
+    if isinstance(node, list):
+        return f"[{' '.join(_canonical(item) for item in node if not _is_docstring(item))}]"
+    if not isinstance(node, ast.AST):
+        return ascii(node)
+    if isinstance(node, ast.JoinedStr):  # Python 3.12 ends some f-strings in an empty part
+        node.values = [part for part in node.values if getattr(part, "value", None) != ""]
+    fields = ((name, value) for name, value in ast.iter_fields(node) if value not in (None, []))
+    return f"{type(node).__name__}({' '.join(f'{k}={_canonical(v)}' for k, v in fields)})"
+
+
+def _is_docstring(node: object) -> bool:
+    """Whether it is a string that stands alone: of a module, a class, a function or a constant."""
+    match node:
+        case ast.Expr(value=ast.Constant(value=str())):
+            return True
+    return False
+
+
+def _imported_files(node: ast.AST, file: Path, root: Path) -> Iterator[Path]:
+    """The files below the root that an import statement of a file runs; none for other nodes."""
+    match node:
+        case ast.Import(names=aliases):
+            modules = [(root, alias.name.split(".")) for alias in aliases]
+        case ast.ImportFrom(module=name, names=aliases, level=level):
+            folder = file.parents[level - 1] if level else root
+            package = name.split(".") if name else []
+            modules = [(folder, [*package, alias.name]) for alias in aliases]
+        case _:
+            return
+    for folder, parts in modules:
+        for end in range(len(parts) + 1):  # a package runs before what is in it
+            path = folder.joinpath(*parts[:end])
+            yield from filter(Path.is_file, (Path(f"{path}.py"), path / "__init__.py"))
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]
