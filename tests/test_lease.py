@@ -1,12 +1,15 @@
 """Jobs of one machine share its GPUs, one each; here with devices that are only names."""
 
 import os
+import re
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+import torch
+from conftest import ROOT, TINY, copy_project
 
 from dualscale import lease
 
@@ -80,6 +83,57 @@ def test_numbers_are_looked_up_among_the_uuids_of_nvidia_smi(tmp_path, monkeypat
     assert lease.visible_gpus() == ["GPU-aa-1", "GPU-bb-2"]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1, GPU-xx, MIG-cc")
     assert lease.visible_gpus() == ["GPU-bb-2", "GPU-xx", "MIG-cc"]
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    assert lease.visible_gpus() == []
-    assert lease.lease_gpu() is None
+    for hidden in ("", "-1", "-1,0"):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hidden)
+        assert lease.visible_gpus() == []
+        assert lease.lease_gpu() is None
+
+
+@pytest.fixture
+def machine(tmp_path):
+    """A machine whose nvidia-smi lists a GPU: how many GPUs a training is planned to hold there."""
+    project = copy_project(ROOT, tmp_path / "project")
+    project.configure(**TINY | {"device": "auto"})
+    with (project.path / "Snakefile").open("a") as file:
+        file.write("\n\nprint('GPUs a job:', GPUS, file=sys.stderr)\n")
+    (tmp_path / "bin").mkdir()
+    tool = tmp_path / "bin/nvidia-smi"
+    tool.write_text("#!/bin/sh\necho 'GPU 0: NVIDIA A100 (UUID: GPU-aa-1)'\n")
+    tool.chmod(0o755)
+    (tmp_path / "torch").mkdir()
+    (tmp_path / "torch/__init__.py").write_text("raise ImportError('slow')")
+
+    def plan(build="'12.8'", arguments=(), **environment):
+        (tmp_path / "torch/version.py").write_text(f"cuda = {build}\n")
+        path = {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", "PYTHONPATH": str(tmp_path)}
+        done = subprocess.run(
+            [sys.executable, "-m", "snakemake", "--list-rules", *arguments],
+            cwd=project.path,
+            env={**os.environ, **path, **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return int(re.search(r"GPUs a job: (\d)", done.stderr)[1])
+
+    return plan
+
+
+def test_jobs_are_planned_on_the_gpu_that_is_there(machine, monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert machine() == 1
+
+
+def test_no_gpu_is_planned_where_all_are_hidden(machine):
+    assert machine(CUDA_VISIBLE_DEVICES="") == 0
+
+
+def test_no_gpu_is_planned_with_a_pytorch_for_cpus(machine, monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert machine(build="None") == 0
+    assert machine(build="None", arguments=["--sdm", "conda"]) == 1, "jobs have another PyTorch"
+
+
+def test_the_installed_pytorch_is_known_for_what_it_is():
+    assert lease.built_for_gpus() == (torch.version.cuda is not None)

@@ -2,13 +2,12 @@ import atexit
 import gc
 import os
 import re
-import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import yaml
 from snakemake.common.configfile import load_configfile
+from snakemake.settings.types import DeploymentMethod
 
 HOME = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parents[
     1
@@ -23,6 +22,7 @@ atexit.register(gc.freeze)
 import plan
 from digests import digest_code, digest_files
 from dualscale import configuration
+from dualscale.lease import built_for_gpus, installed_gpus, visible_gpus
 from job import trained_with
 
 
@@ -169,10 +169,10 @@ def gpus_a_job():
     """1 where jobs compute on a GPU. Not a parameter: another machine must not train again."""
     if CONFIG["device"] != "auto":
         return int(CONFIG["device"] == "cuda")
-    if shutil.which("nvidia-smi") is None:
+    if not installed_gpus() or not visible_gpus():
         return 0
-    listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False)
-    return int("GPU " in listed.stdout)
+    own_pytorch = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
+    return int(own_pytorch or built_for_gpus())
 
 
 GPUS = gpus_a_job()
