@@ -1,4 +1,4 @@
-"""Digests of files and of code: what a job depends on, whatever the dates, and alike in every clone."""
+"""Digests of files and of code, which tell what a job depends on, alike in every clone."""
 
 import ast
 import hashlib

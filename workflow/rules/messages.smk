@@ -6,6 +6,7 @@ import time
 from snakemake.logging import logger
 from snakemake.settings.enums import Quietness
 
+from failures import failures
 from time_left import TimeLeft
 
 START = time.time()
@@ -62,8 +63,5 @@ onsuccess:
 
 
 onerror:
-    for file in sorted(Path("results/logs").rglob("*.log")):
-        before, trace, _ = file.read_text(errors="replace").partition("\nTraceback")
-        if trace and made(file):
-            message = before.splitlines()[-1].split(" ", 2)[-1]  # after the date and the time
-            say(["", f"  {file}: {message}"])
+    for log, message in failures(sorted(Path("results/logs").rglob("*.log")), START):
+        say(["", f"  {log}: {message}"])
