@@ -7,7 +7,7 @@ import time
 
 import pandas as pd
 import yaml
-from conftest import PARTS, TINY, Project
+from conftest import PARTS, ROOT, TINY, Project, copy_project
 
 VARIANTS, DATASETS = TINY["run"]["variants"], TINY["run"]["datasets"]
 TABLE, FIGURE1, FIGURE2 = "Make Table 1", "Plot Figure 1", "Plot Figure 2"
@@ -195,3 +195,36 @@ def test_a_clone_elsewhere_with_the_results_copied_runs_nothing(project, tmp_pat
         project.path / ".snakemake", clone / ".snakemake", symlinks=True, dirs_exist_ok=True
     )
     assert Project(clone).waiting() == set(), "with Snakemake's own records"
+
+
+LARGE = """
+rule count:
+    input: "large.npy"
+    output: "count.txt"
+    message: "Count"
+    shell: "wc -c < {input} > {output}"
+"""
+
+
+def test_a_large_file_runs_again_what_reads_it_if_edited_and_nothing_if_touched(tmp_path):
+    project = copy_project(ROOT, tmp_path / "project")
+    (project.path / "Snakefile").write_text(LARGE)
+    with (project.path / "large.npy").open("wb") as file:
+        file.truncate(1_100_000_000)  # takes no room
+    project.run()
+    later = time.time() + 10
+    os.utime(project.path / "large.npy", (later, later))
+    assert project.waiting() == set()
+    with (project.path / "large.npy").open("rb+") as file:
+        file.write(b"1")
+    os.utime(project.path / "large.npy", (later, later))
+    assert project.waiting() == {"Count"}
+
+
+def test_profiles_agree_on_what_makes_a_job_run_again():
+    default, slurm = (
+        yaml.safe_load((ROOT / f"workflow/profiles/{name}/config.yaml").read_text())
+        for name in ("default", "slurm")
+    )
+    for key in ("rerun-triggers", "max-checksum-file-size", "rerun-incomplete"):
+        assert default[key] == slurm[key]
