@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dualscale.configuration import REAL
+from dualscale.parts import REAL
 from dualscale.statistics import (
     LEVEL,
     best_interval,

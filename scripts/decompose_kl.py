@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from dualscale.configuration import REAL
+from dualscale.parts import REAL
 from dualscale.statistics import best_interval
 from job import job, read_json, whole
 

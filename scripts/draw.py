@@ -12,9 +12,9 @@ from pathlib import Path
 
 import torch
 
-from dualscale.configuration import OF_KIND
 from dualscale.files import WRITERS
 from dualscale.model import load_model
+from dualscale.parts import OF_KIND
 from dualscale.sampling import SAMPLERS, STARTS, Sampler
 from job import require_unchanged, whole
 

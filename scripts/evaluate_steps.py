@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from dualscale.configuration import OF_KIND
 from dualscale.devices import open_device
 from dualscale.divergence import knn_kl
 from dualscale.model import load_model
+from dualscale.parts import OF_KIND
 from dualscale.sampling import SAMPLERS, Sampler, evaluations
 from job import job, whole
 

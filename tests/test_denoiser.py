@@ -3,8 +3,9 @@ import pytest
 import torch
 from diffusers import DDIMScheduler, EDMEulerScheduler
 
-from dualscale.configuration import ENDS_IN_NOISE, OF_KIND
+from dualscale.configuration import ENDS_IN_NOISE
 from dualscale.denoiser import PREDICTIONS, Denoiser, make_prediction
+from dualscale.parts import OF_KIND
 from dualscale.schedule import SCHEDULES, karras, linear, make_schedule
 
 PAIRS = [

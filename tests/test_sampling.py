@@ -9,8 +9,8 @@ from diffusers import (
     HeunDiscreteScheduler,
 )
 
-from dualscale.configuration import OF_KIND
 from dualscale.model import Moments
+from dualscale.parts import OF_KIND
 from dualscale.sampling import (
     SAMPLERS,
     STARTS,

@@ -6,7 +6,8 @@ import torch
 from diffusers import DDPMScheduler, EDMEulerScheduler
 from diffusers.schedulers.scheduling_ddim import rescale_zero_terminal_snr
 
-from dualscale.configuration import ENDS_IN_NOISE, OF_KIND
+from dualscale.configuration import ENDS_IN_NOISE
+from dualscale.parts import OF_KIND
 from dualscale.schedule import (
     SCHEDULES,
     cosine,

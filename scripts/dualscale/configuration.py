@@ -10,32 +10,8 @@ from typing import Any
 
 import jsonschema
 
-LEARNED_DEFAULTS = {"gate": "softmax", "negative_slope": 0.2, "sees": "t"}
-BETAS = {"beta_first": 1e-4, "beta_last": 0.02}
-SIGMAS = {"sigma_first": 0.005, "sigma_last": 30.0}
-OF_KIND: dict[str, dict[str, dict[str, Any]]] = {
-    "schedule": {
-        "linear": BETAS,
-        "quadratic": BETAS,
-        "zero_terminal_snr": BETAS,
-        "cosine": {},
-        "interpolation": {},
-        "log_linear": SIGMAS,
-        "karras": SIGMAS | {"rho": 7.0},
-    },
-    "loss": {
-        "uniform": {},
-        "min_snr": {"limit": 5.0},
-        "log_normal": {"mean": -1.2, "deviation": 1.2},
-    },
-    "sampler": {
-        "ancestral": {"variance": "posterior"},
-        "ddim": {},
-        "heun": {},
-        "dpm_solver": {},
-    },
-}
-"""What each kind of a part takes beside what all kinds take, and its default."""
+from dualscale.parts import LEARNED_DEFAULTS, OF_KIND, REAL
+
 SHARED_BY_KINDS = frozenset({"timesteps"})
 """Settings that a part keeps when an override gives it another kind."""
 SECTIONS = ("network", "prediction", "sampling", "schedule", "training")
@@ -72,10 +48,6 @@ Validator = jsonschema.validators.extend(
         {"integer": _is_integer, "number": _is_number}
     ),
 )
-
-
-REAL = "real"
-"""How the study calls fresh real points, where a variant's name stands elsewhere."""
 
 
 class ConfigurationError(ValueError):
