@@ -1,5 +1,6 @@
 # make paper   environment in .venv, then the default run: Table 1, Figures 1 and 2
-# make test    environment, then every test
+# make test    environment, then the tests, on two processes
+# make test-system  tests that need root, Slurm, a browser or an object store, or that kill processes
 # make test-faults  the tests of faults at length: sixty kills, 5,000 bad configs
 # make lint    formatters and linters, as they run in CI
 # make bench   speed beside a plain loop and the machine's ceiling
@@ -8,13 +9,16 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: paper test test-faults lint bench lock
+.PHONY: paper test test-system test-faults lint bench lock
 
 paper: .venv/run
 	$(BIN)/snakemake --cores all --resources gpu=1
 
-test: .venv/test .venv/storage
-	$(BIN)/python -m pytest
+test: .venv/test
+	$(BIN)/python -m pytest -m "not system" --numprocesses 2 --dist worksteal
+
+test-system: .venv/test .venv/storage
+	$(BIN)/python -m pytest -m system
 
 test-faults: .venv/test
 	KILLS=60 HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest tests/test_faults.py tests/test_hostile.py

@@ -100,14 +100,11 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=ROOT / "results/dimensions")
     parser.add_argument("--output", type=Path, default=ROOT / "docs/recommended/dimensions.csv")
     options = parser.parse_args()
-    for last in range(1, len(options.seeds) + 1):  # a seed at a time: a stop loses little
-        tables = [
-            run(d, options.seeds[:last], options.folder.resolve() / str(d), options.cores)
-            for d in DIMENSIONS
-        ]
-        pd.concat(tables).to_csv(
-            options.output, index=False, lineterminator="\n", float_format="%.6g"
-        )
+    tables = []
+    for d in DIMENSIONS:
+        tables.append(run(d, options.seeds, options.folder.resolve() / str(d), options.cores))
+        table = pd.concat(tables)
+        table.to_csv(options.output, index=False, lineterminator="\n", float_format="%.6g")
 
 
 if __name__ == "__main__":

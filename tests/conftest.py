@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from filelock import FileLock
 
 ROOT = Path(__file__).parents[1]
 PARTS = ["Snakefile", "config.yaml", "profiles", "scripts", "workflow", "envs"]
@@ -87,11 +88,19 @@ def seeded():
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory):
-    """The tiny run, finished; not to be changed."""
-    project = copy_project(ROOT, tmp_path_factory.mktemp("finished") / "project")
-    project.configure(**TINY)
-    project.run()
+def finished(tmp_path_factory, worker_id):
+    """The tiny run, finished, one for all processes of the tests; not to be changed."""
+    shared = tmp_path_factory.getbasetemp()
+    if worker_id != "master":
+        shared = shared.parent
+    path, done = shared / "finished/project", shared / "finished/done"
+    with FileLock(shared / "finished.lock"):
+        if done.exists():
+            return Project(path)
+        project = copy_project(ROOT, path)
+        project.configure(**TINY)
+        project.run()
+        done.touch()
     return project
 
 

@@ -19,6 +19,8 @@ import pytest
 from conftest import ROOT, TINY, copy_project
 from safetensors import safe_open
 
+pytestmark = pytest.mark.system
+
 KILLS = int(os.environ.get("KILLS", "4"))
 RUN = "adaptive/line/0"
 

@@ -11,10 +11,13 @@ from selenium.webdriver.support.ui import WebDriverWait
 PATIENCE = 60  # seconds, for a page on a busy machine
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None or DRIVER is None,
-    reason="there is no browser (Debian: chromium chromium-driver)",
-)
+pytestmark = [
+    pytest.mark.system,
+    pytest.mark.skipif(
+        CHROMIUM is None or DRIVER is None,
+        reason="there is no browser (Debian: chromium chromium-driver)",
+    ),
+]
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,7 @@ PROFILE = ROOT / "workflow/profiles/slurm"
 MISSING = [name for name in ("slurmctld", "slurmd", "sbatch", "munged") if not shutil.which(name)]
 
 pytestmark = [
+    pytest.mark.system,
     pytest.mark.skipif(
         bool(MISSING),
         reason=f"Slurm is not installed: {', '.join(MISSING)} not found "

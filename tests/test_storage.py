@@ -14,9 +14,12 @@ from conftest import ROOT, TINY, copy_project
 PLUGIN = ROOT / ".venv/storage"
 RCLONE = shutil.which("rclone", path=PLUGIN / "bin")
 
-pytestmark = pytest.mark.skipif(
-    RCLONE is None, reason="no object store: requirements-storage.txt is not in .venv/storage"
-)
+pytestmark = [
+    pytest.mark.system,
+    pytest.mark.skipif(
+        RCLONE is None, reason="no object store: requirements-storage.txt is not in .venv/storage"
+    ),
+]
 
 
 def free_port():
