@@ -5,52 +5,75 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from dualscale.files import read_points
+from dualscale.files import Table, read_table
 from dualscale.streams import stream_seed
 from job import job, whole_group
 
 FEWEST = 100  # points: with less, neither training nor the held-out points say anything
 
 
-def main(source: str | Path, outputs: Mapping[str, str], settings: Mapping) -> None:
+def main(source: str | Path, outputs: Mapping[str, str], settings: Mapping, k: int) -> None:
     """Write the training points and the held-out ones, each (n, d) float32.
 
     Args:
-        settings: columns, held_out (a share), seed.
+        settings: of the dataset: columns, header, delimiter, decimal, held_out (a share), seed.
+        k: which neighbour the KL takes.
     """
-    points = read_points(Path(source), settings["columns"])
-    require_usable(source, points)
+    text = {key: settings[key] for key in ("columns", "header", "delimiter", "decimal")}
+    table = read_table(Path(source), **text)
+    points = table.values.astype(np.float32)
+    require_usable(source, table)
+    require_distinct(source, points, k)
+    logging.info("%s: %d points of %d columns, %s", source, *points.shape, table.describe())
     order = np.random.default_rng(stream_seed(settings["seed"], "hold out")).permutation(
         len(points)
     )
     held_out = int(np.ceil(settings["held_out"] * len(points)))
     parts = {"held_out": points[order[:held_out]], "training": points[order[held_out:]]}
-    logging.info("%s: %d points of %d columns", source, *points.shape)
     with whole_group([outputs[name] for name in parts]) as files:
         for file, part in zip(files, parts.values(), strict=True):
             with file.open("wb") as stream:
-                np.save(stream, part.astype(np.float32))
+                np.save(stream, part)
 
 
-def require_usable(source: str | Path, points: NDArray[np.float64]) -> None:
+def require_usable(source: str | Path, table: Table) -> None:
     """
     Raises:
         ValueError: too few points, no column that varies, or a spread that float32 cannot hold.
     """
+    points = table.values
     if len(points) < FEWEST:
         raise ValueError(f"{source} has {len(points)} points: {FEWEST} or more are needed")
     deviation, size = points.std(axis=0), np.abs(points).max(axis=0)
     constant = points.min(axis=0) == points.max(axis=0)
     if constant.all():
-        raise ValueError(f"{source}: every column is constant: there is nothing to learn")
+        raise ValueError(f"{source} has only constant columns: there is nothing to learn")
     smallest = np.maximum(1e-5 * size, np.finfo(np.float32).tiny)
     for column in np.flatnonzero((deviation <= smallest) & ~constant):
         raise ValueError(
-            f"{source}: column {column} is nearly constant: values about "
+            f"{source}: column {table.names[column]} is nearly constant: values about "
             f"{points[:, column].mean():g} with standard deviation {deviation[column]:g}; "
             "leave it out with `columns`, or subtract what all values have in common"
+        )
+
+
+def require_distinct(source: str | Path, points: NDArray[np.float32], k: int) -> None:
+    """
+    Raises:
+        ValueError: k or more points are equal: distances to the k-th neighbour may be 0.
+    """
+    table = pd.DataFrame(points)
+    repeated = table[table.duplicated(keep=False)]
+    equal = repeated.groupby(list(table.columns)).indices
+    most = max(equal.values(), key=len, default=[])
+    if len(most) >= k:
+        rows = ", ".join(str(repeated.index[place] + 1) for place in most[:3])
+        raise ValueError(
+            f"{source} has {len(most)} equal points, in rows {rows}{', …' * (len(most) > 3)}: the "
+            f"KL needs fewer than kl.k, {k}; remove the repeats or raise kl.k"
         )
 
 
@@ -60,4 +83,5 @@ if snakemake := globals().get("snakemake"):
             snakemake.input[0],
             dict(snakemake.output.items()),
             snakemake.params.settings,
+            snakemake.params.k,
         )

@@ -205,10 +205,12 @@ def test_points_of_ones_own_go_from_a_file_to_samples_in_their_units(project):
     assert (drawn[:, 2] == np.float32(0.1)).all()  # a constant stays one
     assert drawn[:, 1].std() < 1 < drawn[:, 0].std()
     assert {row["dataset"] for row in rows(results / "metrics.csv")} == {"mine"}
+    project.configure(kl={"k": 4})  # the import checks it, and is not made anew for it
+    assert not {done for done in project.waiting() if done.startswith(("Import", "Train"))}
     (project.path / "mine.csv").write_text("x,y,z\n1,2,oops\n")
     failed = project.snakemake()
     assert failed.returncode != 0
-    assert "mine.csv: row 1 of column z holds 'oops'" in failed.stdout + failed.stderr
+    assert "mine.csv holds 'oops' in row 1 of column z" in failed.stdout + failed.stderr
 
 
 def test_a_configfile_can_give_a_part_another_kind(project):

@@ -2,8 +2,10 @@
 
 import difflib
 import math
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,8 @@ import jsonschema
 
 from dualscale.parts import LEARNED_DEFAULTS, OF_KIND, REAL
 
+TEXT_DEFAULTS = {"decimal": ".", "delimiter": None, "header": None}
+"""What can be said about a text file of points."""
 SHARED_BY_KINDS = frozenset({"timesteps"})
 """Settings that a part keeps when an override gives it another kind."""
 SECTIONS = ("network", "prediction", "sampling", "schedule", "training")
@@ -86,12 +90,13 @@ def merge(layers: Iterable[Mapping]) -> dict[str, Any]:
     return reduce(lambda base, change: patch(base, change, keep_nulls=True), layers, {})
 
 
-def check(config: Mapping, schema: Mapping) -> dict[str, Any]:
+def check(config: Mapping, schema: Mapping, folders: Sequence[Path] = (Path(),)) -> dict[str, Any]:
     """Return the configuration with defaults filled in and every variant resolved.
 
     Args:
         config: as it was read, overrides applied.
         schema: of the configuration (JSON Schema).
+        folders: where files of a user's own are looked for, in this order.
 
     Raises:
         ConfigurationError: names the key, its value and what is allowed.
@@ -110,6 +115,7 @@ def check(config: Mapping, schema: Mapping) -> dict[str, Any]:
     _complete_parts(filled)
     variants = {name: config["variants"][name] for name in given["variants"]}  # nulls included
     filled["variants"] = {name: _resolve(filled, variants, name, schema) for name in variants}
+    _find_files(filled, folders)
     for name in filled["variants"]:
         _check_variant(filled, name)
     return filled
@@ -202,9 +208,9 @@ def training_settings(config: Mapping, name: str, dataset: str) -> dict[str, Any
 
 
 def import_settings(config: Mapping, dataset: str) -> dict[str, Any]:
-    """What the points of a file are taken by."""
-    chosen = {"columns": None, "held_out": 0.1} | config["datasets"][dataset]
-    return {key: chosen[key] for key in ("columns", "held_out", "seed")}
+    """How a dataset's file is read and divided."""
+    chosen = TEXT_DEFAULTS | {"columns": None, "held_out": 0.1} | config["datasets"][dataset]
+    return {key: chosen[key] for key in ("columns", *TEXT_DEFAULTS, "held_out", "seed")}
 
 
 def sampling_settings(config: Mapping, name: str) -> dict[str, Any]:
@@ -330,19 +336,53 @@ def _check_datasets(config: Mapping) -> None:
             )
         if "file" in dataset:
             allowed = {"columns", "held_out"}
+            if dataset["file"].lower().endswith((".csv", ".tsv")):
+                allowed |= set(TEXT_DEFAULTS)
+                _check_marks(at, dataset)
         else:
             allowed = takes.get(dataset["distribution"], set())
-        for key in ("columns", "dimensions", "held_out", "shape"):
+        for key in sorted({"columns", "dimensions", "held_out", "shape", *TEXT_DEFAULTS}):
             if key in dataset and key not in allowed:
                 source = f"{sources[0]} {dataset[sources[0]]}"
                 raise ConfigurationError(
                     f"{at}.{key} is {dataset[key]!r}: with {source} "
                     f"{' and '.join(sorted(allowed)) or 'no such key'} can be given"
                 )
+
+
+def _check_marks(at: str, dataset: Mapping) -> None:
+    usual = "," if dataset["file"].lower().endswith(".csv") else "\t"
+    if dataset.get("decimal") == dataset.get("delimiter", usual):
+        raise ConfigurationError(
+            f"{at}.decimal is ',', which also stands between the columns: give another delimiter"
+        )
+
+
+def _find_files(config: Mapping, folders: Sequence[Path]) -> None:
+    """Let every file of a user's own that is used be named by where it was found, in place."""
     for name in config["run"]["datasets"]:
-        file = config["datasets"][name].get("file")
-        if file is not None and not Path(file).is_file():
-            raise ConfigurationError(f"datasets.{name}.file is {file!r}: there is no such file")
+        if "file" in config["datasets"][name]:
+            _find_file(config["datasets"][name], f"datasets.{name}.file", folders)
+    for name, chosen in config["variants"].items():
+        if "architecture" in chosen:
+            _find_file(chosen["architecture"], f"variants.{name}.architecture.file", folders)
+
+
+def _find_file(settings: dict[str, Any], key: str, folders: Sequence[Path]) -> None:
+    file = Path(settings["file"])
+    for path in (folder / file for folder in folders):
+        with suppress(OSError):  # a name too long, or a folder that cannot be read
+            if path.is_file():
+                found = str(file if file.is_absolute() else os.path.relpath(path))
+                if "{" in found or "}" in found:
+                    raise ConfigurationError(
+                        f"{key} is {_short(found)}: Snakemake takes braces for wildcards; "
+                        "rename the file or its folder"
+                    )
+                settings["file"] = found
+                return
+    where = "" if file.is_absolute() else f" in {' or '.join(dict.fromkeys(map(str, folders)))}"
+    raise ConfigurationError(f"{key} is {_short(str(file))}: there is no such file{where}")
 
 
 def _check_names(config: Mapping) -> None:
@@ -417,9 +457,6 @@ def _check_architecture(at: str, chosen: Mapping) -> None:
             raise ConfigurationError(
                 f"{at} has {key} beside an architecture: its settings stand in architecture"
             )
-    file = chosen["architecture"]["file"]
-    if not Path(file).is_file():
-        raise ConfigurationError(f"{at}.architecture.file is {file!r}: there is no such file")
 
 
 def _check_variant(config: Mapping, name: str) -> None:

@@ -34,6 +34,8 @@ rule import_dataset:
         "../../envs/analysis.yaml"
     params:
         settings=lambda wildcards: configuration.import_settings(CONFIG, wildcards.dataset),
+        # Taking `output`, it is not tracked: another k does not import, and so train, again.
+        k=lambda wildcards, output: CONFIG["kl"]["k"],
         code=code_digest("import_dataset"),
     message:
         "Import dataset {wildcards.dataset}"
