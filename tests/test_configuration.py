@@ -239,6 +239,26 @@ def test_the_shipped_config_says_every_default_of_the_schema():
             "datasets.mine.file is 'nowhere.csv': there is no such file",
         ),
         (
+            {"datasets": {"mine": {"file": f"{'x' * 300}.csv"}}, "run": {"datasets": ["mine"]}},
+            f"datasets.mine.file is '{'x' * 58}…: there is no such file in",
+        ),
+        (
+            {"variants": {"mine": {"architecture": {"file": "nowhere.py", "class": "X"}}}},
+            "variants.mine.architecture.file is 'nowhere.py': there is no such file in",
+        ),
+        (
+            {"datasets": {"mine": {"file": "mine.npy", "header": False}}},
+            "datasets.mine.header is False: with file mine.npy columns and held_out can be given",
+        ),
+        (
+            {"datasets": {"mine": {"file": "mine.CSV", "decimal": ","}}},
+            "datasets.mine.decimal is ',', which also stands between the columns",
+        ),
+        (
+            {"datasets": {"mine": {"file": "mine.csv", "delimiter": "ab"}}},
+            "datasets.mine.delimiter is 'ab': a comma, semicolon, colon, bar, space or tab",
+        ),
+        (
             {"datasets": {"dino": {"dimensions": 3}}},
             "datasets.dino.dimensions is 3: with distribution dino no such key can be given",
         ),
@@ -460,3 +480,41 @@ def test_a_network_of_ones_own_can_copy_all_but_the_network():
     changed = mine(like="recommended", architecture=own, **no_network)
     assert changed["schedule"]["kind"] == "log_linear"
     assert "network" not in changed
+
+
+def found(file, *folders):
+    """Where a data file is found, from the working directory on."""
+    config = shipped(datasets={"mine": {"file": file}}, run={"datasets": ["mine"]})
+    return check(config, SCHEMA, folders)["datasets"]["mine"]["file"]
+
+
+@pytest.fixture
+def folders(tmp_path, monkeypatch):
+    """A working directory, one of a configuration, and one of the project."""
+    made = [tmp_path / name for name in ("work", "mine", "project")]
+    for folder in made:
+        folder.mkdir()
+    monkeypatch.chdir(made[0])
+    return made
+
+
+def test_a_file_is_found_in_the_first_of_the_folders_that_has_it(folders):
+    work, mine, project = folders
+    (project / "points.csv").touch()
+    assert found("points.csv", *folders) == "../project/points.csv"
+    (mine / "points.csv").touch()
+    assert found("points.csv", *folders) == "../mine/points.csv"
+    (work / "points.csv").touch()
+    assert found("points.csv", *folders) == "points.csv"
+    assert found(str(mine / "points.csv"), *folders) == str(mine / "points.csv")
+
+
+def test_folders_that_were_searched_are_named(folders):
+    with pytest.raises(ConfigurationError, match=r"no such file in .*work or .*mine or .*project"):
+        found("points.csv", *folders)
+
+
+def test_a_data_file_with_braces_in_its_name_is_refused_in_words(folders):
+    (folders[0] / "{dataset}.csv").touch()
+    with pytest.raises(ConfigurationError, match="takes braces for wildcards; rename the file"):
+        found("{dataset}.csv", *folders)

@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 
+import numpy as np
 import pandas as pd
 import yaml
 from conftest import ROOT, TINY
@@ -41,11 +42,33 @@ def snakemake(folder, *arguments):
     return done.stdout + done.stderr
 
 
+OWN = TINY | {
+    "run": {"variants": ["baseline", "own"], "datasets": ["mine"], "seeds": [0]},
+    "datasets": {"mine": {"file": "points.csv"}},
+    "variants": {
+        "own": {
+            "architecture": {
+                "file": "examples/fourier_network.py",
+                "class": "FourierNetwork",
+                "settings": {"width": 8},
+            }
+        }
+    },
+}
+"""Points beside the configuration, and a network among the project's examples."""
+
+
+def configure(folder, config):
+    (folder / "mine.yaml").write_text(yaml.safe_dump(config))
+    points = np.random.default_rng(0).normal(size=(200, 2))
+    pd.DataFrame(points, columns=["x", "y"]).to_csv(folder / "points.csv", index=False)
+
+
 def test_another_workflow_can_build_on_it(tmp_path):
     (tmp_path / "Snakefile").write_text(SNAKEFILE)
-    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(TINY))
+    configure(tmp_path, OWN)
     snakemake(tmp_path)
-    assert (tmp_path / "count.txt").read_text().strip() == "5"
+    assert (tmp_path / "count.txt").read_text().strip() == "3"
 
 
 def test_rules_that_only_read_tables_stay_local_inside_another_workflow(tmp_path):
@@ -61,10 +84,10 @@ def test_rules_that_only_read_tables_stay_local_inside_another_workflow(tmp_path
 
 
 def test_it_runs_in_another_working_directory(tmp_path):
-    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(TINY))
+    configure(tmp_path, OWN)
     snakemake(
         tmp_path,
         *["--snakefile", str(ROOT / "Snakefile"), "--configfile", "mine.yaml"],
-        *["--", "results/metrics.csv"],
+        *["--directory", "elsewhere", "--", "results/metrics.csv"],
     )
-    assert len(pd.read_csv(tmp_path / "results/metrics.csv")) == 4
+    assert len(pd.read_csv(tmp_path / "elsewhere/results/metrics.csv")) == 2

@@ -46,7 +46,10 @@ def layers():
 
 def checked_configuration():
     schema = yaml.safe_load((HOME / "workflow/schemas/config.schema.yaml").read_text())
-    return configuration.check(configuration.merge(layers()), schema)
+    # Files of a user's own are looked for where results go, beside the configurations, and here.
+    beside = (Path(file).absolute().parent for file in workflow.configfiles)
+    folders = [Path.cwd(), *beside, HOME]
+    return configuration.check(configuration.merge(layers()), schema, folders)
 
 
 # A job elsewhere reads the workflow anew when it starts: it takes what was planned, not what the
