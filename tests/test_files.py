@@ -115,10 +115,10 @@ def test_the_row_is_named_far_down_a_long_file(tmp_path):
     assert "holds 'oops' in row 3000001 of column y" in refusal(written(tmp_path, text))
 
 
-def test_a_million_columns_are_refused_by_the_first_line_alone(tmp_path):
-    names = ",".join(f"c{number}" for number in range(1_000_000))
+def test_too_many_columns_are_refused_by_the_first_line_alone(tmp_path):
+    names = ",".join(f"c{number}" for number in range(100_000))
     message = refusal(written(tmp_path, f"{names}\n1,2\nno table\n"))
-    assert message.startswith("has 1000000 columns: at most 64 can be used")
+    assert message.startswith("has 100000 columns: at most 64 can be used")
 
 
 def test_a_line_without_an_end_is_not_read_whole(tmp_path):

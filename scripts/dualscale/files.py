@@ -27,7 +27,7 @@ class Table:
 
     Args:
         names: of the columns; without a header, their numbers from 0.
-        types: in which the file stores them.
+        types: in which the file stores them; of a text, "number".
         values: (n, d).
     """
 
@@ -147,7 +147,7 @@ def _read_text(
             raise _unusable(int(row) - named, names[int(column)], value) from error
         raise
     values = np.column_stack([column.to_numpy() for column in table.columns])
-    return Table([names[index] for index in chosen], ["text"] * len(chosen), values)
+    return Table([names[index] for index in chosen], ["number"] * len(chosen), values)
 
 
 def _first_line(path: Path) -> str:
