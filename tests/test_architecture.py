@@ -197,6 +197,17 @@ def test_on_a_gpu_two_trainings_end_with_the_same_bytes(name):
     assert torch.equal(*found)
 
 
+def test_a_model_with_large_integers_among_its_class_settings_or_many_timesteps_loads(tmp_path):
+    spec = own("Plain")
+    spec["architecture"]["settings"] = {"seed": 20261124}
+    spec["schedule"] = SCHEDULE | {"timesteps": 10_000}
+    model, path = Model(spec, moments_of(make_data())), tmp_path / "0.safetensors"
+    model.backbone.initialise(("a",))
+    model.save(path, model.backbone.flat, 0)
+    loaded = load_model(path, architecture=NETWORKS)
+    assert torch.equal(loaded.backbone.flat, model.backbone.flat)
+
+
 @pytest.mark.parametrize(
     ("text", "name", "message"),
     [

@@ -189,7 +189,15 @@ def test_a_damaged_model_is_loaded_or_refused_in_one_line(tmp_path_factory, mode
         assert str(path) in str(error)
 
 
-def test_a_model_that_claims_to_be_huge_is_refused(tmp_path, model_bytes):
+@pytest.mark.parametrize(
+    ("where", "value"),
+    [
+        (("network", "width"), 10**7),
+        (("schedule", "timesteps"), 10**6),
+        (("weighting", "hidden"), [10**7]),
+    ],
+)
+def test_a_model_that_claims_to_be_huge_is_refused(tmp_path, model_bytes, where, value):
     path = tmp_path / "0.safetensors"
     path.write_bytes(model_bytes)
     about = json.loads(
@@ -197,9 +205,10 @@ def test_a_model_that_claims_to_be_huge_is_refused(tmp_path, model_bytes):
             "dualscale"
         ]
     )
-    about["settings"]["network"]["width"] = 10**7
+    section, key = where
+    about["settings"][section][key] = value
     path.write_bytes(save({"w": torch.zeros(1)}, metadata={"dualscale": json.dumps(about)}))
-    with pytest.raises(ValueError, match="is not a model"):
+    with pytest.raises(ValueError, match=r"is not a model.*its settings hold"):
         load_model(path)
 
 

@@ -76,6 +76,24 @@ def test_what_cannot_be_drawn_is_said_in_one_line(arguments, message, saved):
         draw(parse([str(saved), *arguments]))
 
 
+def test_a_model_whose_weights_are_nan_is_refused_in_one_line_and_nothing_is_written(tmp_path):
+    model, path, output = make(VARIANTS["learned"]), tmp_path / "0.safetensors", tmp_path / "x.csv"
+    flat = model.backbone.flat.clone()
+    flat[5] = torch.nan
+    model.save(path, flat, 0)
+    with pytest.raises(ValueError, match=r"0\.safetensors holds weights that are NaN"):
+        draw(parse([str(path), str(output)]))
+    assert not output.exists()
+
+
+def test_points_that_are_not_finite_are_refused_in_one_line_and_not_written(tmp_path):
+    model, path, output = make(VARIANTS["learned"]), tmp_path / "0.safetensors", tmp_path / "x.csv"
+    model.save(path, torch.full_like(model.backbone.flat, 1e20), 0)
+    with pytest.raises(ValueError, match="50 of 50 points drawn are NaN or infinite"):
+        draw(parse([str(path), str(output), "--points", "50"]))
+    assert not output.exists()
+
+
 def test_other_files_are_no_models(tmp_path):
     other = tmp_path / "other.safetensors"
     save_file({"x": np.zeros(3)}, other)

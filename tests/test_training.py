@@ -217,6 +217,18 @@ def test_a_loss_that_is_not_finite_stops_training_and_names_the_step():
         next(progress)
 
 
+def test_weights_that_the_last_step_makes_nan_stop_training():
+    trainer = make_trainer(settings=PAPER | {"steps": 3, "clip_norm": None})
+    step = trainer.optimiser.step
+
+    def broken(gradient, rate):
+        step(gradient.fill_(float("nan")) if trainer.losses[2, 0] else gradient, rate)
+
+    trainer.optimiser.step = broken
+    with pytest.raises(DivergedError, match="the weights are not finite after step 3 of 3: try"):
+        run(trainer)
+
+
 def test_training_learns():
     trainer = make_trainer(settings=PAPER | {"steps": 400})
     losses = run(trainer)

@@ -45,6 +45,7 @@ def moments_of(data: Tensor) -> Moments:
 
 
 KEPT = ("architecture", "branches", "network", "prediction", "schedule", "weighting")
+MOST_TIMESTEPS = 100_000  # as in the configuration's schema
 
 
 class Model:
@@ -121,20 +122,28 @@ class Model:
         path.write_bytes(save(tensors, metadata={"dualscale": json.dumps(about)}))
 
 
-def require_plausible(settings: Any, size: int) -> None:
-    """Refuse settings that would build more than a file of that many bytes can hold.
+def require_plausible(settings: Mapping[str, Any], size: int) -> None:
+    """Refuse settings that would build more than a model file of `size` bytes can hold.
+
+    A schedule needs no bytes of the file. Nor need the settings of a user's own class: they reach
+    code that runs at the user's word alone.
 
     Raises:
-        KeyError: a number in the settings is larger than the file.
+        ValueError: an integer in the settings is too large.
     """
-    if isinstance(settings, Mapping):
-        for value in settings.values():
-            require_plausible(value, size)
-    elif isinstance(settings, list):
-        for value in settings:
-            require_plausible(value, size)
-    elif isinstance(settings, int) and settings > size:
-        raise KeyError(settings)
+    for key in ("branches", "network", "weighting"):
+        _require_integers_up_to(size, settings.get(key))
+    _require_integers_up_to(MOST_TIMESTEPS, settings["schedule"])
+
+
+def _require_integers_up_to(most: int, value: Any) -> None:
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, list):
+        for item in value:
+            _require_integers_up_to(most, item)
+    elif isinstance(value, int) and value > most:
+        raise ValueError(f"its settings hold {value}, more than {most}")
 
 
 def load_model(
@@ -147,16 +156,19 @@ def load_model(
             caller's word makes it run, not the model's.
 
     Raises:
-        ValueError: the file is not such a model, or needs a class.
+        ValueError: the file is not such a model, needs a class, or holds NaN.
     """
     try:
-        return _load(path, device, architecture)
+        model = _load(path, device, architecture)
     except FileNotFoundError as error:
         raise ValueError(f"{path}: there is no such file") from error
     except ArchitectureError:
         raise
     except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ValueError(f"{path} is not a model of this project: {error!r}") from error
+    if not model.backbone.flat.isfinite().all():
+        raise ValueError(f"{path} holds weights that are NaN or infinite: train it again")
+    return model
 
 
 def _load(path: Path, device: torch.device | None, architecture: str | None) -> Model:

@@ -200,6 +200,9 @@ class Sampler:
 
         Args:
             origin: clean points (points, d) whose noisy versions to start from instead.
+
+        Raises:
+            ValueError: a point is not finite.
         """
         alpha, sigma = self.schedule.alpha[-1].item(), self.schedule.sigma[-1].item()
         # A network of the user's own may draw in evaluation mode too.
@@ -217,6 +220,13 @@ class Sampler:
                 self.noise[:, :, :rows] = tile
                 self._reverse()
                 out[:, first + left : first + left + rows] = self.x_0[:, :rows]
+        finite = out.isfinite().all(dim=-1)
+        if not finite.all():
+            broken = finite.numel() - int(finite.sum())
+            raise ValueError(
+                f"{broken} of {finite.numel()} points drawn are NaN or infinite, "
+                "as the network's outputs are: train it again"
+            )
         return out
 
     def _draw_noise(self, first: int) -> Tensor:

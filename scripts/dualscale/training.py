@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import NoReturn
 
 import torch
 from torch import Tensor
@@ -30,7 +31,7 @@ class Progress:
 
 
 class DivergedError(RuntimeError):
-    """The loss is not finite."""
+    """The loss is not finite, or the weights are not."""
 
 
 def ema_decay(done: int, settings: Mapping) -> float | None:
@@ -236,7 +237,7 @@ class Trainer:
         """Train from a step on, 0 or one that an earlier run yielded, yielding after every chunk.
 
         Raises:
-            DivergedError: at the end of the chunk in which a loss was not finite.
+            DivergedError: at the end of the chunk in which a loss was not finite, or a weight.
         """
         steps = self.settings["steps"]
         while step < steps:
@@ -372,11 +373,16 @@ class Trainer:
         finite = self.losses[:count].isfinite().all(dim=1)
         if not finite.all():
             first = step + int(finite.logical_not().nonzero()[0, 0]) + 1
-            raise DivergedError(
-                f"the loss is not finite at step {first} of {self.settings['steps']}: "
-                f"try a learning_rate below {self.settings['learning_rate']:g}, "
-                "or clip_norm, and look for extreme values in the data"
-            )
+            self._refuse("the loss is", f"at step {first}")
+        if not self.backbone.flat.isfinite().all():
+            self._refuse("the weights are", f"after step {step + count}")
+
+    def _refuse(self, what: str, when: str) -> NoReturn:
+        raise DivergedError(
+            f"{what} not finite {when} of {self.settings['steps']}: "
+            f"try a learning_rate below {self.settings['learning_rate']:g}, "
+            "or clip_norm, and look for extreme values in the data"
+        )
 
 
 @torch.no_grad()
