@@ -2,21 +2,26 @@
 
     python scripts/draw.py results/models/adaptive/dino/0.safetensors points.csv --points 5000
 
-The file's ending chooses its format: .csv, .tsv, .npy or .parquet. A model that was trained
+The file's ending chooses its format: .csv, .tsv, .npy or .parquet. Start, sampler and steps are
+those that the model's variant samples with, unless flags say otherwise. A model that was trained
 elsewhere is read without running any code of its own.
 """
 
 import argparse
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from dualscale.files import WRITERS
-from dualscale.model import load_model
+from dualscale.model import Model, load_model
 from dualscale.parts import OF_KIND
 from dualscale.sampling import SAMPLERS, STARTS, Sampler
-from job import require_unchanged, whole
+from job import digest_file, read_json, require_unchanged, whole
+
+PAPER = {"start": "standard", "sampler": {"kind": "ancestral"}, "steps": None}  # also of old files
 
 
 def main(options: argparse.Namespace) -> None:
@@ -31,21 +36,56 @@ def main(options: argparse.Namespace) -> None:
     device = torch.device(options.device)
     require_unchanged([options.model])
     model = load_model(options.model, device, options.architecture)
-    timesteps = model.schedule.timesteps
-    if options.steps is not None and not 1 <= options.steps <= timesteps:
-        raise ValueError(f"--steps is {options.steps}: 1 to {timesteps}, the model's, is allowed")
     if options.points < 1:
         raise ValueError(f"--points is {options.points}: 1 or more is allowed")
-    settings = {
-        "start": options.start,
-        "sampler": {"kind": options.sampler} | OF_KIND["sampler"][options.sampler],
-        "steps": options.steps,
-    }
+    settings = sampling_settings(options, model)
     parts = model.denoiser, model.schedule, model.moments
     sampler = Sampler(*parts, settings, options.points, [f"{options.seed}/draw"], device)
+    kind, steps = settings["sampler"]["kind"], settings["steps"] or model.schedule.timesteps
+    print(f"draw: {settings['start']} start, {kind} sampler, {steps} steps", file=sys.stderr)
     points = model.units.into_data(sampler.draw()[0].cpu().numpy())
     with whole(options.output, sealed=False) as part:
         WRITERS[ending](part, points)
+
+
+def sampling_settings(options: argparse.Namespace, model: Model) -> dict[str, Any]:
+    """Start, sampler and steps: of the flags, or else those that the model's variant samples with.
+
+    Raises:
+        ValueError: the model cannot be sampled so.
+    """
+    known = recorded_sampling(options.model) or model.settings.get("sampling") or PAPER
+    try:
+        kind, start = options.sampler or known["sampler"]["kind"], options.start or known["start"]
+        steps = known["steps"] if options.steps is None else options.steps
+        defaults = OF_KIND["sampler"][kind].items()
+        choices = {key: known["sampler"].get(key, default) for key, default in defaults}
+        if start not in STARTS:
+            raise KeyError(start)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ValueError(f"{options.model} samples in a way that is unknown: {error!r}") from error
+    timesteps = model.schedule.timesteps
+    if steps is not None and steps not in range(1, timesteps + 1):
+        raise ValueError(f"--steps is {steps}: 1 to {timesteps}, the model's, is allowed")
+    if kind == "heun" and model.schedule.alpha[-1] == 0:
+        raise ValueError("--sampler is heun: it divides by alpha, which ends at 0 in this model")
+    return {"start": start, "sampler": {"kind": kind, **choices}, "steps": steps}
+
+
+def recorded_sampling(path: Path) -> Mapping[str, Any] | None:
+    """What the workflow has sampled this very model with; None: it has not, or not here.
+
+    The model's own file says what the configuration said when it was trained, and other settings
+    of sampling do not train again.
+    """
+    path = path.resolve()
+    models = path.parent.parent.parent
+    record = models.parent / "sampling" / path.relative_to(models).with_suffix(".json")
+    if not record.exists():
+        return None
+    require_unchanged([record])
+    about = read_json(record)
+    return about["sampling"] if about.get("model") == digest_file(path) else None
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -54,9 +94,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("output", type=Path, help=f"a name that ends in {', '.join(WRITERS)}")
     parser.add_argument("--points", type=int, default=10_000, help="how many (default: 10000)")
     parser.add_argument("--seed", type=int, default=0, help="the same seed, the same points")
-    parser.add_argument("--sampler", choices=SAMPLERS, default="ancestral")
-    parser.add_argument("--start", choices=STARTS, default="standard")
-    parser.add_argument("--steps", type=int, help="of the model's timesteps (default: all)")
+    parser.add_argument("--sampler", choices=SAMPLERS)
+    parser.add_argument("--start", choices=STARTS)
+    parser.add_argument("--steps", type=int, help="how many of the model's timesteps")
     parser.add_argument("--architecture", help="the Python file of the model's own class, to run")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     return parser.parse_args(arguments)

@@ -29,12 +29,12 @@ def main(
 ) -> None:
     """Write the table; the records lie in the order of the runs."""
     with whole(output) as part, part.open("w", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
         for run, *records in zip(runs, training, sampling, divergences, strict=True):
             trained, sampled, diverged = map(read_json, records)
             row = dict(zip(COLUMNS, run, strict=False)) | sampled | diverged | trained
-            row["models_trained_together"] = len(row.pop("seeds"))
+            row["models_trained_together"] = len(trained["seeds"])
             if trained["device"] != sampled["device"]:
                 row["device"] = f"{trained['device']} (training), {sampled['device']} (sampling)"
             writer.writerow(row)

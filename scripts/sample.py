@@ -13,7 +13,7 @@ from dualscale.architecture import ModuleBackbone
 from dualscale.devices import device_name, open_device, wait_for
 from dualscale.model import Model, load_model
 from dualscale.sampling import Sampler
-from job import job, whole, write_json
+from job import digest_file, job, whole, write_json
 
 WEIGHED = 1000  # points over which weights that depend on x are averaged
 
@@ -29,7 +29,8 @@ def main(
     gpus: int,
     threads: int,
 ) -> None:
-    """For every model of a batch: (points, d) float32 samples, weights at each timestep, seconds.
+    """For every model of a batch: (points, d) float32 samples, weights at each timestep, and a
+    record: seconds, device, the model's digest, and the settings that it was sampled with.
 
     Args:
         models: paths, named after their seeds; each is sampled alone, so that its time is its own.
@@ -37,20 +38,30 @@ def main(
         architecture: the file of the models' class, where that is a user's own.
     """
     device = open_device(gpus, threads)
-    for model, *outputs in zip(models, samples, weights, records, strict=True):
+    for model, *outputs, record in zip(models, samples, weights, records, strict=True):
         trained = load_model(Path(model), device, architecture)
-        sample_model(trained, *outputs, settings, f"{Path(model).stem}/{stream}", device)
+        stream_of_model = f"{Path(model).stem}/{stream}"
+        seconds = sample_model(trained, *outputs, settings, stream_of_model, device)
+        write_json(
+            record,
+            {
+                "sample_seconds": seconds,
+                "device": device_name(device),
+                "model": digest_file(Path(model)),
+                "sampling": settings,
+            },
+        )
 
 
 def sample_model(
     trained: Model,
     samples: str | Path,
     weights: str | Path,
-    record: str | Path,
     settings: Mapping,
     stream: str,
     device: torch.device,
-) -> None:
+) -> float:
+    """Write samples and weights, and return the seconds of sampling."""
     points, parts = settings["points"], (trained.denoiser, trained.schedule, trained.moments)
     sampler = Sampler(*parts, settings, points, [stream], device)
     sampler.warm_up()
@@ -62,7 +73,7 @@ def sample_model(
     with whole(samples) as part, part.open("wb") as file:
         np.save(file, drawn)
     write_weights(weights, trained, drawn)
-    write_json(record, {"sample_seconds": seconds, "device": device_name(device)})
+    return seconds
 
 
 def write_weights(path: str | Path, model: Model, points: np.ndarray) -> None:

@@ -31,6 +31,7 @@ def main(
     models: Sequence[str | Path],
     records: Sequence[str | Path],
     settings: Mapping,
+    sampling: Mapping,
     stream: str,
     code: str,
     gpus: int,
@@ -43,6 +44,7 @@ def main(
 
     Args:
         models: paths, named after their seeds.
+        sampling: how the variant samples, which the models' files say and nothing here depends on.
         records: paths: seconds, loss, parameters, device, and the seeds that shared the job.
         stream: what follows the seed in the names of the random numbers.
         code: digest of the code that trains.
@@ -53,7 +55,7 @@ def main(
     points = np.load(dataset, allow_pickle=False)
     units = standard_units(points) if settings["standardise"] else own_units(points.shape[1])
     data = torch.from_numpy(units.into_model(points)).to(device)
-    stack = Model(settings, moments_of(data), len(seeds), device, units)
+    stack = Model({**settings, "sampling": sampling}, moments_of(data), len(seeds), device, units)
     stack.backbone.initialise(streams)
     trainer = Trainer(stack, data, settings["training"], streams)
     logging.info("training seeds %s on %s", ", ".join(seeds), device_name(device))
@@ -188,6 +190,7 @@ if snakemake := globals().get("snakemake"):
             snakemake.output.models,
             snakemake.output.records,
             snakemake.params.settings,
+            snakemake.params.sampling,
             snakemake.params.stream,
             snakemake.params.code,
             snakemake.resources.gpu,

@@ -8,6 +8,8 @@ from test_backbone import GLOBAL, LEARNED, LOCAL, VARIANTS, settings
 from draw import main as draw
 from draw import parse
 from dualscale.model import Model, load_model, moments_of
+from dualscale.parts import BETAS
+from dualscale.sampling import Sampler
 from dualscale.units import Units, own_units, standard_units
 
 DATA = 3 + torch.randn(500, 2, generator=torch.Generator().manual_seed(0))
@@ -61,6 +63,75 @@ def test_points_are_drawn_into_a_file_the_same_ones_each_time(saved, tmp_path):
     table = pd.read_csv(tmp_path / "a.csv")
     assert list(table.columns) == ["x0", "x1"]
     np.testing.assert_allclose(table, np.load(tmp_path / "b.npy"), rtol=1e-5)
+
+
+MATCHED = {"start": "matched", "sampler": {"kind": "ancestral", "variance": "forward"}, "steps": 9}
+STANDARD = {"start": "standard", "sampler": {"kind": "ancestral"}, "steps": None}
+
+
+def save_sampled(path, sampling):
+    """A model of a variant that samples so; None: a file that does not say."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    chosen = {} if sampling is None else {"sampling": sampling}
+    model = make(VARIANTS["learned"] | chosen)
+    model.save(path, model.backbone.flat, 0)
+    return path
+
+
+def drawn(path, *flags):
+    output = path.with_name("drawn.npy")
+    draw(parse([str(path), str(output), "--points", "30", *flags]))
+    return np.load(output)
+
+
+def sampled(path, settings):
+    """What the model at `path` samples with these settings."""
+    model = load_model(path)
+    settings = settings | {"sampler": {"variance": "posterior"} | settings["sampler"]}
+    if settings["sampler"]["kind"] != "ancestral":
+        settings["sampler"].pop("variance")
+    parts = model.denoiser, model.schedule, model.moments, settings, 30, ["0/draw"]
+    return Sampler(*parts, torch.device("cpu")).draw()[0].numpy()
+
+
+@pytest.mark.parametrize("sampling", [MATCHED, STANDARD])
+def test_points_are_drawn_as_the_models_variant_samples(tmp_path, sampling):
+    path = save_sampled(tmp_path / "0.safetensors", sampling)
+    np.testing.assert_array_equal(drawn(path), sampled(path, sampling))
+
+
+def test_a_file_that_does_not_say_how_it_samples_is_drawn_as_the_paper_samples(tmp_path):
+    path = save_sampled(tmp_path / "0.safetensors", None)
+    np.testing.assert_array_equal(drawn(path), sampled(path, STANDARD))
+
+
+@pytest.mark.parametrize(
+    ("flags", "change"),
+    [
+        (["--start", "standard"], {"start": "standard"}),
+        (["--steps", "4"], {"steps": 4}),
+        (["--sampler", "ddim"], {"sampler": {"kind": "ddim"}}),
+    ],
+)
+def test_a_flag_overrides_what_it_names_and_nothing_else(tmp_path, flags, change):
+    path = save_sampled(tmp_path / "0.safetensors", MATCHED)
+    np.testing.assert_array_equal(drawn(path, *flags), sampled(path, MATCHED | change))
+
+
+@pytest.mark.parametrize("sampling", [3, {"start": "matched"}, MATCHED | {"start": "elsewhere"}])
+def test_a_file_that_samples_in_an_unknown_way_is_refused(tmp_path, sampling):
+    path = save_sampled(tmp_path / "0.safetensors", sampling)
+    with pytest.raises(ValueError, match=r"0\.safetensors samples in a way that is unknown"):
+        drawn(path)
+
+
+def test_a_solver_that_needs_data_at_every_step_is_refused_where_there_are_none(tmp_path):
+    spec = VARIANTS["learned"] | {"prediction": "velocity"}
+    spec |= {"schedule": {"kind": "zero_terminal_snr", **BETAS, "timesteps": 100}}
+    model, path = make(spec), tmp_path / "0.safetensors"
+    model.save(path, model.backbone.flat, 0)
+    with pytest.raises(ValueError, match="--sampler is heun: it divides by alpha"):
+        drawn(path, "--sampler", "heun")
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,13 @@ import shutil
 import subprocess
 import time
 
+import numpy as np
 import pandas as pd
 import yaml
 from conftest import PARTS, ROOT, TINY, Project, copy_project
+
+import draw
+from job import seal
 
 VARIANTS, DATASETS = TINY["run"]["variants"], TINY["run"]["datasets"]
 TABLE, FIGURE1, FIGURE2 = "Make Table 1", "Plot Figure 1", "Plot Figure 2"
@@ -112,6 +116,30 @@ def test_another_k_neither_trains_nor_samples(project):
 def test_more_points_to_sample_do_not_train(project):
     project.configure(sampling={"points": 150})
     assert project.waiting() == jobs("Sample", "Estimate KL of") | PAPER
+
+
+def test_another_sampler_does_not_train_and_its_points_can_be_drawn(project):
+    """The model's file says how its variant sampled when it was trained; in its place, the record
+    of its latest samples counts, as long as it is of this very model."""
+    project.configure(variants={"adaptive": {"sampling": {"sampler": {"kind": "ddim"}}}})
+    runs = jobs("Sample", "Estimate KL of", variants=["adaptive"])
+    assert project.waiting() == runs | gathering(["adaptive"]) | PAGES
+    run = "adaptive/line/0"
+    project.run(f"results/sampling/{run}.json")
+    model = project.path / f"results/models/{run}.safetensors"
+    lone, other = project.path / "lone.safetensors", project.path / "other.npy"
+    shutil.copy(model, lone)
+
+    def drawn(path, *flags):
+        draw.main(draw.parse([str(path), str(other), "--points", "20", *flags]))
+        return np.load(other)
+
+    assert np.array_equal(drawn(model), drawn(lone, "--sampler", "ddim"))
+    assert not np.array_equal(drawn(model), drawn(lone))
+    assert np.array_equal(drawn(lone), drawn(lone, "--sampler", "ancestral"))
+    shutil.copy(project.path / "results/models/baseline/line/0.safetensors", model)
+    seal(model).unlink()
+    assert np.array_equal(drawn(model), drawn(model, "--sampler", "ancestral"))
 
 
 def test_another_label_redraws_only_what_shows_it(project):

@@ -45,7 +45,8 @@ def job(tmp_path):
 
     def call(folder, **changes):
         (tmp_path / folder).mkdir(exist_ok=True)
-        chosen = {"settings": SETTINGS, "stream": "data", "code": "c0de"} | changes
+        chosen = {"settings": SETTINGS, "sampling": {}, "stream": "data", "code": "c0de"}
+        chosen |= changes
         return (
             f"import train; train.CHECKPOINT_SECONDS = 0; train.CHECKPOINT_SHARE = 1e9\n"
             f"train.main({str(tmp_path / 'data.npy')!r}, [{str(tmp_path / folder / '0.model')!r}],"
@@ -208,7 +209,9 @@ def test_a_full_disk_costs_the_checkpoint_and_not_the_training(trainer, monkeypa
     assert "no checkpoint at step 100: [Errno 28] No space left on device" in caplog.text
 
 
-@pytest.mark.parametrize("change", ["nothing", "settings", "stream", "code", "data", "torch"])
+@pytest.mark.parametrize(
+    "change", ["nothing", "sampling", "settings", "stream", "code", "data", "torch"]
+)
 def test_a_checkpoint_serves_the_very_same_training_alone(tmp_path, monkeypatch, caplog, change):
     caplog.set_level(logging.INFO)
     monkeypatch.setattr(train, "CHECKPOINT_SECONDS", 0)
@@ -216,7 +219,7 @@ def test_a_checkpoint_serves_the_very_same_training_alone(tmp_path, monkeypatch,
     monkeypatch.setattr(train, "evaluation_loss", interrupt)  # after training, before its end
     data, settings = np.zeros((500, 2), "f4"), {"training": SETTINGS["training"] | {"steps": 300}}
     data[::2] = 1
-    arguments = {"settings": SETTINGS | settings, "stream": "data", "code": "c0de"}
+    arguments = {"settings": SETTINGS | settings, "sampling": {}, "stream": "data", "code": "c0de"}
 
     def job():
         np.save(tmp_path / "data.npy", data)
@@ -233,10 +236,10 @@ def test_a_checkpoint_serves_the_very_same_training_alone(tmp_path, monkeypatch,
     elif change == "torch":
         monkeypatch.setattr(torch, "__version__", "another")
     elif change != "nothing":
-        arguments[change] = "another"
+        arguments[change] = {"steps": 5} if change == "sampling" else "another"
     job()
-    said = "going on from step 200" if change == "nothing" else "is ignored: it is of another"
-    assert said in caplog.text
+    serves = change in ("nothing", "sampling")
+    assert ("going on from step 200" if serves else "is ignored: it is of another") in caplog.text
 
 
 def interrupt(*arguments):

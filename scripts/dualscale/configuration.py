@@ -218,6 +218,12 @@ def sampling_settings(config: Mapping, name: str) -> dict[str, Any]:
     return in_order(config["variants"][name]["sampling"])
 
 
+def drawing_settings(config: Mapping, name: str) -> dict[str, Any]:
+    """The same, whatever the number of points: start, sampler and steps."""
+    settings = sampling_settings(config, name)
+    return {key: settings[key] for key in ("sampler", "start", "steps")}
+
+
 def process_settings(config: Mapping, name: str) -> dict[str, Any]:
     """How a variant's points come from noise, whatever its network: schedule and sampling."""
     return {

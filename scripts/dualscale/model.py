@@ -44,7 +44,15 @@ def moments_of(data: Tensor) -> Moments:
     return Moments(data.mean(dim=0), torch.atleast_2d(torch.cov(data.T)))
 
 
-KEPT = ("architecture", "branches", "network", "prediction", "schedule", "weighting")
+KEPT = (
+    "architecture",
+    "branches",
+    "network",
+    "prediction",
+    "sampling",
+    "schedule",
+    "weighting",
+)
 MOST_TIMESTEPS = 100_000  # as in the configuration's schema
 
 
@@ -53,7 +61,7 @@ class Model:
 
     Args:
         settings: the config's schedule and prediction of a variant, and either its branches,
-            weighting and network, or its architecture.
+            weighting and network, or its architecture; its sampling, for those who draw from it.
         moments: of the data, in the model's units.
         units: the model's; None: the data's own.
         models: S.

@@ -25,6 +25,11 @@ for batch in [ANY_SEED, *STACKS]:
             settings=lambda wildcards: configuration.training_settings(
                 CONFIG, wildcards.variant, wildcards.dataset
             ),
+            # For the model's file alone. Snakemake does not track a parameter that takes the input:
+            # other sampling settings must not train again.
+            sampling=lambda wildcards, input: configuration.drawing_settings(
+                CONFIG, wildcards.variant
+            ),
             stream=lambda wildcards: configuration.stream(
                 CONFIG, wildcards.variant, wildcards.dataset
             ),
