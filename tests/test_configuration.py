@@ -111,6 +111,67 @@ def test_the_shipped_config_says_every_default_of_the_schema():
             "schedule.beta_last is 1.0: less than 1 is allowed",
         ),
         (
+            {"schedule": {"beta_first": 1e-20}},
+            "schedule.beta_first is 1e-20: 1e-12 or more is allowed",
+        ),
+        (
+            {"schedule": {"beta_first": 0.02, "beta_last": 0.01}},
+            "variants.baseline: schedule.beta_last is 0.01: beta_first, 0.02, or more is allowed",
+        ),
+        (
+            {"schedule": {"beta_last": 0.9999, "timesteps": 1000}},
+            "variants.baseline: prediction is 'noise': with schedule.kind 'linear', which ends at",
+        ),
+        (
+            {"training": {"learning_rate": 1e-300}},
+            "training.learning_rate is 1e-300: 1e-10 or more is allowed",
+        ),
+        (
+            {"training": {"clip_norm": 1e-300}},
+            "training.clip_norm is 1e-300: 1e-06 or more is allowed",
+        ),
+        (
+            {"training": {"ema": {"decay": 0.99999999}}},
+            "training.ema.decay is 0.99999999: 0.9999999 or less is allowed",
+        ),
+        (
+            {"training": {"loss": {"kind": "min_snr", "limit": 1e-300}}},
+            "training.loss.limit is 1e-300: 1e-06 or more is allowed",
+        ),
+        (
+            {"training": {"loss": {"kind": "log_normal", "mean": 80}}},
+            "variants.baseline: training.loss.mean is 80: with deviation 1.2 no timestep has any "
+            "weight; the schedule's ln(sigma / alpha) goes from -4.61 to 0.28 in 100 steps",
+        ),
+        (
+            {"variants": {"recommended": {"training": {"loss": {"mean": -40}}}}},
+            "variants.recommended: training.loss.mean is -40: with deviation 2 no timestep has any",
+        ),
+        (
+            {"variants": {"fixed": {"weighting": {"weights": {"global": 0, "local": 1e-300}}}}},
+            "variants.fixed.weighting.weights are all 0: a weight other than 0 is needed for one",
+        ),
+        (
+            {"variants": {"fixed": {"label": "bell \a"}}},
+            "variants.fixed.label is 'bell \\x07': a line of text without control characters is",
+        ),
+        (
+            {"variants": {"fixed": {"label": "half a pair \ud800"}}},
+            "variants.fixed.label is 'half a pair \\ud800': a line of text without control",
+        ),
+        (
+            {"variants": {"fixed": {"label": "two\nlines"}}},
+            "variants.fixed.label is 'two\\nlines': a line of text without control characters is",
+        ),
+        (
+            {"variants": {"fixed": {"note": "half a pair \udfff"}}},
+            "variants.fixed.note is 'half a pair \\udfff': text without control characters is",
+        ),
+        (
+            {"variants": {"fixed": {"label": "Baseline"}}},
+            "variants.fixed.label is 'Baseline': variants.baseline is called so; each of",
+        ),
+        (
             {"training": {"optimiser": "sgd"}},
             "training.optimiser is 'sgd': one of adam, adamw is allowed",
         ),
@@ -274,6 +335,16 @@ def test_a_mistake_is_named_with_its_value_and_what_is_allowed(overrides, messag
         check(shipped(**overrides), SCHEMA)
     assert str(caught.value).startswith(message)
     assert "\n" not in str(caught.value)
+
+
+def test_variants_that_are_not_run_together_may_share_a_label():
+    config = shipped(variants={"other": {"like": "baseline", "label": "Baseline"}})
+    assert check(config, SCHEMA)["variants"]["other"]["label"] == "Baseline"
+
+
+def test_a_note_may_have_several_lines_and_a_label_any_script():
+    own = {"note": "two\nlines\n", "label": "Größe\u00a0× 2 😀"}
+    check(shipped(variants={"fixed": own}), SCHEMA)
 
 
 def test_the_default_follows_the_papers_text():

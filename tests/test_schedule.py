@@ -7,6 +7,7 @@ from diffusers import DDPMScheduler, EDMEulerScheduler
 from diffusers.schedulers.scheduling_ddim import rescale_zero_terminal_snr
 
 from dualscale.configuration import ENDS_IN_NOISE
+from dualscale.noise_levels import noise_levels
 from dualscale.parts import OF_KIND
 from dualscale.schedule import (
     SCHEDULES,
@@ -75,3 +76,17 @@ def test_noise_grows_against_the_data_and_only_the_named_kinds_end_without_data(
     ratio = schedule.alpha / schedule.sigma
     assert (ratio[1:] < ratio[:-1]).all()
     assert math.isclose(schedule.alpha[-1], 0, abs_tol=1e-12) == (kind in ENDS_IN_NOISE)
+
+
+@pytest.mark.parametrize("kind", sorted(set(SCHEDULES) - set(ENDS_IN_NOISE)))
+def test_noise_levels_without_pytorch_are_those_of_the_schedule(kind):
+    settings = {"kind": kind, "timesteps": 50} | OF_KIND["schedule"][kind]
+    schedule = make_schedule(settings)
+    levels = (schedule.sigma / schedule.alpha).log()
+    np.testing.assert_allclose(noise_levels(settings), levels, rtol=1e-9, atol=1e-9)
+
+
+def test_noise_levels_without_pytorch_are_infinite_where_the_data_vanish():
+    settings = {"kind": "linear", "timesteps": 1000, "beta_first": 0.5, "beta_last": 0.9999}
+    assert make_schedule(settings).alpha[-1] == 0
+    assert noise_levels(settings)[-1] == math.inf

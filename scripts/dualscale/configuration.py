@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import numpy as np
 
+from dualscale.noise_levels import noise_levels
 from dualscale.parts import LEARNED_DEFAULTS, OF_KIND, REAL
 
 TEXT_DEFAULTS = {"decimal": ".", "delimiter": None, "header": None}
@@ -24,6 +26,8 @@ NOT_INHERITED = ("label", "like", "note", "stream")
 """What a variant is called and where its random numbers come from."""
 ENDS_IN_NOISE = ("zero_terminal_snr", "interpolation")
 """Schedules whose alpha is 0 at the last step."""
+SMALLEST = 2.0**-149
+"""The smallest float32: what is less counts as 0 in training."""
 MOST_VALUES = 100_000
 KINDS = {
     dict: "a mapping",
@@ -118,6 +122,7 @@ def check(config: Mapping, schema: Mapping, folders: Sequence[Path] = (Path(),))
     _find_files(filled, folders)
     for name in filled["variants"]:
         _check_variant(filled, name)
+    _check_labels(filled)
     return filled
 
 
@@ -430,31 +435,69 @@ def _check_sizes(config: Mapping) -> None:
             )
 
 
+def _check_labels(config: Mapping) -> None:
+    """Refuse variants of one run that tables and figures would call the same."""
+    names: dict[str, str] = {}
+    for name in config["run"]["variants"]:
+        label = " ".join(config["variants"][name]["label"].split())
+        if label in names:
+            raise ConfigurationError(
+                f"variants.{name}.label is {label!r}: variants.{names[label]} is called so; "
+                "each of run.variants needs a label of its own"
+            )
+        names[label] = name
+
+
+def _check_schedule(at: str, schedule: Mapping) -> None:
+    first, last = schedule.get("sigma_first", 0), schedule.get("sigma_last", 1)
+    if last <= first:
+        raise ConfigurationError(
+            f"{at}: schedule.sigma_last is {last:g}: more than sigma_first, {first:g}, is allowed"
+        )
+    first, last = schedule.get("beta_first", 0), schedule.get("beta_last", 1)
+    if last < first:
+        raise ConfigurationError(
+            f"{at}: schedule.beta_last is {last:g}: beta_first, {first:g}, or more is allowed"
+        )
+
+
+def _check_log_normal(at: str, loss: Mapping, schedule: Mapping) -> None:
+    """Refuse loss weights that are 0 in float32 at every timestep."""
+    levels = noise_levels(schedule)
+    distance = float(np.abs(levels - loss["mean"]).min()) / loss["deviation"]
+    if math.exp(-0.5 * distance**2) < SMALLEST:
+        raise ConfigurationError(
+            f"{at}: training.loss.mean is {loss['mean']:g}: with deviation {loss['deviation']:g} "
+            "no timestep has any weight; the schedule's ln(sigma / alpha) goes from "
+            f"{levels[0]:.3g} to {levels[-1]:.3g} in {len(levels)} steps"
+        )
+
+
 def _check_parts(config: Mapping, name: str) -> None:
     """Refuse parts that do not go together, such as pairs that divide by zero."""
     at = f"variants.{name}"
     model, sampling = model_settings(config, name), sampling_settings(config, name)
     schedule = model["schedule"]
-    if schedule.get("sigma_last", 1) <= schedule.get("sigma_first", 0):
-        raise ConfigurationError(
-            f"{at}: schedule.sigma_last is {schedule['sigma_last']:g}: "
-            f"more than sigma_first, {schedule['sigma_first']:g}, is allowed"
-        )
-    steps, timesteps = sampling["steps"], model["schedule"]["timesteps"]
+    _check_schedule(at, schedule)
+    steps, timesteps = sampling["steps"], schedule["timesteps"]
     if steps is not None and steps > timesteps:
         raise ConfigurationError(
             f"{at}: sampling.steps is {steps}: at most schedule.timesteps, {timesteps}, is allowed"
         )
+    ends_in_noise = schedule["kind"] in ENDS_IN_NOISE or not np.isfinite(noise_levels(schedule)[-1])
+    loss = model["training"]["loss"]
     for path, kind, refused in (
         ("prediction", model["prediction"], "noise"),
-        ("training.loss.kind", model["training"]["loss"]["kind"], "log_normal"),
+        ("training.loss.kind", loss["kind"], "log_normal"),
         ("sampling.sampler.kind", sampling["sampler"]["kind"], "heun"),
     ):
-        if model["schedule"]["kind"] in ENDS_IN_NOISE and kind == refused:
+        if ends_in_noise and kind == refused:
             raise ConfigurationError(
-                f"{at}: {path} is {kind!r}: with schedule.kind {model['schedule']['kind']!r}, "
+                f"{at}: {path} is {kind!r}: with schedule.kind {schedule['kind']!r}, "
                 "which ends at alpha = 0, it divides by zero"
             )
+    if loss["kind"] == "log_normal":
+        _check_log_normal(at, loss, schedule)
 
 
 def _check_architecture(at: str, chosen: Mapping) -> None:
@@ -516,6 +559,10 @@ def _check_variant(config: Mapping, name: str) -> None:
         raise ConfigurationError(
             f"{at}.weighting.weights names {sorted(weighting['weights'])}: "
             f"one weight for each branch is needed, {sorted(branches)}"
+        )
+    if kind == "fixed" and all(abs(weight) < SMALLEST for weight in weighting["weights"].values()):
+        raise ConfigurationError(
+            f"{at}.weighting.weights are all 0: a weight other than 0 is needed for one branch"
         )
     if weighting.get("gate") == "sigmoid" and len(branches) != 2:
         raise ConfigurationError(
