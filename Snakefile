@@ -3,15 +3,17 @@ from snakemake.utils import min_version
 min_version("9.0")
 
 
+report: "workflow/report/workflow.rst"
+
+
+include: "workflow/rules/common.smk"  # checks the configuration before Snakemake reads it
+
+
 if workflow.is_main_process:  # jobs elsewhere are handed what was planned
 
     configfile: f"{workflow.basedir}/config.yaml"
 
 
-report: "workflow/report/workflow.rst"
-
-
-include: "workflow/rules/common.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"

@@ -149,6 +149,21 @@ def test_a_damaged_file_that_is_made_again_by_its_name_brings_back_what_was_made
     assert all(path.exists() for path in files)
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"# caf\xe9\n", "is not UTF-8: 'utf-8' codec can't decode byte 0xe9"),
+        (b"run: [\n", "cannot be read: Config file is not valid JSON or YAML"),
+    ],
+)
+def test_a_configuration_that_cannot_be_read_is_one_line(fresh, content, message):
+    (fresh.path / "config.yaml").write_bytes(content)
+    done = fresh.snakemake("--dry-run")
+    assert done.returncode != 0
+    (line,) = [line for line in done.stderr.splitlines() if not line.startswith("Using ")]
+    assert line.startswith(f"Configuration: {fresh.path}/config.yaml {message}")
+
+
 def test_a_pipe_in_place_of_a_record_stops_no_planning(project):
     record = project.path / "results/training/baseline/circle/0.json"
     record.unlink()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import yaml
 from snakemake.common.configfile import load_configfile
+from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
 
 HOME = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parents[
@@ -41,7 +42,16 @@ def layers():
         return [config]
     given = workflow.config_settings
     defaults = [] if given.replace_workflow_config else [HOME / "config.yaml"]
-    return [*map(load_configfile, [*defaults, *given.configfiles]), given.config]
+    return [*map(read_configuration, [*defaults, *given.configfiles]), given.config]
+
+
+def read_configuration(path):
+    try:
+        return load_configfile(path)
+    except UnicodeError as error:
+        raise configuration.ConfigurationError(f"{path} is not UTF-8: {error}")
+    except WorkflowError as error:
+        raise configuration.ConfigurationError(f"{path} cannot be read: {error}")
 
 
 def checked_configuration():
