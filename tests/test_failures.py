@@ -55,3 +55,10 @@ def test_a_log_of_an_earlier_run_is_not_even_read(failed, monkeypatch):
     monkeypatch.setattr(Path, "read_text", lambda p, **o: (read.append(p), read_text(p, **o))[1])
     assert [log for log, _ in failures([old, new], since=2000)] == [new]
     assert read == [new]
+
+
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
+def test_what_is_no_log_is_passed_over(failed, tmp_path, make):
+    log = failed("0.log", "points.csv: row 3 is empty")
+    make(tmp_path / "1.log")
+    assert [path for path, _ in failures([tmp_path / "1.log", log], since=0)] == [log]
