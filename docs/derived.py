@@ -7,10 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
+import yaml
 
+from gather_steps import fewest
 from make_excess import excess, read
 
 ROOT = Path(__file__).parents[1]
+CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
 RECOMMENDED, PUBLISHED = ROOT / "docs/recommended", ROOT / "workflow/published"
 
 
@@ -26,9 +29,16 @@ def above_floor(runs: str) -> str:
     return csv(excess(metrics, floors, published, variants, best="improved", base=variants[0]))
 
 
+def few_steps() -> str:
+    """The fewest evaluations, held against the full runs of the same seeds."""
+    steps, metrics = read(RECOMMENDED / "steps.csv"), read(RECOMMENDED / "metrics.csv")
+    return csv(fewest(steps, metrics, CONFIG["steps"]["margin_bits"]))
+
+
 DERIVED: dict[str, Callable[[], str]] = {
     "docs/recommended/excess.csv": lambda: above_floor("metrics.csv"),
     "docs/recommended/fresh_excess.csv": lambda: above_floor("fresh.csv"),
     "docs/recommended/untuned_excess.csv": lambda: above_floor("untuned.csv"),
+    "docs/recommended/fewest.csv": few_steps,
 }
 """What makes the text of each file."""

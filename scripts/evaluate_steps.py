@@ -29,7 +29,7 @@ def main(
     """Write a CSV of sampler, steps, evaluations and kl_bits.
 
     Args:
-        settings: k; steps, the numbers to try; sampling, whose points and start are taken.
+        settings: k; steps, the numbers to try; sampling, the variant's own.
         stream: seed and what follows it in the names of the random numbers.
         architecture: the file of the model's class, where that is a user's own.
     """
@@ -45,11 +45,7 @@ def main(
             asked = evaluations(kind, steps)
             if steps > trained.schedule.timesteps or asked > MOST:
                 continue
-            chosen = {
-                "start": sampling["start"],
-                "sampler": {"kind": kind} | OF_KIND["sampler"][kind],
-                "steps": steps,
-            }
+            chosen = with_sampler(sampling, kind, steps)
             sampler = Sampler(*parts, chosen, sampling["points"], [stream], device)
             points = trained.units.into_data(sampler.draw()[0].cpu().numpy())
             bits = knn_kl(data, points, settings["k"], workers=threads)
@@ -57,6 +53,14 @@ def main(
             lines.append(f"{kind},{steps},{asked},{bits:.6g}")
     with whole(output) as part:
         part.write_text("\n".join(lines) + "\n")
+
+
+def with_sampler(sampling: Mapping, kind: str, steps: int) -> dict:
+    """Return a variant's sampling by another sampler or in other steps; its own sampler keeps its
+    settings, such as the variance."""
+    own = sampling["sampler"]
+    sampler = own if own["kind"] == kind else {"kind": kind} | OF_KIND["sampler"][kind]
+    return {**sampling, "sampler": sampler, "steps": steps}
 
 
 if snakemake := globals().get("snakemake"):

@@ -8,14 +8,14 @@ from job import job, whole
 
 
 def main(
-    records: Sequence[str], outputs: Mapping[str, str], settings: Mapping, full: Mapping[str, str]
+    records: Sequence[str], runs: Sequence[str], outputs: Mapping[str, str], settings: Mapping
 ) -> None:
     """Write all KLs; and a row a (variant, dataset, sampler) with the fewest evaluations.
 
     Args:
         records: a CSV a run, as the runs lie in settings.
+        runs: the variants' tables of runs, with the KL of their own full sampling.
         settings: runs, as (variant, dataset, seed); margin_bits, to lose at most.
-        full: of every variant, the sampler whose run over all timesteps is the measure.
     """
     keys = ["variant", "dataset", "seed"]
     tables = [
@@ -27,20 +27,30 @@ def main(
     with whole(outputs["all"]) as part:
         table[columns].to_csv(part, index=False, lineterminator="\n")
     with whole(outputs["fewest"]) as part:
-        fewest(table, settings["margin_bits"], full).to_csv(
+        text = {"variant": str, "dataset": str}
+        full = pd.concat(pd.read_csv(run, dtype=text, keep_default_na=False) for run in runs)
+        fewest(table, full, settings["margin_bits"]).to_csv(
             part, index=False, lineterminator="\n", float_format="%.6g"
         )
 
 
-def fewest(table: pd.DataFrame, margin: float, full: Mapping[str, str]) -> pd.DataFrame:
+def fewest(table: pd.DataFrame, full: pd.DataFrame, margin: float) -> pd.DataFrame:
     """The fewest evaluations from which on the mean KL over the seeds exceeds that of the full run
-    by at most the margin; empty where even the most do not suffice."""
+    by at most the margin; empty where even the most do not suffice.
+
+    Args:
+        table: variant, dataset, seed, sampler, evaluations, kl_bits.
+        full: variant, dataset, seed and kl_bits of the runs as the variants sample: their own
+            sampler in their own number of steps. Only the table's seeds are taken.
+    """
     by = ["variant", "dataset", "sampler", "evaluations"]
     mean = table.groupby(by, sort=False)["kl_bits"].mean().reset_index()
     rows = []
+    run = ["variant", "dataset", "seed"]
+    own = table[run].drop_duplicates().merge(full, on=run)
+    targets = own.groupby(["variant", "dataset"])["kl_bits"].mean()
     for (variant, dataset), cell in mean.groupby(["variant", "dataset"], sort=False):
-        own = cell[cell["sampler"] == full[str(variant)]]
-        target = own.loc[own["evaluations"].idxmax(), "kl_bits"]
+        target = targets[variant, dataset]
         for sampler, line in cell.groupby("sampler", sort=False):
             line = line.sort_values("evaluations", ascending=False)
             good = line[(line["kl_bits"] <= target + margin).cummin()]
@@ -60,8 +70,8 @@ def fewest(table: pd.DataFrame, margin: float, full: Mapping[str, str]) -> pd.Da
 if snakemake := globals().get("snakemake"):
     with job(snakemake):
         main(
-            snakemake.input,
+            snakemake.input.steps,
+            snakemake.input.runs,
             dict(snakemake.output.items()),
             snakemake.params.settings,
-            snakemake.params.full,
         )

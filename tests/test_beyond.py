@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from evaluate_steps import with_sampler
 from gather_steps import fewest
 from make_excess import excess
 
@@ -16,11 +17,23 @@ def curve(values, sampler="ddim", variant="mine"):
             {
                 "variant": variant,
                 "dataset": "dino",
+                "seed": 0,
                 "sampler": sampler,
                 "evaluations": asked,
                 "kl_bits": bits,
             }
             for asked, bits in values.items()
+        ]
+    )
+
+
+def cells(**bits):
+    """Runs of `mine` on dino, or floors of it, a row a KL."""
+    return pd.DataFrame(
+        [
+            {"variant": name, "dataset": "dino", "seed": seed, "kl_bits": kl, "train_seconds": 1.0}
+            for name, values in bits.items()
+            for seed, kl in enumerate(values)
         ]
     )
 
@@ -33,11 +46,26 @@ def test_the_fewest_evaluations_are_those_from_which_on_nothing_is_lost():
             curve({1: 2.0, 100: 1.0}, "dpm_solver"),
         ]
     )
-    found = fewest(table, 0.02, {"mine": "ddim"}).set_index("sampler")
+    found = fewest(table, cells(mine=[0.5]), 0.02).set_index("sampler")
     assert found["full_kl_bits"].tolist() == [0.5] * 3
     assert found.loc["ddim", "fewest_evaluations"] == 50  # 5 was luck: 10 is worse
     assert found.loc["heun", "fewest_evaluations"] == 9
     assert pd.isna(found.loc["dpm_solver", "fewest_evaluations"])
+
+
+def test_few_steps_are_held_against_the_full_run_and_not_against_the_most_tried():
+    table = curve({10: 0.51, 100: 0.5}, "ancestral")
+    full = cells(mine=[0.3, 9.0])  # seed 1 was not sampled in few steps
+    (row,) = fewest(table, full, 0.02).to_dict("records")
+    assert row["full_kl_bits"] == pytest.approx(0.3)
+    assert pd.isna(row["fewest_evaluations"])
+
+
+def test_few_steps_keep_the_settings_of_the_variants_own_sampler():
+    own = {"points": 10, "start": "matched", "steps": None}
+    own["sampler"] = {"kind": "ancestral", "variance": "forward"}
+    assert with_sampler(own, "ancestral", 5) == own | {"steps": 5}
+    assert with_sampler(own, "ddim", 5)["sampler"] == {"kind": "ddim"}
 
 
 @pytest.fixture
@@ -57,17 +85,6 @@ def test_few_steps_are_tried_with_every_sampler(seconded):
     assert sorted(set(table["evaluations"])) == [1, 3, 5, 100, 199]
     assert len(table) == 2 * 2 * 12  # datasets, seeds
     assert (seconded.path / "results/steps/figure5.png").stat().st_size > 5000
-
-
-def cells(**bits):
-    """Runs of `mine` on dino, or floors of it, a row a KL."""
-    return pd.DataFrame(
-        [
-            {"variant": name, "dataset": "dino", "seed": seed, "kl_bits": kl, "train_seconds": 1.0}
-            for name, values in bits.items()
-            for seed, kl in enumerate(values)
-        ]
-    )
 
 
 def test_the_excess_has_the_scatter_of_the_runs_and_of_the_floors():

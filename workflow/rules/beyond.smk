@@ -82,7 +82,8 @@ rule evaluate_steps:
 
 rule gather_steps:
     input:
-        expand(f"results/steps/{RUN}.csv", variant=STEPPED, dataset=DATASETS, seed=SEEDS),
+        steps=expand(f"results/steps/{RUN}.csv", variant=STEPPED, dataset=DATASETS, seed=SEEDS),
+        runs=expand("results/runs/{variant}.csv", variant=STEPPED),
     output:
         all="results/steps/steps.csv",
         fewest=report(
@@ -97,10 +98,6 @@ rule gather_steps:
         settings={
             "margin_bits": CONFIG["steps"]["margin_bits"],
             "runs": [[v, d, s] for v in STEPPED for d in DATASETS for s in SEEDS],
-        },
-        full={
-            name: configuration.sampling_settings(CONFIG, name)["sampler"]["kind"]
-            for name in STEPPED
         },
         code=code_digest("gather_steps"),
     message:
