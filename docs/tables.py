@@ -208,6 +208,34 @@ def measures() -> str:
     return pipe(["dino", *MEASURES.values()], rows)
 
 
+@block(STUDY, "reductions")
+def reductions() -> str:
+    """The three questions to each published size."""
+    table = read("docs/study/claims.csv")
+    rows = [
+        [
+            row["dataset"],
+            f"{row['published']:+.1%}",
+            f"{row['mean']:+.1%} [{row['low']:+.1%}, {row['high']:+.1%}]",
+            row["within_bound"],
+            row["published_inside"],
+            f"{row['within_margin']} (±{row['margin']:.1%})",
+            row["verdict"],
+        ]
+        for row in table[table["rule"] == "lowers_by"].to_dict("records")
+    ]
+    header = ["dataset", "published", "measured", "a reduction?", "published inside?"]
+    return pipe([*header, "all within the margin?", "verdict"], rows)
+
+
+@block(STUDY, "claims")
+def claims() -> str:
+    """Every claim with its rule and verdict."""
+    table = read("docs/study/claims.csv").drop_duplicates("claim")
+    columns = ["statement", "rule", "verdict"]
+    return pipe(["claim", "rule", "verdict"], table[columns].to_numpy().tolist(), texts=3)
+
+
 @block(STUDY, "released")
 def released() -> str:
     """The release's protocol on dino, against its own baseline, paired by seed."""

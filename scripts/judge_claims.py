@@ -1,23 +1,24 @@
-"""Judge the paper's claims by the rule that stands beside them."""
+"""Judge the paper's claims by the rules that stand beside them."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
-import yaml
-from scipy import stats
 
-from dualscale.statistics import best_interval
+from dualscale.claims import Claim, Finding, Runs, findings, judge, read_claims
 from dualscale.tables import Table
 from job import job, whole
 
 CAPTION = (
     "The paper's claims, each with the figure it was published with, the release's, and ours: mean "
-    "and 95 % interval; seeds a cell: {seeds}. A claim holds where the whole interval lies within "
-    "the bound on every dataset it names, does not hold where that of some dataset lies wholly "
-    "outside, and is undecided otherwise."
+    "and 95 % interval over {seeds} seed{s} a cell. Three questions: does the interval lie within "
+    "the bound; does it hold the published figure; do all differences in it lie within the margin "
+    "(± beside it), where KL is as good as equal. The verdict follows "
+    "the claim's rule (workflow/published/claims.yaml)."
 )
+HEADER = ["claim", "section", "rule", "asked", "dataset", "published", "release", "measured"]
+HEADER += ["bound", "within bound", "published inside", "within margin", "verdict"]
 
 
 def main(
@@ -26,150 +27,91 @@ def main(
     weights: Mapping[tuple[str, str], Sequence[str | Path]],
     outputs: Mapping[str, str],
 ) -> None:
-    """Write a row a (claim, dataset) as CSV, and the table as Markdown and HTML.
+    """Write a row a (claim, question, dataset) as CSV, and the table as Markdown and HTML.
 
     Args:
         claims: the file that declares them.
         metrics: metrics.csv.
         weights: of (variant, dataset), the weights at each timestep, a file a seed.
     """
-    runs = pd.read_csv(metrics, dtype={"variant": str, "dataset": str}, keep_default_na=False)
-    rows, notes = [], []
-    for claim in yaml.safe_load(Path(claims).read_text(encoding="utf-8")):
-        measured = measure(claim["quantity"], runs, weights)
-        verdict = judge(claim["bound"], list(measured.values()))
-        if claim.get("note"):
-            notes.append(f"{claim['id']}: {claim['note']}")
-        for dataset, (mean, low, high) in measured.items():
-            rows.append(
-                {
-                    "claim": claim["id"],
-                    "statement": claim["statement"],
-                    "section": claim["section"],
-                    "dataset": dataset,
-                    "published": claim.get("published"),
-                    "release": claim.get("release"),
-                    "mean": mean,
-                    "low": low,
-                    "high": high,
-                    "bound": described(claim["bound"]),
-                    "verdict": verdict,
-                }
-            )
-    table = pd.DataFrame(rows)
+    metric = pd.read_csv(metrics, dtype={"variant": str, "dataset": str}, keep_default_na=False)
+    tables = {cell: [pd.read_csv(file) for file in files] for cell, files in weights.items()}
+    runs, read = Runs(metric, tables), read_claims(claims)
+    table = judged((claim, findings(claim, runs)) for claim in read)
     with whole(outputs["csv"]) as part:
         table.to_csv(part, index=False, lineterminator="\n", float_format="%.6g")
-    header = ["claim", "section", "dataset", "published", "release", "measured", "bound", "verdict"]
-    caption = CAPTION.format(seeds=runs["seed"].nunique())
-    texts = Table("Claims", header, printed(rows), caption, notes, text_columns=3)
+    texts = printed(table, read, metric["seed"].nunique())
     for name in ("md", "html"):
         with whole(outputs[name]) as part:
             part.write_text(getattr(texts, name)(), encoding="utf-8")
 
 
-Interval = tuple[float, float, float]
-
-
-def measure(quantity: Mapping, runs: pd.DataFrame, weights: Mapping) -> dict[str, Interval]:
-    """Mean and interval of the quantity, by dataset, or for all of them together.
-
-    A quantity of variants or datasets that were not run is NaN.
-    """
-    datasets, kind = quantity["datasets"], quantity["kind"]
-    cells = dict(list(runs.set_index("seed").groupby(["variant", "dataset"])))
-
-    def column(name: str, variant: str, dataset: str) -> pd.Series:
-        cell = cells.get((variant, dataset))
-        return pd.Series(dtype=float) if cell is None else cell[name]
-
-    values: dict[str, Sequence[float]] = {}
-    if kind == "relative":
-        for dataset in datasets:
-            mine = column(quantity["column"], quantity["variant"], dataset)
-            theirs = column(quantity["column"], quantity["against"], dataset)
-            values[dataset] = ((mine - theirs) / theirs.mean()).dropna().tolist()
-    elif kind == "ratio":
-        ratios = [
-            column(quantity["column"], quantity["variant"], dataset)
-            / column(quantity["column"], quantity["against"], dataset)
-            for dataset in datasets
-        ]
-        table = pd.concat(ratios, axis=1).dropna()
-        values["all"] = stats.gmean(table.to_numpy(dtype=float), axis=1).tolist()
-    elif kind == "weight_shift":
-        for dataset in datasets:
-            files = weights.get((quantity["variant"], dataset), ())
-            values[dataset] = [shift(file, quantity["branch"]) for file in files]
-    elif kind == "spread":
-        far = {
-            dataset: (kl - kl.mean()).abs()
-            for dataset in runs["dataset"].unique()
-            if len(kl := column("kl_bits", quantity["variant"], dataset)) > 1
-        }
-        for dataset in datasets:
-            others = [series for name, series in far.items() if name != dataset]
-            known = dataset in far and others
-            values[dataset] = (
-                (far[dataset] - pd.concat(others, axis=1).mean(axis=1)).tolist() if known else []
+def judged(claims: Iterable[tuple[Claim, Sequence[Finding]]]) -> pd.DataFrame:
+    """Claims with their findings and verdicts, a row a (claim, question, dataset)."""
+    rows = []
+    for claim, found in claims:
+        verdict = judge(claim.rule, found)
+        for finding in found:
+            question = finding.question
+            rows.append(
+                {
+                    "claim": claim.id,
+                    "statement": claim.statement,
+                    "section": claim.section,
+                    "rule": claim.rule,
+                    "asked": question.asks,
+                    "dataset": finding.dataset,
+                    "published": question.published,
+                    "release": question.release,
+                    **finding.measured._asdict(),
+                    "bound": question.bound(),
+                    "within_bound": finding.answer,
+                    "published_inside": finding.size,
+                    "margin": finding.margin,
+                    "within_margin": finding.equivalent,
+                    "verdict": verdict,
+                }
             )
-    return {
-        name: best_interval(series) if len(series) else (np.nan, np.nan, np.nan)
-        for name, series in values.items()
-    }
+    return pd.DataFrame(rows).astype({"published": float, "release": float})
 
 
-def shift(file: str | Path, branch: str) -> float:
-    """Of the branch's weight, from the first tenth of denoising (large t) to the last."""
-    table = pd.read_csv(file).sort_values("timestep")
-    tenth = max(1, len(table) // 10)
-    return float(table[branch].head(tenth).mean() - table[branch].tail(tenth).mean())
-
-
-def judge(bound: Mapping, intervals: Sequence[Interval]) -> str:
-    """By the rule at the head of claims.yaml."""
-    (kind, values), *_ = bound.items()
-    lows, highs = (np.array([interval[i] for interval in intervals]) for i in (1, 2))
-    if np.isnan(lows).any():
-        return "too few seeds"
-    if kind == "mixed":
-        if (highs < 0).any() and (lows > 0).any():
-            return "holds"
-        one_sided = (highs < 0).all() or (lows > 0).all()
-        return "does not hold" if one_sided else "undecided"
-    least, most = {
-        "below": (-np.inf, values[0]),
-        "above": (values[0], np.inf),
-        "between": values,
-    }[kind]
-    if ((lows > least) & (highs < most)).all():
-        return "holds"
-    return "does not hold" if ((highs < least) | (lows > most)).any() else "undecided"
-
-
-def described(bound: Mapping) -> str:
-    (kind, values), *_ = bound.items()
-    return " ".join([kind, " and ".join(f"{value:g}" for value in values)]).strip()
-
-
-def printed(rows: Sequence[Mapping]) -> list[list[str]]:
-    texts, last = [], None
-    for row in rows:
+def printed(table: pd.DataFrame, claims: Sequence[Claim], seeds: int) -> Table:
+    """The table as texts; what is said of a claim stands on its first row only."""
+    rows, last = [], None
+    for row in table.to_dict("records"):
         first = row["claim"] != last
         last = row["claim"]
-        interval = "" if pd.isna(row["low"]) else f" [{row['low']:+.3f}, {row['high']:+.3f}]"
-        texts.append(
+        margin = "" if math.isnan(row["margin"]) else f" (±{row['margin']:.3f})"
+        rows.append(
             [
                 f"{row['statement']} ({row['claim']})" if first else "",
                 row["section"] if first else "",
+                row["rule"] if first else "",
+                row["asked"],
                 row["dataset"],
-                "" if row["published"] is None else f"{row['published']:+.3f}",
-                "" if row["release"] is None else f"{row['release']:+.3f}",
-                "" if pd.isna(row["mean"]) else f"{row['mean']:+.3f}{interval}",
+                signed(row["published"]),
+                signed(row["release"]),
+                measured(row),
                 row["bound"],
+                row["within_bound"],
+                row["published_inside"],
+                row["within_margin"] + margin,
                 row["verdict"] if first else "",
             ]
         )
-    return texts
+    notes = [f"{claim.id}: {claim.note}" for claim in claims if claim.note]
+    caption = CAPTION.format(seeds=seeds, s="" if seeds == 1 else "s")
+    return Table("Claims", HEADER, rows, caption, notes, text_columns=5)
+
+
+def signed(value: float) -> str:
+    return "" if math.isnan(value) else f"{value:+.3f}"
+
+
+def measured(row: Mapping) -> str:
+    """A mean, with its interval where there is one."""
+    interval = "" if math.isnan(row["low"]) else f" [{row['low']:+.3f}, {row['high']:+.3f}]"
+    return signed(row["mean"]) + interval
 
 
 if snakemake := globals().get("snakemake"):

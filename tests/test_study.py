@@ -1,9 +1,14 @@
+import math
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
+from conftest import ROOT
 
 from compare_variants import compare
-from judge_claims import judge, measure, shift
+from dualscale.claims import Claim, Measured, Runs, answered, findings, judge, read_claims
 
 SETTINGS = {"datasets": ["dino", "line"], "margin_bits": 0.02}
 
@@ -67,44 +72,157 @@ def test_too_few_seeds_get_no_p_whatever_they_show():
         assert row["p_holm"] is None
 
 
+PAIR = {"variant": "mine", "against": "other"}
+KL = {"kind": "relative", "column": "kl_bits", **PAIR, "datasets": ["dino", "line"]}
+
+
+def claim(rule="every", quantity=KL, **question):
+    question = {"quantity": quantity, **(question or {"below": 0})}
+    return Claim(id="c", statement="s", section="1", rule=rule, questions=[question])
+
+
+def finding(low, high, published=None, margin=0.1):
+    question = claim(below=0, published=published).questions[0]
+    return answered(question, "dino", Measured(8, (low + high) / 2, low, high), margin)
+
+
+LOWER, HIGHER, OPEN, SAME = finding(-3, -1), finding(1, 3), finding(-1, 1), finding(-0.05, 0.05)
+ABSENT = answered(claim().questions[0], "dino", Measured(0), math.nan)
+SINGLE = answered(claim().questions[0], "dino", Measured(1, -2.0), math.nan)
+
+
 @pytest.mark.parametrize(
-    ("bound", "intervals", "verdict"),
+    ("rule", "found", "verdict"),
     [
-        ({"below": [0]}, [(-2, -3, -1)], "holds"),
-        ({"below": [0]}, [(-2, -3, -1), (0, -1, 1)], "undecided"),
-        ({"below": [0]}, [(-2, -3, -1), (2, 1, 3)], "does not hold"),
-        ({"above": [0]}, [(2, 1, 3)], "holds"),
-        ({"between": [1.5, 2.5]}, [(2, 1.9, 2.1)], "holds"),
-        ({"between": [1.5, 2.5]}, [(2, 1.4, 2.1)], "undecided"),
-        ({"between": [1.5, 2.5]}, [(4, 3.9, 4.1)], "does not hold"),
-        ({"mixed": []}, [(-2, -3, -1), (2, 1, 3)], "holds"),
-        ({"mixed": []}, [(-2, -3, -1), (-2, -3, -1)], "does not hold"),
-        ({"mixed": []}, [(-2, -3, -1), (0, -1, 1)], "undecided"),
-        ({"below": [0]}, [(-2, np.nan, np.nan)], "too few seeds"),
+        ("every", [LOWER, LOWER], "holds"),
+        ("every", [LOWER, OPEN], "undecided"),
+        ("every", [LOWER, HIGHER], "does not hold"),
+        ("every", [LOWER, SAME], "does not hold"),
+        ("every", [SAME], "equivalent"),
+        ("every", [ABSENT, ABSENT], "not run"),
+        ("every", [LOWER, ABSENT], "not run"),
+        ("every", [HIGHER, ABSENT], "does not hold"),
+        ("every", [LOWER, SINGLE], "too few seeds"),
+        ("lowers_by", [finding(-3, -1, published=-2)], "holds"),
+        ("lowers_by", [finding(-3, -1, published=-0.5)], "another size"),
+        ("lowers_by", [finding(-0.05, 0.05, published=-2)], "equivalent"),
+        ("lowers_by", [finding(-0.05, -0.02, published=-0.03)], "holds"),
+        ("lowers_by", [finding(1, 3, published=-2)], "does not hold"),
+        ("some", [LOWER, SAME], "holds"),
+        ("some", [LOWER, OPEN], "undecided"),
+        ("some", [LOWER, HIGHER], "does not hold"),
+        ("some", [SAME, SAME], "equivalent"),
+        ("some", [ABSENT], "not run"),
+        ("mixed", [LOWER, HIGHER], "holds"),
+        ("mixed", [LOWER, SAME], "holds"),
+        ("mixed", [LOWER, LOWER], "does not hold"),
+        ("mixed", [HIGHER, SAME], "does not hold"),
+        ("mixed", [LOWER, OPEN], "undecided"),
+        ("mixed", [LOWER, SINGLE], "too few seeds"),
     ],
 )
-def test_claims_are_judged_by_where_the_intervals_lie(bound, intervals, verdict):
-    assert judge(bound, intervals) == verdict
+def test_a_claim_is_judged_by_the_rule_of_its_words(rule, found, verdict):
+    assert judge(rule, found) == verdict
+
+
+def test_a_claim_without_a_measurement_never_holds():
+    with pytest.raises(ValueError, match="without a measurement"):
+        judge("every", [])
+
+
+def test_a_reduction_is_asked_three_questions():
+    found = finding(-0.03, -0.01, published=-0.025, margin=0.02)
+    assert (found.answer, found.size, found.equivalent) == ("yes", "yes", "no")
+    found = finding(-0.03, 0.01, published=-0.128, margin=0.04)
+    assert (found.answer, found.size, found.equivalent) == ("undecided", "no", "yes")
+
+
+@pytest.mark.parametrize(
+    ("found", "message"),
+    [
+        ({"quantity": KL | {"kind": "relativ"}, "below": 0}, "claim c: questions.0.quantity"),
+        ({"quantity": KL | {"column": "kl_bit"}, "below": 0}, "kl_bits"),
+        ({"quantity": KL | {"datasets": []}, "below": 0}, "datasets"),
+        ({"quantity": KL, "blow": 0}, "blow"),
+        ({"quantity": KL}, "above and below"),
+    ],
+)
+def test_a_claim_that_is_misspelt_is_an_error_that_names_it(tmp_path, found, message):
+    text = {"id": "c", "statement": "s", "section": "1", "rule": "every", "questions": [found]}
+    (tmp_path / "claims.yaml").write_text(yaml.safe_dump([text]))
+    with pytest.raises(ValueError, match=re.escape(message)) as error:
+        read_claims(tmp_path / "claims.yaml")
+    assert "\n" not in str(error.value)
+
+
+def values(quantity, metrics):
+    return claim(quantity=quantity, above=0).questions[0].quantity.values(metrics)
 
 
 def test_quantities_of_claims_are_what_they_say():
-    metrics = runs(6, 0.1)
-    pair = {"variant": "mine", "against": "other", "datasets": ["dino"]}
-    relative = measure({"kind": "relative", "column": "kl_bits", **pair}, metrics, {})["dino"]
-    assert relative[0] == pytest.approx(-0.1, abs=0.01)
-    ratio = measure({"kind": "ratio", "column": "train_seconds", **pair}, metrics, {})["all"]
-    assert ratio[0] == pytest.approx(2)
-    absent = measure(
-        {"kind": "relative", "column": "kl_bits", **pair, "datasets": ["moons"]}, metrics, {}
+    metrics = Runs(runs(6, 0.1))
+    relative = values(KL | {"datasets": ["dino", "moons"]}, metrics)
+    assert np.mean(relative["dino"]) == pytest.approx(-0.1, abs=0.01)
+    assert relative["moons"] == []
+    ratio = {"kind": "ratio", "column": "train_seconds", **PAIR, "datasets": ["dino", "line"]}
+    assert values(ratio, metrics)["all"] == pytest.approx([2] * 6)
+    assert values(ratio | {"over": "train_seconds"}, metrics)["all"] == pytest.approx([1] * 6)
+    spread = {"kind": "spread", "variant": "mine", "dataset": "dino", "others": ["line", "moons"]}
+    spread = values(spread, metrics)
+    assert len(spread["dino, line"]) == 6
+    assert spread["dino, moons"] == []
+
+
+def test_the_margin_is_in_the_units_of_the_difference():
+    quantity = claim(quantity=KL | {"margin_bits": 0.02}).questions[0].quantity
+    base = runs(6, 0.1).query("variant == 'other' and dataset == 'dino'")["kl_bits"].mean()
+    assert quantity.margin(Runs(runs(6, 0.1)), "dino") == pytest.approx(0.02 / base)
+
+
+def test_what_was_not_run_differs_from_too_few_seeds():
+    absent, single = (
+        findings(claim(quantity=KL | {"datasets": [dataset]}), Runs(runs(1, 0.1)))[0]
+        for dataset in ("moons", "dino")
     )
-    assert np.isnan(absent["moons"]).all()
+    assert (absent.answer, single.answer) == ("not run", "too few seeds")
 
 
-def test_a_weight_shift_is_the_last_tenth_of_denoising_less_the_first(tmp_path):
-    file = tmp_path / "weights.csv"
+def test_weights_are_compared_between_the_ends_of_denoising():
     local = np.linspace(1, 0, 100)  # large at t = 0, where denoising ends
-    pd.DataFrame({"timestep": range(100), "global": 1 - local, "local": local}).to_csv(file)
-    assert shift(file, "local") == pytest.approx(local[:10].mean() - local[-10:].mean())
+    weights = pd.DataFrame({"timestep": range(100), "global": 1 - local, "local": local})
+    metrics = Runs(runs(2, 0.1), {("mine", "dino"): [weights]})
+    on = {"variant": "mine", "datasets": ["dino"]}
+    (shift,) = values({"kind": "weight_shift", "branch": "local", **on}, metrics)["dino"]
+    assert shift == pytest.approx(local[:10].mean() - local[-10:].mean())
+    lead = {"kind": "weight_lead", "branch": "global", "over": "local", **on}
+    (lead,) = values(lead, metrics)["dino"]
+    assert lead == pytest.approx(1 - 2 * local[-10:].mean())
+
+
+def test_published_figures_of_claims_are_those_of_table_1_and_of_the_release():
+    for figure, (file, key, names) in {
+        "published": ("table1.csv", "variant", {}),
+        "release": ("release_runs.csv", "run", {"run_0": "baseline", "run_5": "improved"}),
+    }.items():
+        table = pd.read_csv(ROOT / "workflow/published" / file).assign(seed=0)
+        printed = Runs(table.assign(variant=table[key].replace(names)))
+        for said in read_claims(ROOT / "workflow/published/claims.yaml"):
+            for question in said.questions:
+                stated = getattr(question, figure)
+                if stated is not None:
+                    ((measured,),) = question.quantity.values(printed).values()
+                    assert stated == pytest.approx(measured, abs=6e-4), said.id
+
+
+def test_claims_name_variants_and_datasets_of_the_config():
+    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    for said in read_claims(ROOT / "workflow/published/claims.yaml"):
+        for question in said.questions:
+            quantity = question.quantity.model_dump()
+            names = {quantity["variant"], quantity.get("against", quantity["variant"])}
+            assert names <= set(config["variants"]), said.id
+            datasets = {*quantity.get("datasets", []), *quantity.get("others", [])}
+            assert datasets <= set(config["datasets"]), said.id
 
 
 def test_the_study_runs_to_its_end_without_training_again(project):
@@ -120,6 +238,9 @@ def test_the_study_runs_to_its_end_without_training_again(project):
     assert len(parts) == 4
     total = parts[["floor_bits", "start_bits", "steps_bits", "network_bits"]].sum(axis=1)
     np.testing.assert_allclose(total, parts["kl_bits"], atol=1e-5)
+    claims = pd.read_csv(study / "claims.csv").set_index("claim")["verdict"]
+    assert claims["kl_dino"] == "not run"
+    assert claims["circle_turns_local"] != "not run"
     comparisons = pd.read_csv(study / "comparisons.csv")
     assert set(comparisons["verdict"]) == {"too few seeds"}
     for figure in ("figure3", "figure4"):
