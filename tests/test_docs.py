@@ -9,7 +9,7 @@ from conftest import ROOT
 import blocks
 import tables
 from derived import DERIVED
-from dualscale.statistics import mean_interval
+from dualscale.statistics import mean_interval, welch_interval
 
 STUDY, RECOMMENDED = tables.STUDY, tables.RECOMMENDED
 SPEED, RELIABILITY = "benchmarks/README.md", "docs/reliability.md"
@@ -59,6 +59,11 @@ def shares(path):
 
 
 def readme():
+    baseline, theirs = study("baseline", "dino").mean(), sorted(tables.sibling_baselines("dino"))
+    assert len(theirs) == 3
+    assert theirs[0] < baseline < theirs[-1]
+    low, middle, high = (f"{bits:.3f}" for bits in theirs)
+    yield f"dino's {baseline:.3f} lies amid the {low}, {middle} and {high}"
     adaptive = study("adaptive", "dino")
     yield f"go from {adaptive.min():.2f} to {adaptive.max():.2f} bits"
     yield f"{difference(compared('adaptive', 'parameter_matched', 'dino'))} bits between the two"
@@ -73,6 +78,11 @@ def readme():
 
 
 def study_page():
+    for dataset in tables.DATASETS:
+        ours, theirs = study("baseline", dataset).tolist(), tables.sibling_baselines(dataset)
+        _, low, high = welch_interval(ours, theirs)
+        assert low < 0 < high
+    yield f"a single run scatters by {study('baseline', 'dino').std():.2f} bit"
     single, adaptive = study("parameter_matched", "dino"), study("adaptive", "dino")
     pair = compared("adaptive", "parameter_matched", "dino")
     yield f"gets on dino to {single.mean():.3f} bits, the adaptive model to {adaptive.mean():.3f}"

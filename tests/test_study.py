@@ -214,6 +214,16 @@ def test_published_figures_of_claims_are_those_of_table_1_and_of_the_release():
                     assert stated == pytest.approx(measured, abs=6e-4), said.id
 
 
+def test_the_sibling_experiments_hold_the_papers_release():
+    run = ["run", "dataset"]
+    siblings, release = (
+        pd.read_csv(ROOT / "workflow/published" / name)
+        for name in ("sibling_experiments.csv", "release_runs.csv")
+    )
+    own = siblings[siblings["experiment"] == "adaptive_dual_scale_denoising"].set_index(run)
+    pd.testing.assert_series_equal(own["kl_bits"], release.set_index(run)["kl_bits"])
+
+
 def test_claims_name_variants_and_datasets_of_the_config():
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
     for said in read_claims(ROOT / "workflow/published/claims.yaml"):
