@@ -17,7 +17,7 @@ CAPTION = (
     "(± beside it), where KL is as good as equal. The verdict follows "
     "the claim's rule (workflow/published/claims.yaml)."
 )
-HEADER = ["claim", "section", "rule", "asked", "dataset", "published", "release", "measured"]
+HEADER = ["claim", "section", "rule", "dataset", "asked", "published", "release", "measured"]
 HEADER += ["bound", "within bound", "published inside", "within margin", "verdict"]
 
 
@@ -87,8 +87,8 @@ def printed(table: pd.DataFrame, claims: Sequence[Claim], seeds: int) -> Table:
                 f"{row['statement']} ({row['claim']})" if first else "",
                 row["section"] if first else "",
                 row["rule"] if first else "",
-                row["asked"],
                 row["dataset"],
+                row["asked"],
                 signed(row["published"]),
                 signed(row["release"]),
                 measured(row),
@@ -101,7 +101,7 @@ def printed(table: pd.DataFrame, claims: Sequence[Claim], seeds: int) -> Table:
         )
     notes = [f"{claim.id}: {claim.note}" for claim in claims if claim.note]
     caption = CAPTION.format(seeds=seeds, s="" if seeds == 1 else "s")
-    return Table("Claims", HEADER, rows, caption, notes, text_columns=5)
+    return Table("Claims", HEADER, rows, caption, notes, text_columns=4)
 
 
 def signed(value: float) -> str:

@@ -9,6 +9,7 @@ from conftest import ROOT
 
 from compare_variants import compare
 from dualscale.claims import Claim, Measured, Runs, answered, findings, judge, read_claims
+from judge_claims import judged, printed
 
 SETTINGS = {"datasets": ["dino", "line"], "margin_bits": 0.02}
 
@@ -212,6 +213,12 @@ def test_published_figures_of_claims_are_those_of_table_1_and_of_the_release():
                 if stated is not None:
                     ((measured,),) = question.quantity.values(printed).values()
                     assert stated == pytest.approx(measured, abs=6e-4), said.id
+
+
+def test_the_page_of_claims_says_what_is_asked_only_where_it_is():
+    read = read_claims(ROOT / "workflow/published/claims.yaml")
+    table = judged((said, findings(said, Runs(runs(2, 0.1)))) for said in read)
+    assert printed(table, read, 2).html().count("local, late less early") == 1
 
 
 def test_the_sibling_experiments_hold_the_papers_release():
