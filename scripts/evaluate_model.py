@@ -52,16 +52,24 @@ def main(
 
 
 def further_samples(model: Model, settings: Mapping, stream: str) -> list[np.ndarray]:
-    """Samples on random numbers of their own, each (points, d)."""
+    """Samples on random numbers of their own, each (points, columns), in the data's units."""
     streams, sampling = [f"{stream}/again"], settings["sampling"]
     count, cpu = settings["draws"] * sampling["points"], torch.device("cpu")
     sampler = Sampler(model.denoiser, model.schedule, model.moments, sampling, count, streams, cpu)
-    return np.split(sampler.draw()[0].numpy(), settings["draws"])
+    return np.split(model.units.into_data(sampler.draw()[0].numpy()), settings["draws"])
 
 
 def ode_kl(model: Model, known: Mapping[str, np.ndarray], start: str) -> float | None:
     """KL(real || model) in bits at the least noise there is, from both exact densities; None where
-    the schedule ends without data, from where there is no flow."""
+    the schedule ends without data, from where there is no flow.
+
+    Raises:
+        ValueError: the model's noise is not the exact density's: it is as large in every column of
+            the model's units, which are not the data's.
+    """
+    units = model.units
+    if units.shift.any() or (units.scale != 1).any():
+        raise ValueError("an exact density is of the data's own units: the model has others")
     if model.schedule.alpha[-1] == 0:
         return None
     law = STARTS[start](model.schedule, model.moments)
