@@ -1,4 +1,4 @@
-"""Every command and every setting that the README shows."""
+"""Every command and every setting that the README and the guides show."""
 
 import re
 import shlex
@@ -10,9 +10,10 @@ import pytest
 import yaml
 from conftest import ROOT
 
-README = (ROOT / "README.md").read_text()
-SHELL = re.findall(r"^```sh\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
-INLINE = re.findall(r"`((?:snakemake|python|make) [^`]+)`", README)
+PAGES = [ROOT / "README.md", ROOT / "docs/method.md", *sorted((ROOT / "docs/guides").glob("*.md"))]
+TEXT = "\n".join(page.read_text() for page in PAGES)
+SHELL = re.findall(r"^```sh\n(.*?)^```", TEXT, flags=re.MULTILINE | re.DOTALL)
+INLINE = re.findall(r"`((?:snakemake|python|make) [^`]+)`", TEXT)
 COMMANDS = sorted(
     {
         " ".join(line.split(" #")[0].split())
@@ -20,7 +21,7 @@ COMMANDS = sorted(
         if line.startswith(("snakemake ", "python ", "make "))
     }
 )
-SETTINGS = re.findall(r"^```yaml\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+SETTINGS = re.findall(r"^```yaml\n(.*?)^```", TEXT, flags=re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture
@@ -44,7 +45,7 @@ def is_dry(command):
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_commands_do_as_the_readme_says(user, command):
+def test_commands_do_as_the_pages_say(user, command):
     words = shlex.split(command.replace("/dino/", "/line/"))  # the tiny run has no dino
     if words[0] == "make":
         assert f"\n{words[1]}:" in (ROOT / "Makefile").read_text()
@@ -64,3 +65,14 @@ def test_settings_can_be_pasted(user, settings):
     assert yaml.safe_load(settings)
     (user.path / "my.yaml").write_text(settings)
     user.run("--dry-run", "--configfile", "my.yaml")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_links_lead_to_files_and_headings_that_are_there(page):
+    for target, heading in re.findall(r"\]\((?!http)([^)#]*)#?([^)]*)\)", page.read_text()):
+        file = page.parent / target if target else page
+        assert file.exists(), target
+        if heading:
+            titles = re.findall(r"^#+ (.*)$", file.read_text(), flags=re.MULTILINE)
+            slugs = [re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles]
+            assert heading in slugs
