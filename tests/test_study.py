@@ -255,7 +255,7 @@ def test_the_study_runs_to_its_end_without_training_again(project):
     assert len(parts) == 4
     total = parts[["floor_bits", "start_bits", "steps_bits", "network_bits"]].sum(axis=1)
     np.testing.assert_allclose(total, parts["kl_bits"], atol=1e-5)
-    claims = pd.read_csv(study / "claims.csv").set_index("claim")["verdict"]
+    claims = pd.read_csv(study / "claims.csv").groupby("claim")["verdict"].first()
     assert claims["kl_dino"] == "not run"
     assert claims["circle_turns_local"] != "not run"
     comparisons = pd.read_csv(study / "comparisons.csv")
