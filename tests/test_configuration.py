@@ -433,28 +433,38 @@ def test_variants_share_their_random_numbers_unless_they_name_their_own():
 
 
 def test_batches_are_runs_of_the_seeds_in_order():
-    assert batches([3, 1, 4, 5, 9], 2, {}) == [(3, 1), (4, 5), (9,)]
+    assert batches([3, 1, 4, 5, 9], 2, {}.get) == [(3, 1), (4, 5), (9,)]
 
 
 def test_a_new_seed_leaves_the_batches_of_the_trained_ones_alone():
     trained = {0: [0, 1], 1: [0, 1], 2: [2]}
-    assert batches([0, 1, 2, 3, 4], 2, trained) == [(0, 1), (2,), (3, 4)]
+    assert batches([0, 1, 2, 3, 4], 2, trained.get) == [(0, 1), (2,), (3, 4)]
 
 
 def test_records_that_disagree_place_each_seed_once():
-    assert batches([0, 1, 2], 2, {0: [0, 1], 1: [1, 2], 2: [1, 2]}) == [(0, 1), (2,)]
+    assert batches([0, 1, 2], 2, {0: [0, 1], 1: [1, 2], 2: [1, 2]}.get) == [(0, 1), (2,)]
 
 
-def test_a_seed_that_has_left_the_config_leaves_its_batch():
-    assert batches([0, 2], 4, {0: [0, 1, 2], 2: [0, 1, 2]}) == [(0, 2)]
+def test_a_seed_that_has_left_the_config_stays_in_its_batch():
+    trained = {seed: [0, 1, 2] for seed in (0, 1, 2)}
+    assert batches([0, 2], 4, trained.get) == [(0, 1, 2)]
+
+
+def test_a_seed_that_has_left_with_its_results_or_was_trained_otherwise_leaves_its_batch():
+    for record in (None, [1]):
+        assert batches([0, 2], 4, {0: [0, 1, 2], 1: record, 2: [0, 1, 2]}.get) == [(0, 2)]
+
+
+def test_a_record_that_does_not_name_its_own_seed_counts_as_none():
+    assert batches([0, 1], 2, {0: [5], 1: [5]}.get) == [(0, 1)]
 
 
 @given(st.lists(st.integers(0, 30), unique=True, min_size=1), st.integers(1, 5), st.data())
 def test_batches_stay_as_they_are_while_a_run_fills_them_in(seeds, size, data):
-    planned = batches(seeds, size, {})
+    planned = batches(seeds, size, {}.get)
     done = data.draw(st.lists(st.sampled_from(planned), unique=True))
     trained = {seed: batch for batch in done for seed in batch}
-    assert set(batches(seeds, size, trained)) == set(planned)
+    assert set(batches(seeds, size, trained.get)) == set(planned)
 
 
 def test_a_copy_inherits_neither_label_nor_note_nor_stream():

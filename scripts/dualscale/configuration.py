@@ -4,7 +4,7 @@ import difflib
 import math
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import reduce
 from pathlib import Path
@@ -94,13 +94,19 @@ def merge(layers: Iterable[Mapping]) -> dict[str, Any]:
     return reduce(lambda base, change: patch(base, change, keep_nulls=True), layers, {})
 
 
-def check(config: Mapping, schema: Mapping, folders: Sequence[Path] = (Path(),)) -> dict[str, Any]:
+def check(
+    config: Mapping,
+    schema: Mapping,
+    folders: Sequence[Path] = (Path(),),
+    stored: Callable[[str], bool] | None = None,
+) -> dict[str, Any]:
     """Return the configuration with defaults filled in and every variant resolved.
 
     Args:
         config: as it was read, overrides applied.
         schema: of the configuration (JSON Schema).
         folders: where files of a user's own are looked for, in this order.
+        stored: whether the object store has a file, where datasets come from one.
 
     Raises:
         ConfigurationError: names the key, its value and what is allowed.
@@ -119,7 +125,7 @@ def check(config: Mapping, schema: Mapping, folders: Sequence[Path] = (Path(),))
     _complete_parts(filled)
     variants = {name: config["variants"][name] for name in given["variants"]}  # nulls included
     filled["variants"] = {name: _resolve(filled, variants, name, schema) for name in variants}
-    _find_files(filled, folders)
+    _find_files(filled, folders, stored)
     for name in filled["variants"]:
         _check_variant(filled, name)
     _check_labels(filled)
@@ -253,26 +259,36 @@ def stream(config: Mapping, name: str, dataset: str) -> str:
 
 
 def batches(
-    seeds: Sequence[int], size: int, trained: Mapping[int, Sequence[int]]
+    seeds: Sequence[int], size: int, trained: Callable[[int], Sequence[int] | None]
 ) -> list[tuple[int, ...]]:
     """Seeds that one job trains together: what was trained together stays so, new ones follow.
 
-    A seed that joins the config can thus never make an older one train again. While a run fills
-    in whole batches, the others stay as they were.
+    A seed that joins the config can thus never make an older one train again. One that leaves it
+    stays in its batch, while its record agrees, since the others' jobs depend on the whole batch.
+    While a run fills in whole batches, the others stay as they were.
 
     Args:
         seeds: in the config's order.
         size: of a batch of new seeds.
-        trained: for every seed that has been trained, all seeds of its batch.
+        trained: from a seed to all seeds of the batch that trained it; None if none has.
     """
-    left = dict.fromkeys(seeds)
-    old = []
+    left, old, new = dict.fromkeys(seeds), [], []
     for seed in seeds:
-        if seed in left and seed in trained:
-            old.append(tuple(s for s in left if s in trained[seed]))
-            for member in old[-1]:
-                del left[member]
-    new = list(left)
+        if seed not in left:
+            continue
+        together = trained(seed)
+        if together is None or seed not in together:
+            new.append(seed)
+            continue
+        old.append(
+            tuple(
+                member
+                for member in together
+                if member in left or (member not in seeds and trained(member) == together)
+            )
+        )
+        for member in old[-1]:
+            left.pop(member, None)
     return [*old, *(tuple(new[i : i + size]) for i in range(0, len(new), size))]
 
 
@@ -369,11 +385,21 @@ def _check_marks(at: str, dataset: Mapping) -> None:
         )
 
 
-def _find_files(config: Mapping, folders: Sequence[Path]) -> None:
+def _find_files(
+    config: Mapping, folders: Sequence[Path], stored: Callable[[str], bool] | None
+) -> None:
     """Let every file of a user's own that is used be named by where it was found, in place."""
     for name in config["run"]["datasets"]:
-        if "file" in config["datasets"][name]:
-            _find_file(config["datasets"][name], f"datasets.{name}.file", folders)
+        dataset = config["datasets"][name]
+        if "file" not in dataset:
+            continue
+        if stored is None:
+            _find_file(dataset, f"datasets.{name}.file", folders)
+        elif not stored(dataset["file"]):
+            raise ConfigurationError(
+                f"datasets.{name}.file is {_short(dataset['file'])}: "
+                "there is no such file in the object store"
+            )
     for name, chosen in config["variants"].items():
         if "architecture" in chosen:
             _find_file(chosen["architecture"], f"variants.{name}.architecture.file", folders)

@@ -3,6 +3,9 @@ import gc
 import os
 import re
 import sys
+from collections import defaultdict
+from functools import cache
+from itertools import groupby, product
 from pathlib import Path
 
 import yaml
@@ -24,7 +27,7 @@ import plan
 from digests import digest_code, digest_files
 from dualscale import configuration
 from dualscale.lease import built_for_gpus, installed_gpus, visible_gpus
-from job import trained_with
+from records import Records
 
 
 def module_name():
@@ -59,13 +62,17 @@ def checked_configuration():
     # Files of a user's own are looked for where results go, beside the configurations, and here.
     beside = (Path(file).absolute().parent for file in workflow.configfiles)
     folders = [Path.cwd(), *beside, HOME]
-    return configuration.check(configuration.merge(layers()), schema, folders)
+    in_store = workflow.storage_settings.default_storage_provider is not None
+    return configuration.check(
+        configuration.merge(layers()), schema, folders, RECORDS.has if in_store else None
+    )
 
 
 # A job elsewhere reads the workflow anew when it starts: it takes what was planned, not what the
 # configuration says by then.
 try:
     PLANNED = None if workflow.is_main_process else plan.received(module_name())
+    RECORDS = None if PLANNED else Records(workflow.modifier.path_modifier.modify)
     CONFIG = PLANNED["config"] if PLANNED else checked_configuration()
 except configuration.ConfigurationError as error:
     sys.exit(f"Configuration: {error}")
@@ -107,15 +114,38 @@ def real_points(wildcards):
     return f"results/{folder}/{wildcards.dataset}.npy"
 
 
-def trained_together():
-    """For every seed that has been trained, the seeds that its job trained, itself included."""
-    trained = {}
-    for seed in SEEDS:
-        records = (f"results/training/{v}/{d}/{seed}.json" for v in VARIANTS for d in DATASETS)
-        seeds = next(filter(None, map(trained_with, records)), None)
-        if seeds:
-            trained[seed] = seeds
+def trained_together(variant, dataset):
+    """From a seed to those that were trained with it; None where it was not, or left without a model."""
+
+    @cache
+    def trained(seed):
+        model = f"results/models/{variant}/{dataset}/{seed}.safetensors"
+        found = RECORDS.trained_with(f"{variant}/{dataset}/{seed}")
+        return found if seed in SEEDS or (found and RECORDS.has(model)) else None
+
     return trained
+
+
+def stacks():
+    """Batches of several seeds, each with a pattern of the variants, before their datasets, that have it.
+
+    What earlier runs trained together stays so for each variant and dataset.
+    """
+    cells = defaultdict(lambda: defaultdict(list))
+    size = CONFIG["run"]["seeds_per_job"]
+    for variant, dataset in product(CONFIG["variants"], CONFIG["datasets"]):
+        for batch in configuration.batches(SEEDS, size, trained_together(variant, dataset)):
+            if len(batch) > 1:
+                cells[batch][variant].append(dataset)
+    return [(batch, pattern_of_cells(datasets)) for batch, datasets in cells.items()]
+
+
+def pattern_of_cells(datasets):
+    """A pattern of the variants in a mapping, each only where one of its datasets follows."""
+    variants = defaultdict(list)
+    for variant, names in datasets.items():
+        variants["|".join(names)].append(variant)
+    return "|".join(f"(?:{'|'.join(v)})(?=/(?:{d})/)" for d, v in variants.items())
 
 
 def of_batch(pattern, batch):
@@ -124,7 +154,15 @@ def of_batch(pattern, batch):
 
 
 def batch_rule(name, batch):
-    return name if batch == ANY_SEED else f"{name}_seeds_{batch[0]}_to_{batch[-1]}"
+    """Name of a batch's rule, such as train_seeds_0_to_3_7: no two batches share one."""
+    if batch == ANY_SEED:
+        return name
+    runs = [
+        [seed for _, seed in run]
+        for _, run in groupby(enumerate(batch), lambda numbered: numbered[1] - numbered[0])
+    ]
+    parts = (f"{run[0]}_to_{run[-1]}" if len(run) > 2 else "_".join(map(str, run)) for run in runs)
+    return f"{name}_seeds_{'_'.join(parts)}"
 
 
 def batch_label(batch):
@@ -191,14 +229,9 @@ def gpus_a_job():
 GPUS = gpus_a_job()
 ANY_SEED = ("{seed}",)
 if PLANNED:
-    STACKS = [tuple(batch) for batch in PLANNED["stacks"]]
+    STACKS = [(tuple(batch), pattern) for batch, pattern in PLANNED["stacks"]]
 else:
-    seeds_per_job = CONFIG["run"]["seeds_per_job"]
-    STACKS = [
-        batch
-        for batch in configuration.batches(SEEDS, seeds_per_job, trained_together())
-        if len(batch) > 1
-    ]
+    STACKS = stacks()
     try:
         plan.hand_on(module_name(), {"config": CONFIG, "stacks": STACKS})
     except plan.PlanError as error:

@@ -1,5 +1,5 @@
 # A job takes one seed, any, or a stack of several; then its rule is named after them.
-for batch in [ANY_SEED, *STACKS]:
+for batch, variants in [(ANY_SEED, "|".join(CONFIG["variants"])), *STACKS]:
 
     rule:
         name:
@@ -14,7 +14,7 @@ for batch in [ANY_SEED, *STACKS]:
         benchmark:
             of_batch(f"results/benchmarks/train/{RUN}.tsv", batch)[0]
         wildcard_constraints:
-            variant="|".join(CONFIG["variants"]),
+            variant=variants,
         priority: 1  # the short jobs that follow then fill the gaps that long ones leave
         conda:
             "../../envs/torch.yaml"
@@ -53,7 +53,7 @@ for batch in [ANY_SEED, *STACKS]:
         benchmark:
             of_batch(f"results/benchmarks/sample/{RUN}.tsv", batch)[0]
         wildcard_constraints:
-            variant="|".join(CONFIG["variants"]),
+            variant=variants,
         conda:
             "../../envs/torch.yaml"
         threads: 1
