@@ -1,6 +1,7 @@
 """What earlier runs have left, as planning finds it: on this machine or in an object store."""
 
 import tempfile
+from glob import glob
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,8 @@ from snakemake.common import async_run
 from snakemake.io import IOCache, get_flag_value
 
 from job import trained_with
+
+TRAINING = "results/training"
 
 
 class Records:
@@ -19,8 +22,9 @@ class Records:
 
     def __init__(self, modify: Any):
         self.modify = modify
+        self.known: set[str] = set(glob(f"{modify(TRAINING)}/*/*/*.json"))
         self.listed = IOCache(max_wait_time=0)
-        if stored := self._stored("results/training/record"):
+        if stored := self._stored(f"{TRAINING}/any"):
             async_run(stored.inventory(self.listed))
 
     def has(self, path: str) -> bool:
@@ -29,10 +33,10 @@ class Records:
 
     def trained_with(self, run: str) -> list[int] | None:
         """The seeds that the job of "variant/dataset/seed" trained; None without a record."""
-        path = f"results/training/{run}.json"
-        stored = self._stored(path)
+        path = self.modify(f"{TRAINING}/{run}.json")
+        stored = get_flag_value(path, "storage_object")
         if stored is None:
-            return trained_with(self.modify(path))
+            return trained_with(path) if path in self.known else None
         if not self.listed.exists_in_storage.get(stored.cache_key()):
             return None
         with tempfile.TemporaryDirectory() as folder:
