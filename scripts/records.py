@@ -1,7 +1,6 @@
 """What earlier runs have left, as planning finds it: on this machine or in an object store."""
 
 import tempfile
-from glob import glob
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ class Records:
 
     def __init__(self, modify: Any):
         self.modify = modify
-        self.known: set[str] = set(glob(f"{modify(TRAINING)}/*/*/*.json"))
+        self.known = set(Path(modify(TRAINING)).glob("*/*/*.json"))
         self.listed = IOCache(max_wait_time=0)
         if stored := self._stored(f"{TRAINING}/any"):
             async_run(stored.inventory(self.listed))
@@ -36,7 +35,7 @@ class Records:
         path = self.modify(f"{TRAINING}/{run}.json")
         stored = get_flag_value(path, "storage_object")
         if stored is None:
-            return trained_with(path) if path in self.known else None
+            return trained_with(path) if Path(path) in self.known else None
         if not self.listed.exists_in_storage.get(stored.cache_key()):
             return None
         with tempfile.TemporaryDirectory() as folder:
