@@ -61,11 +61,7 @@ def trajectory(
         return denoiser(x, t)
 
     sampler = Sampler(watched, model.schedule, model.moments, sampling, POINTS, [stream], device)
-    sampler.tile = POINTS
-    sampler.noise, sampler.x_0 = (
-        torch.zeros(*shape[:-2], POINTS, shape[-1])
-        for shape in (sampler.noise.shape, sampler.x_0.shape)
-    )
+    sampler.tile = POINTS  # all at once, so that each level is seen whole
     end = sampler.draw()[0]
     return [planar(model.units.into_data(x.numpy())) for x in [*seen, end]]
 

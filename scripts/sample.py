@@ -101,8 +101,7 @@ def mean_weights(model: Model, points: Tensor) -> Tensor:
     if isinstance(backbone, ModuleBackbone) or not backbone.weighs_points:
         table = backbone.branch_weights()
         return torch.ones(backbone.timesteps, 1) if table is None else table[0]
-    generator = torch.Generator(points.device).manual_seed(0)
-    noise = torch.randn(points.shape, generator=generator, device=points.device)
+    noise = torch.randn(points.shape, generator=torch.Generator().manual_seed(0)).to(points.device)
     rows = []
     for t, (alpha, sigma) in enumerate(
         zip(schedule.alpha.tolist(), schedule.sigma.tolist(), strict=True)

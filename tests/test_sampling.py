@@ -1,3 +1,7 @@
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +13,7 @@ from diffusers import (
     HeunDiscreteScheduler,
 )
 
+import job
 from dualscale.model import Moments
 from dualscale.parts import OF_KIND
 from dualscale.sampling import (
@@ -21,6 +26,8 @@ from dualscale.sampling import (
     evaluations,
     heun,
     make_levels,
+    normal_numbers,
+    replayed,
 )
 from dualscale.schedule import Schedule, karras, linear, make_schedule
 
@@ -88,7 +95,7 @@ def test_ancestral_takes_the_steps_of_diffusers(steps, variance, name, monkeypat
         )
         x = oracle.step(predicted_noise(x, t), t, x).prev_sample
     levels = make_levels(SCHEDULE, steps)
-    ours = ancestral(denoise_as(SCHEDULE), levels, drawn[0], drawn[1:], variance)
+    ours = ancestral(denoise_as(SCHEDULE), levels, drawn[0], iter(drawn[1:]), variance)
     np.testing.assert_allclose(ours, x, rtol=1e-4, atol=1e-4)
 
 
@@ -99,7 +106,7 @@ def test_ddim_takes_the_steps_of_diffusers(steps):
     x = start = numbers(1)[0]
     for t in oracle.timesteps.tolist():
         x = oracle.step(predicted_noise(x, t), t, x).prev_sample
-    ours = ddim(denoise_as(SCHEDULE), make_levels(SCHEDULE, steps), start, start)
+    ours = ddim(denoise_as(SCHEDULE), make_levels(SCHEDULE, steps), start, iter(()))
     np.testing.assert_allclose(ours, x, rtol=1e-4, atol=1e-4)
 
 
@@ -118,7 +125,7 @@ def test_dpm_solver_takes_the_steps_of_diffusers(steps):
     x = start = numbers(1)[0]
     for t in oracle.timesteps.tolist():
         x = oracle.step(predicted_noise(x, t), t, x).prev_sample
-    ours = dpm_solver(denoise_as(SCHEDULE), make_levels(SCHEDULE, steps), start, start)
+    ours = dpm_solver(denoise_as(SCHEDULE), make_levels(SCHEDULE, steps), start, iter(()))
     np.testing.assert_allclose(ours, x, rtol=1e-3, atol=1e-3)
 
 
@@ -144,7 +151,7 @@ def test_ddim_takes_the_euler_steps_of_edm():
     for i, t in enumerate(oracle.timesteps):
         oracle.scale_model_input(x, t)
         x = oracle.step(x, t, x, pred_original_sample=denoise(x, 19 - i)).prev_sample
-    ours = ddim(denoise, make_levels(schedule, None), start, start)
+    ours = ddim(denoise, make_levels(schedule, None), start, iter(()))
     np.testing.assert_allclose(ours, x, rtol=1e-3, atol=1e-3)
 
 
@@ -222,12 +229,84 @@ def test_points_do_not_depend_on_the_tile_they_are_drawn_in(monkeypatch):
     torch.testing.assert_close(sample(exact_denoiser(0, 1), 70, d=3), whole)
 
 
+@pytest.mark.parametrize(
+    ("steps", "points", "d"),
+    [
+        (100, 100, 2),
+        (7, 1, 1),
+        (100, 1, 1),
+        (3, 16, 1),
+        (33, 5, 1),
+        (35, 3, 3),
+        (1, 9, 2),
+        (2, 8, 1),
+    ],
+)
+def test_numbers_drawn_step_by_step_are_those_of_one_call(steps, points, d):
+    drawn = list(
+        normal_numbers([torch.Generator().manual_seed(s) for s in (3, 4)], steps, points, d)
+    )
+    assert len(drawn) == steps
+    for model, seed in enumerate((3, 4)):
+        whole = torch.randn(steps, points, d, generator=torch.Generator().manual_seed(seed))
+        assert torch.equal(torch.stack(drawn)[:, model], whole)
+
+
+def test_the_noise_of_all_steps_is_never_held_at_once():
+    code = f"""if True:
+        import resource, torch
+        from dualscale import model, sampling, schedule
+        moments = model.Moments(torch.zeros(16).double(), torch.eye(16).double())
+        many, cpu = schedule.linear(1000, 1e-4, 0.02), torch.device("cpu")
+        draw = sampling.Sampler(lambda x, t: x / 2, many, moments, {PAPER}, 2000, ["0"], cpu).draw
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        draw()
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+    """
+    command, scripts = [sys.executable, "-c", code], Path(job.__file__).parent
+    done = subprocess.run(command, cwd=scripts, capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 30_000, "KB; the noise of a thousand steps takes 128,000"
+
+
+def test_samples_are_drawn_with_the_same_numbers_for_every_device(monkeypatch):
+    """ "meta" stands for a GPU: it has neither numbers nor a generator of its own."""
+    sent = {}
+    for device in ("cpu", "meta"):
+        sent[device] = []
+
+        def send(tensor, to, sent=sent[device]):
+            sent.append(tensor)
+            return tensor.to(to)
+
+        monkeypatch.setattr("dualscale.sampling.to_device", send)
+        parts = exact_denoiser(0, 1), SCHEDULE, moments(), PAPER, 70, ["a", "b"]
+        drawer = Sampler(*parts, torch.device(device))
+        noise = drawer._draw_noise(slice(0, 70))
+        assert drawer.run(next(noise), noise).device.type == device
+    assert len(sent["cpu"]) == len(sent["meta"]) == 100
+    for ours, theirs in zip(*sent.values(), strict=True):
+        assert theirs.device.type == "cpu"
+        assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize("kind", ["ancestral", "ddim"])
+def test_a_captured_run_draws_what_single_steps_do(kind, monkeypatch):
+    """On the CPU, where a "capture" is the work itself."""
+    monkeypatch.setattr("dualscale.sampling.captured", lambda work: work)
+    monkeypatch.setattr("dualscale.sampling.BLOCK", 64)
+    chosen = {"sampler": {"kind": kind} | OF_KIND["sampler"][kind]}
+    single, graphed = (sampler(exact_denoiser(0, 1), 100, "ab", **chosen) for _ in range(2))
+    graphed.tile = 64
+    graphed.run = replayed(graphed.run, torch.zeros(100, 2, 64, 2))
+    torch.testing.assert_close(graphed.draw(), single.draw())
+
+
 @pytest.mark.parametrize("kind", SAMPLERS)
 def test_the_last_step_ends_at_the_denoised_point(kind):
     options = OF_KIND["sampler"][kind]
     start, noise = torch.randn(1, 5, 2), torch.randn(99, 1, 5, 2)
     levels = make_levels(SCHEDULE, None)
-    x = SAMPLERS[kind](lambda x, t: torch.ones_like(x), levels, start, noise, **options)
+    x = SAMPLERS[kind](lambda x, t: torch.ones_like(x), levels, start, iter(noise), **options)
     torch.testing.assert_close(x, torch.ones(1, 5, 2), rtol=1e-4, atol=1e-4)
 
 

@@ -5,6 +5,7 @@ from ema_pytorch import EMA
 from test_backbone import NETWORK, VARIANTS, Literal
 from torch import nn
 
+from dualscale import training
 from dualscale.backbone import Backbone
 from dualscale.model import Model, moments_of
 from dualscale.schedule import linear
@@ -77,7 +78,7 @@ def literal_training(trainer, settings, steps, dtype=torch.float32):
     losses = []
     for step in range(steps):
         if step % trainer.chunk == 0:
-            trainer._draw(step)
+            trainer._load(step, trainer._draw(step))
         x_t, t, noise = (
             drawn[step % trainer.chunk, 0]
             for drawn in (trainer.seen, trainer.times, trainer.targets)
@@ -145,6 +146,53 @@ def test_mirrored_examples_differ_in_the_sign_of_their_noise_alone():
     assert torch.equal(noise[:, 7:], -noise[:, :3])
     for made, before in zip((points, times, noise), drawn, strict=True):
         assert torch.equal(made[:, :7], before[:, :7])
+
+
+def test_an_odd_batch_keeps_one_example_without_a_partner():
+    points, times, noise = torch.arange(7), torch.arange(7), torch.randn(7, 2)
+    drawn = points.clone(), times.clone(), noise.clone()
+    mirror(1.0, points, times, noise=noise)
+    assert points.tolist() == times.tolist() == [0, 1, 2, 3, 0, 1, 2]
+    assert torch.equal(noise[:4], drawn[2][:4])
+    assert torch.equal(noise[4:], -drawn[2][:3])
+
+
+def test_training_draws_the_same_numbers_for_every_device(monkeypatch):
+    """The device "meta" stands for a GPU: it has neither numbers nor a generator of its own."""
+    sent, model = {}, make_model(VARIANTS["learned"], make_data(), ("a", "b"))
+    for device in ("cpu", "meta"):
+        sent[device] = []
+
+        def send(tensor, to, sent=sent[device]):
+            sent.append(tensor)
+            return tensor.to(to)
+
+        monkeypatch.setattr(training, "to_device", send)
+        stack = Model(VARIANTS["learned"], model.moments, 2, torch.device(device))
+        data = make_data().to(device)
+        trainer = Trainer(stack, data, PAPER, ("a", "b"))
+        trainer._load(100, trainer._draw(100))
+        loss = evaluation_loss(stack, data, {"kind": "uniform"}, ("a", "b"))
+        assert trainer.seen.device.type == loss.device.type == device
+    assert len(sent["cpu"]) == len(sent["meta"]) == 7
+    for ours, theirs in zip(*sent.values(), strict=True):
+        assert theirs.device.type == "cpu"
+        assert torch.equal(ours, theirs)
+
+
+def test_the_next_chunk_is_drawn_before_a_gpu_is_waited_for(monkeypatch):
+    happened = []
+    for name in ("_draw", "_steps", "_require_finite"):
+        work = getattr(Trainer, name)
+
+        def noted(self, *arguments, name=name, work=work):
+            happened.append(name)
+            return work(self, *arguments)
+
+        monkeypatch.setattr(Trainer, name, noted)
+    run(make_trainer(settings=PAPER | {"steps": 130}))
+    once = ["_steps", "_require_finite"]
+    assert happened == ["_draw", "_steps", "_draw", "_require_finite", *once]
 
 
 def test_ema_warm_up_is_that_of_ema_pytorch():

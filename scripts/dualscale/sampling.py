@@ -4,15 +4,16 @@ A sampler runs through N of the schedule's timesteps, from the noisiest on, and 
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import repeat
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from dualscale.devices import captured, seed_generators
+from dualscale.devices import captured, seed_generators, to_device
 from dualscale.model import Moments
 from dualscale.schedule import Schedule
 from dualscale.streams import stream_seed
@@ -20,8 +21,8 @@ from dualscale.streams import stream_seed
 Denoise = Callable[[Tensor, int], Tensor]
 """E[x_0 | x_t] for x_t (S, n, d) and a timestep that all points share."""
 
-BLOCK = 10_000  # points whose noise is drawn at once
-TILE = 1000  # points that run through all steps together on a CPU: they stay in its cache
+BLOCK = 10_000  # points that share a random stream, and take every step together
+TILE = 1000  # points that a CPU denoises at once: what the network makes of them stays in its cache
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def make_levels(schedule: Schedule, steps: int | None) -> Levels:
 
 
 def ancestral(
-    denoise: Denoise, levels: Levels, start: Tensor, noise: Tensor, variance: str
+    denoise: Denoise, levels: Levels, start: Tensor, noise: Iterator[Tensor], variance: str
 ) -> Tensor:
     """Draw from q(x_s | x_t, E[x_0 | x_t]), level by level (the paper's equation 2).
 
@@ -57,7 +58,7 @@ def ancestral(
 
     Args:
         start: x at the noisiest level, (S, n, d).
-        noise: standard normal numbers for every step but the last, (N-1, S, n, d).
+        noise: standard normal numbers (S, n, d) for each step but the last, in turn.
         variance: "posterior", Ho et al.'s beta-tilde, or "forward", their beta.
     """
     x = start
@@ -68,11 +69,11 @@ def ancestral(
         x = (beyond * gained / sigma**2) * x_0 + (alpha / beyond * left**2 / sigma**2) * x
         if left > 0:
             width = gained * left**2 / sigma**2 if variance == "posterior" else gained
-            x = x + math.sqrt(width) * noise[i]
+            x = x + math.sqrt(width) * next(noise)
     return x
 
 
-def ddim(denoise: Denoise, levels: Levels, start: Tensor, noise: Tensor) -> Tensor:
+def ddim(denoise: Denoise, levels: Levels, start: Tensor, noise: Iterator[Tensor]) -> Tensor:
     """The probability flow's Euler steps in x / alpha (Song et al. 2021, DDIM, equation 12 with
     eta = 0)."""
     x = start
@@ -82,7 +83,7 @@ def ddim(denoise: Denoise, levels: Levels, start: Tensor, noise: Tensor) -> Tens
     return x
 
 
-def heun(denoise: Denoise, levels: Levels, start: Tensor, noise: Tensor) -> Tensor:
+def heun(denoise: Denoise, levels: Levels, start: Tensor, noise: Iterator[Tensor]) -> Tensor:
     """Euler steps corrected by the slope at their end (Karras et al. 2022, algorithm 1).
 
     The flow in y = x / alpha against s = sigma / alpha; but for the last step, which ends where
@@ -102,7 +103,7 @@ def heun(denoise: Denoise, levels: Levels, start: Tensor, noise: Tensor) -> Tens
     return y
 
 
-def dpm_solver(denoise: Denoise, levels: Levels, start: Tensor, noise: Tensor) -> Tensor:
+def dpm_solver(denoise: Denoise, levels: Levels, start: Tensor, noise: Iterator[Tensor]) -> Tensor:
     """DPM-Solver++ (2M): second order from the last two evaluations (Lu et al. 2023, algorithm 2),
     of first order in the first and the last step."""
     x, last, before = start, None, 0.0
@@ -152,8 +153,28 @@ STARTS: dict[str, Callable[[Schedule, Moments], tuple[Tensor, Tensor]]] = {
 """Mean (d,) and covariance (d, d) of the normal law that takes the place of the noised data's."""
 
 
+def normal_numbers(
+    generators: Sequence[torch.Generator], steps: int, points: int, d: int
+) -> Iterator[Tensor]:
+    """Standard normal numbers (S, points, d) for each step in turn: the very numbers of one call
+    `torch.randn(steps, points, d)` for each generator, of which few are held at a time.
+
+    PyTorch turns uniform numbers into normal ones by sixteens, and makes the last sixteen of a call
+    anew. Pieces of the call are therefore multiples of sixteen, and the last holds sixteen or more.
+    """
+    numbers = points * d
+    piece = 16 // math.gcd(16, numbers)
+    while steps > 0:
+        count = piece if (steps - piece) * numbers >= 16 else steps
+        drawn = [torch.randn(count, points, d, generator=generator) for generator in generators]
+        yield from torch.stack(drawn, dim=1)
+        steps -= count
+
+
 class Sampler:
     """Draws points of every model, each on its own random stream.
+
+    The random numbers come from the CPU and are the same for every device.
 
     Args:
         denoise: for S models.
@@ -173,26 +194,27 @@ class Sampler:
         streams: Sequence[int | str],
         device: torch.device,
     ):
-        self.schedule, self.streams, self.points, self.device = schedule, streams, points, device
+        self.denoise, self.schedule, self.streams = denoise, schedule, streams
+        self.points, self.device = points, device
         levels = make_levels(schedule, settings["steps"])
+        self.steps = len(levels.t)
         options = {key: value for key, value in settings["sampler"].items() if key != "kind"}
-        self.run = partial(SAMPLERS[settings["sampler"]["kind"]], denoise, levels, **options)
+        sampler = SAMPLERS[settings["sampler"]["kind"]]
+        self.run = partial(sampler, self._denoise_tiles, levels, **options)
         mean, covariance = STARTS[settings["start"]](schedule, moments)
         self.mean = mean.float().to(device)
         self.factor = torch.linalg.cholesky(covariance).mT.float().to(device)
         self.tile = min(points, BLOCK if device.type == "cuda" else TILE)
-        shape = len(streams), self.tile, len(mean)
-        self.noise = torch.zeros(len(levels.t), *shape, device=device)
-        self.x_0 = torch.zeros(shape, device=device)
-        self._reverse: Callable[[], None] = self._run_tile
 
     @torch.no_grad()
     def warm_up(self) -> None:
-        """Draw a tile for nothing; on CUDA, capture all its steps as one graph."""
+        """Draw a tile for nothing; on CUDA, capture all steps of a block as one graph."""
+        shape = len(self.streams), self.tile, len(self.mean)
         if self.device.type == "cuda":
-            self._reverse = captured(self._run_tile)
+            self.run = replayed(self.run, torch.zeros(self.steps, *shape, device=self.device))
         else:
-            self._run_tile()
+            zeros = torch.zeros(shape, device=self.device)
+            self.run(zeros, repeat(zeros))
 
     @torch.no_grad()
     def draw(self, origin: Tensor | None = None) -> Tensor:
@@ -207,19 +229,16 @@ class Sampler:
         alpha, sigma = self.schedule.alpha[-1].item(), self.schedule.sigma[-1].item()
         # A network of the user's own may draw in evaluation mode too.
         seed_generators(stream_seed("/".join(map(str, self.streams)), "module"), self.device)
-        out = torch.empty(len(self.streams), self.points, self.x_0.shape[-1], device=self.device)
+        out = torch.empty(len(self.streams), self.points, len(self.mean), device=self.device)
         for first in range(0, self.points, BLOCK):
-            noise = self._draw_noise(first)
+            block = slice(first, min(first + BLOCK, self.points))
+            noise = self._draw_noise(block)
+            start = next(noise)
             if origin is None:
-                noise[0] = self.mean + noise[0] @ self.factor
+                start = self.mean + start @ self.factor
             else:
-                noise[0] = alpha * origin[first : first + BLOCK] + sigma * noise[0]
-            for left in range(0, noise.shape[2], self.tile):
-                tile = noise[:, :, left : left + self.tile]
-                rows = tile.shape[2]
-                self.noise[:, :, :rows] = tile
-                self._reverse()
-                out[:, first + left : first + left + rows] = self.x_0[:, :rows]
+                start = alpha * origin[block] + sigma * start
+            out[:, block] = self.run(start, noise)
         finite = out.isfinite().all(dim=-1)
         if not finite.all():
             broken = finite.numel() - int(finite.sum())
@@ -229,16 +248,46 @@ class Sampler:
             )
         return out
 
-    def _draw_noise(self, first: int) -> Tensor:
-        """The random numbers of a block of points, (N, S, points, d)."""
-        steps, models, _, d = self.noise.shape
-        count = min(BLOCK, self.points - first)
-        noise = torch.empty(steps, models, count, d, device=self.device)
-        generator = torch.Generator(self.device)
-        for model, stream in enumerate(self.streams):
-            generator.manual_seed(stream_seed(stream, "sampling", first))
-            noise[:, model] = torch.randn(steps, count, d, generator=generator, device=self.device)
-        return noise
+    def _draw_noise(self, block: slice) -> Iterator[Tensor]:
+        """The random numbers of a block of points, (S, points, d) for each step in turn."""
+        generators = [
+            torch.Generator().manual_seed(stream_seed(stream, "sampling", block.start))
+            for stream in self.streams
+        ]
+        count = block.stop - block.start
+        for numbers in normal_numbers(generators, self.steps, count, len(self.mean)):
+            yield to_device(numbers, self.device)
 
-    def _run_tile(self) -> None:
-        self.x_0.copy_(self.run(self.noise[0], self.noise[1:]))
+    def _denoise_tiles(self, x: Tensor, t: int) -> Tensor:
+        """Denoise a tile at a time; the last one is filled up, so that all have one shape."""
+        models, points, d = x.shape
+        if points == self.tile:
+            return self.denoise(x, t)
+        tile, x_0 = x.new_zeros(models, self.tile, d), torch.empty_like(x)
+        for left in range(0, points, self.tile):
+            rows = min(self.tile, points - left)
+            tile[:, :rows] = x[:, left : left + rows]
+            x_0[:, left : left + rows] = self.denoise(tile, t)[:, :rows]
+        return x_0
+
+
+def replayed(
+    run: Callable[[Tensor, Iterator[Tensor]], Tensor], noise: Tensor
+) -> Callable[[Tensor, Iterator[Tensor]], Tensor]:
+    """A sampler's run as one CUDA graph.
+
+    Args:
+        noise: where the graph finds its start and the noise of every step, (N, S, n, d).
+    """
+    x_0 = torch.zeros_like(noise[0])
+    replay = captured(lambda: x_0.copy_(run(noise[0], iter(noise[1:]))))
+
+    def run_graph(start: Tensor, drawn: Iterator[Tensor]) -> Tensor:
+        points = start.shape[1]
+        noise[0, :, :points] = start
+        for here, numbers in zip(noise[1:], drawn, strict=True):
+            here[:, :points] = numbers
+        replay()
+        return x_0[:, :points]
+
+    return run_graph

@@ -13,7 +13,7 @@ from torch.optim.adam import adam
 from dualscale.architecture import ModuleBackbone
 from dualscale.backbone import Backbone
 from dualscale.denoiser import Prediction
-from dualscale.devices import captured
+from dualscale.devices import captured, to_device
 from dualscale.gradient import AutogradGradient, LossGradient, weighted_loss
 from dualscale.model import Model
 from dualscale.schedule import Schedule
@@ -120,14 +120,15 @@ def mirror(share: float, *drawn: Tensor, noise: Tensor) -> None:
     """Make that share of every batch pairs that have all in common but the sign of the noise.
 
     Near the data, the noise adds more to the gradient than the data do, and pairs cancel it
-    (antithetic variates, Hammersley and Morton 1956).
+    (antithetic variates, Hammersley and Morton 1956). In an odd batch one example has no partner.
 
     Args:
         drawn: points and timesteps of some batches, each (…, batch), changed in place.
         noise: of them, (…, batch, d), changed in place.
     """
-    pairs = round(share * noise.shape[-2] / 2)
-    last = noise.shape[-2] - pairs
+    batch = noise.shape[-2]
+    pairs = min(round(share * batch / 2), batch // 2)
+    last = batch - pairs
     for values in drawn:
         values[..., last:] = values[..., :pairs]
     noise[..., last:, :] = -noise[..., :pairs, :]
@@ -240,13 +241,16 @@ class Trainer:
             DivergedError: at the end of the chunk in which a loss was not finite, or a weight.
         """
         steps = self.settings["steps"]
+        drawn = self._draw(step)
         while step < steps:
             count = min(self.chunk, steps - step)
-            self._draw(step)
+            self._load(step, drawn)
             if count == self.chunk:
                 self._run_chunk()
             else:
                 self._steps(count)
+            if step + count < steps:
+                drawn = self._draw(step + count)  # while a GPU is at work on the chunk
             self._require_finite(step, count)
             step += count
             yield Progress(step, self.losses[:count].clone())
@@ -262,7 +266,7 @@ class Trainer:
         A graph cannot seed a generator: a network that draws is not captured.
         """
         start = {name: value.clone() for name, value in self.state().items()}
-        self._draw(0)
+        self._load(0, self._draw(0))
         self.seeds = [None] * self.chunk
         if self.device.type == "cuda" and not self.draws():
             self._run_chunk = captured(self._run_chunk)
@@ -316,29 +320,33 @@ class Trainer:
             for name, value in own.items():
                 value.copy_(state[name])
 
-    def _draw(self, step: int) -> None:
-        """Fill the chunk that starts at a step: its examples, rates and decays."""
-        generator = torch.Generator(self.device)
-        for model, stream in enumerate(self.streams):
-            generator.manual_seed(stream_seed(stream, "batches", step))
-            shape = self.chunk, self.settings["batch_size"]
-            points = torch.randint(len(self.data), shape, generator=generator, device=self.device)
-            times = torch.randint(
-                self.backbone.timesteps, shape, generator=generator, device=self.device
-            )
-            noise = torch.randn(
-                *shape, self.backbone.dimensions, generator=generator, device=self.device
-            )
+    def _draw(self, step: int) -> list[Tensor]:
+        """The random numbers of the chunk that starts at a step, drawn on the CPU for every device:
+        points and timesteps (chunk, S, batch), and noise (chunk, S, batch, d)."""
+        shape, drawn = (self.chunk, self.settings["batch_size"]), []
+        for stream in self.streams:
+            generator = torch.Generator().manual_seed(stream_seed(stream, "batches", step))
+            points = torch.randint(len(self.data), shape, generator=generator)
+            times = torch.randint(self.backbone.timesteps, shape, generator=generator)
+            noise = torch.randn(*shape, self.backbone.dimensions, generator=generator)
             mirror(self.settings["mirrored"], points, times, noise=noise)
-            made = examples(self.data[points], times, noise, self.table)
-            self.times[:, model] = times
-            self.seen[:, model], self.targets[:, model], self.weights[:, model] = made
+            drawn.append((points, times, noise))
+        return [torch.stack(each, dim=1) for each in zip(*drawn, strict=True)]
+
+    def _load(self, step: int, drawn: Sequence[Tensor]) -> None:
+        """Fill the chunk that starts at a step: its examples, rates and decays."""
+        points, times, noise = (to_device(each, self.device) for each in drawn)
+        self.times.copy_(times)
+        made = examples(self.data[points], times, noise, self.table)
+        for kept, new in zip((self.seen, self.targets, self.weights), made, strict=True):
+            kept.copy_(new)
         ahead = range(step, step + self.chunk)
         if isinstance(self.backbone, ModuleBackbone):
             self.seeds = [[stream_seed(s, "module", done) for s in self.streams] for done in ahead]
-        self.rates.copy_(torch.tensor([learning_rate(done, self.settings) for done in ahead]))
+        rates = [learning_rate(done, self.settings) for done in ahead]
         decays = [ema_decay(done, self.settings["ema"]) or 0.0 for done in ahead]
-        self.decays.copy_(torch.tensor(decays))
+        self.rates.copy_(to_device(torch.tensor(rates), self.device))
+        self.decays.copy_(to_device(torch.tensor(decays), self.device))
 
     def _steps(self, count: int) -> None:
         clip, ema = self.settings["clip_norm"], self.settings["ema"]
@@ -390,26 +398,22 @@ def evaluation_loss(
     model: Model, data: Tensor, weighting: Mapping, streams: Sequence[int | str]
 ) -> Tensor:
     """The training objective averaged once over the whole set, (S,): every point gets one
-    timestep and one noise."""
+    timestep and one noise, drawn on the CPU for every device."""
     backbone = model.backbone
     table = example_table(model, weighting, data.device)
     total = torch.zeros(backbone.models, device=data.device)
     rows = 1000  # few enough for a CPU's cache
     generators = [
-        torch.Generator(data.device).manual_seed(stream_seed(stream, "evaluation loss"))
-        for stream in streams
+        torch.Generator().manual_seed(stream_seed(stream, "evaluation loss")) for stream in streams
     ]
     for start in range(0, len(data), rows):
         x_0 = data[start : start + rows]
-        times = torch.stack(
-            [
-                torch.randint(0, backbone.timesteps, x_0.shape[:1], generator=g, device=g.device)
-                for g in generators
-            ]
-        )
-        noise = torch.stack(
-            [torch.randn(x_0.shape, generator=g, device=g.device) for g in generators]
-        )
+        drawn = [
+            torch.randint(0, backbone.timesteps, x_0.shape[:1], generator=g) for g in generators
+        ]
+        times = to_device(torch.stack(drawn), data.device)
+        drawn = [torch.randn(x_0.shape, generator=g) for g in generators]
+        noise = to_device(torch.stack(drawn), data.device)
         x_0 = x_0.expand(backbone.models, -1, -1)
         seen, target, weight = examples(x_0, times, noise, table)
         predict: Callable[[Tensor, Tensor], Tensor] = backbone
