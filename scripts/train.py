@@ -60,7 +60,8 @@ def main(
     trainer = Trainer(stack, data, settings["training"], streams)
     logging.info("training seeds %s on %s", ", ".join(seeds), device_name(device))
     checkpoint = Path(models[0]).with_name(f".{seeds[0]}.checkpoint")
-    origin = digest_of(settings, streams, code, device.type, torch.__version__, points)
+    # Of the device by name: on another one the steps may round otherwise, and take other times.
+    origin = digest_of(settings, streams, code, device_name(device), torch.__version__, points)
     seconds = timed_training(trainer, settings["training"]["steps"], checkpoint, origin)
     losses = evaluation_loss(stack, data, settings["training"]["loss"], streams).tolist()
     logging.info("%.1f s of training, evaluation loss %s", seconds, listed(losses))
@@ -134,7 +135,7 @@ def resume(trainer: Trainer, path: Path, origin: str) -> tuple[int, float]:
         checkpoint = Checkpoint.from_bytes(path.read_bytes())
         if checkpoint.origin != origin:
             logging.info(
-                "%s is ignored: it is of another config, data, code or kind of device; "
+                "%s is ignored: it is of another config, data, code or device; "
                 "training starts anew",
                 path,
             )

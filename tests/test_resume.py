@@ -210,7 +210,7 @@ def test_a_full_disk_costs_the_checkpoint_and_not_the_training(trainer, monkeypa
 
 
 @pytest.mark.parametrize(
-    "change", ["nothing", "sampling", "settings", "stream", "code", "data", "torch"]
+    "change", ["nothing", "sampling", "settings", "stream", "code", "data", "torch", "device"]
 )
 def test_a_checkpoint_serves_the_very_same_training_alone(tmp_path, monkeypatch, caplog, change):
     caplog.set_level(logging.INFO)
@@ -235,6 +235,8 @@ def test_a_checkpoint_serves_the_very_same_training_alone(tmp_path, monkeypatch,
         data[0] = 0.5
     elif change == "torch":
         monkeypatch.setattr(torch, "__version__", "another")
+    elif change == "device":
+        monkeypatch.setattr(train, "device_name", lambda device: "another")
     elif change != "nothing":
         arguments[change] = {"steps": 5} if change == "sampling" else "another"
     job()
