@@ -11,10 +11,10 @@ import pandas as pd
 import yaml
 
 from dualscale.claims import Measured, Quantity, Runs, WeightShift, findings, measure, read_claims
-from dualscale.tables import Table
+from dualscale.tables import Table, read_table
 from gather_steps import fewest
 from judge_claims import judged, printed
-from make_excess import excess, read
+from make_excess import excess
 
 ROOT = Path(__file__).parents[1]
 CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
@@ -28,15 +28,15 @@ def csv(frame: pd.DataFrame) -> str:
 
 def above_floor(runs: str) -> str:
     """KL above the floor, of runs in docs/recommended."""
-    metrics, floors = read(RECOMMENDED / runs), read(RECOMMENDED / "floors.csv")
+    metrics, floors = read_table(RECOMMENDED / runs), read_table(RECOMMENDED / "floors.csv")
     floors = floors[floors["dataset"].isin(metrics["dataset"])]
-    variants, published = metrics["variant"].unique(), read(PUBLISHED / "table1.csv")
+    variants, published = metrics["variant"].unique(), read_table(PUBLISHED / "table1.csv")
     return csv(excess(metrics, floors, published, variants, best="improved", base=variants[0]))
 
 
 def few_steps() -> str:
     """The fewest evaluations, held against the full runs of the same seeds."""
-    steps, metrics = read(RECOMMENDED / "steps.csv"), read(RECOMMENDED / "metrics.csv")
+    steps, metrics = read_table(RECOMMENDED / "steps.csv"), read_table(RECOMMENDED / "metrics.csv")
     return csv(fewest(steps, metrics, CONFIG["steps"]["margin_bits"]))
 
 
@@ -44,7 +44,7 @@ def measured_or_kept(quantity: Quantity, runs: Runs) -> dict[str, Measured]:
     """Measure a quantity of the committed runs, whose weights are not among them."""
     if not isinstance(quantity, WeightShift):
         return measure(quantity, runs)
-    kept = read(STUDY / "weight_shift.csv").set_index(["variant", "branch", "dataset"])
+    kept = read_table(STUDY / "weight_shift.csv").set_index(["variant", "branch", "dataset"])
     return {
         dataset: Measured(*kept.loc[(quantity.variant, quantity.branch, dataset)])
         for dataset in quantity.datasets
@@ -53,7 +53,7 @@ def measured_or_kept(quantity: Quantity, runs: Runs) -> dict[str, Measured]:
 
 def claims() -> tuple[pd.DataFrame, Table]:
     """The verdicts as data and as a table of texts."""
-    runs, read_in = read(STUDY / "metrics.csv"), read_claims(PUBLISHED / "claims.yaml")
+    runs, read_in = read_table(STUDY / "metrics.csv"), read_claims(PUBLISHED / "claims.yaml")
     table = judged((c, findings(c, Runs(runs), measured_or_kept)) for c in read_in)
     texts = printed(table, read_in, runs["seed"].nunique())
     return table, replace(texts, notes=[*texts.notes, KEPT])

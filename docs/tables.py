@@ -18,6 +18,7 @@ sys.path.insert(0, str(ROOT / "scripts"))
 from blocks import fill
 from derived import DERIVED
 from dualscale.statistics import mean_interval, welch_interval
+from dualscale.tables import read_table
 
 STUDY, RECOMMENDED = "docs/study/README.md", "docs/recommended/README.md"
 DATASETS = ["circle", "dino", "line", "moons"]
@@ -54,8 +55,7 @@ def block(page: str, name: str) -> Callable[[Callable[[], str]], Callable[[], st
 
 def read(path: str) -> pd.DataFrame:
     """Return a committed table; names stay text."""
-    names = {"variant": str, "dataset": str, "against": str}
-    return pd.read_csv(ROOT / path, dtype=names, keep_default_na=False, na_values=[""])
+    return read_table(ROOT / path)
 
 
 def pipe(header: Sequence[str], rows: Iterable[Sequence[str]], texts: int = 1) -> str:

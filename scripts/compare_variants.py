@@ -1,5 +1,6 @@
 """Compare pairs of variants, seed by seed on common random numbers."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pandas as pd
 from dualscale.parts import REAL
 from dualscale.statistics import (
     LEVEL,
+    MOST_SEEDS,
     best_interval,
     holm,
     probabilities,
@@ -17,7 +19,7 @@ from dualscale.statistics import (
     smallest_p,
     variance_parts,
 )
-from dualscale.tables import Table
+from dualscale.tables import Table, read_table
 from job import job, whole
 
 CAPTION = (
@@ -44,10 +46,7 @@ def main(
         measures: of some seeds, the KL of further samples and of fresh real points.
         settings: pairs, datasets, labels by variant, margin_bits.
     """
-    runs, measured = (
-        pd.read_csv(path, dtype={"variant": str, "dataset": str}, keep_default_na=False)
-        for path in (metrics, measures)
-    )
+    runs, measured = read_table(metrics), read_table(measures)
     rows = [
         row
         for variant, other in settings["pairs"]
@@ -176,7 +175,7 @@ def printed(table: pd.DataFrame, labels: Mapping[str, str]) -> list[list[str]]:
                 number(row["share_of_excess"], "+.0%"),
                 number(row["p_holm"], ".3f"),
                 *(number(row[f"p_{name}"], ".2f") for name in ("better", "same", "worse")),
-                number(needed, ".0f"),
+                f"> {MOST_SEEDS:,}" if needed == math.inf else number(needed, ".0f"),
                 number(row["training_sd_bits"], ".3f"),
                 number(row["sampling_sd_bits"], ".3f"),
                 row["verdict"],

@@ -7,6 +7,7 @@ import pandas as pd
 
 from dualscale.parts import REAL
 from dualscale.statistics import best_interval
+from dualscale.tables import read_table
 from job import job, read_json, whole
 
 
@@ -29,9 +30,7 @@ def main(
         references: records of the KL, by (reference, dataset, seed).
         process: of every variant, the one that its exact references are named after.
     """
-    strings = {"variant": str, "dataset": str}
-    columns = ["variant", "dataset", "seed"]
-    runs = pd.read_csv(metrics, dtype=strings, keep_default_na=False).set_index(columns)["kl_bits"]
+    runs = read_table(metrics).set_index(["variant", "dataset", "seed"])["kl_bits"]
     exactly = pd.Series({run: read_json(path)["kl_bits"] for run, path in references.items()})
     rows = []
     for variant, alike in process.items():

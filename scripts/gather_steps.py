@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from dualscale.tables import read_table
 from job import job, whole
 
 
@@ -19,7 +20,7 @@ def main(
     """
     keys = ["variant", "dataset", "seed"]
     tables = [
-        pd.read_csv(record).assign(**dict(zip(keys, run, strict=True)))
+        read_table(record).assign(**dict(zip(keys, run, strict=True)))
         for record, run in zip(records, settings["runs"], strict=True)
     ]
     table = pd.concat(tables)
@@ -27,8 +28,7 @@ def main(
     with whole(outputs["all"]) as part:
         table[columns].to_csv(part, index=False, lineterminator="\n")
     with whole(outputs["fewest"]) as part:
-        text = {"variant": str, "dataset": str}
-        full = pd.concat(pd.read_csv(run, dtype=text, keep_default_na=False) for run in runs)
+        full = pd.concat(map(read_table, runs))
         fewest(table, full, settings["margin_bits"]).to_csv(
             part, index=False, lineterminator="\n", float_format="%.6g"
         )

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from dualscale.claims import Claim, Finding, Runs, findings, judge, read_claims
-from dualscale.tables import Table
+from dualscale.tables import Table, read_table
 from job import job, whole
 
 CAPTION = (
@@ -34,8 +34,8 @@ def main(
         metrics: metrics.csv.
         weights: of (variant, dataset), the weights at each timestep, a file a seed.
     """
-    metric = pd.read_csv(metrics, dtype={"variant": str, "dataset": str}, keep_default_na=False)
-    tables = {cell: [pd.read_csv(file) for file in files] for cell, files in weights.items()}
+    metric = read_table(metrics)
+    tables = {cell: [read_table(file) for file in files] for cell, files in weights.items()}
     runs, read = Runs(metric, tables), read_claims(claims)
     table = judged((claim, findings(claim, runs)) for claim in read)
     with whole(outputs["csv"]) as part:

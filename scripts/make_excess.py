@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from dualscale.statistics import share_interval, welch_interval
-from dualscale.tables import Table
+from dualscale.tables import Table, read_table
 from job import job, whole
 
 CAPTION = (
@@ -36,8 +36,8 @@ def main(
         settings: labels by variant; best, the published row; base, whose time is the measure.
     """
     best, base, labels = settings["best"], settings["base"], settings["labels"]
-    runs, fresh = read(metrics), read(floors)
-    table = excess(runs, fresh, read(published), labels, best, base)
+    runs, fresh = read_table(metrics), read_table(floors)
+    table = excess(runs, fresh, read_table(published), labels, best, base)
     with whole(outputs["csv"]) as part:
         table.to_csv(part, index=False, lineterminator="\n", float_format="%.6g")
     header = ["variant", "dataset", "floor", "published", "measured", "share", "training time"]
@@ -52,12 +52,6 @@ def main(
     for name in ("md", "html"):
         with whole(outputs[name]) as part:
             part.write_text(getattr(texts, name)(), encoding="utf-8")
-
-
-def read(path: str | Path) -> pd.DataFrame:
-    """A table whose names stay text, whatever they look like."""
-    text = {"variant": str, "dataset": str}
-    return pd.read_csv(path, dtype=text, keep_default_na=False)
 
 
 def excess(

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from dualscale.statistics import mean_interval
-from dualscale.tables import Table
+from dualscale.tables import Table, read_table
 from job import job, whole
 
 QUANTITIES = ["kl_bits", "train_seconds", "sample_seconds"]
@@ -29,7 +29,7 @@ def main(
         outputs: path of each format.
         settings: labels, notes and training steps by variant, and the points that were sampled.
     """
-    table = summarise(read(metrics), read(published), settings["labels"])
+    table = summarise(read_table(metrics), read_table(published), settings["labels"])
     marked = [name for name in settings["labels"] if settings["notes"][name]]
     header, rows = printed(table, settings["labels"], marked)
     caption = describe(table, settings)
@@ -40,12 +40,6 @@ def main(
     for name in ("md", "tex", "html"):
         with whole(outputs[name]) as part:
             part.write_text(getattr(texts, name)(), encoding="utf-8")
-
-
-def read(path: str | Path) -> pd.DataFrame:
-    """A table whose names stay text, whatever they look like."""
-    text = {"variant": str, "dataset": str, "device": str}
-    return pd.read_csv(path, dtype=text, keep_default_na=False)
 
 
 def summarise(

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from dualscale.figures import COLOURS, DASHES, save_figure, use_style
+from dualscale.tables import read_table
 from job import job, whole_group
 
 
@@ -18,7 +19,7 @@ def main(weights: Sequence[str | Path], outputs: Sequence[str | Path], settings:
     use_style()
     labels, datasets = list(settings["labels"].values()), settings["datasets"]
     seeds = len(settings["seeds"])
-    tables = [pd.read_csv(path).set_index("timestep") for path in weights]
+    tables = [read_table(path).set_index("timestep") for path in weights]
     figure, axes = plt.subplots(
         1, len(labels), figsize=(2.4 * len(labels) + 0.3, 2.9), squeeze=False, sharey=True
     )

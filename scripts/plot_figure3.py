@@ -5,9 +5,9 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 
 from dualscale.figures import COLOURS, save_figure, use_style
+from dualscale.tables import read_table
 from job import job, whole_group
 
 PARTS = {
@@ -21,7 +21,7 @@ PARTS = {
 def main(decomposition: str | Path, outputs: Sequence[str | Path], labels: Mapping) -> None:
     """Positive parts stack upwards from zero, negative ones downwards."""
     use_style()
-    table = pd.read_csv(decomposition, dtype={"variant": str, "dataset": str})
+    table = read_table(decomposition)
     datasets = list(dict.fromkeys(table["dataset"]))
     figure, axes = plt.subplots(
         1, len(datasets), figsize=(2.3 * len(datasets) + 1.2, 2.6), squeeze=False, sharey=True

@@ -7,6 +7,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 
 from dualscale.figures import COLOURS, DASHES, save_figure, use_style
+from dualscale.tables import read_table
 from job import job, whole_group
 
 
@@ -14,7 +15,7 @@ def main(scores: Sequence[str | Path], outputs: Sequence[str | Path], settings: 
     """scores: a file for each variant, dataset and seed, the seeds varying fastest."""
     use_style()
     labels, datasets, seeds = settings["labels"], settings["datasets"], len(settings["seeds"])
-    tables = iter([pd.read_csv(path) for path in scores])
+    tables = iter([read_table(path) for path in scores])
     figure, axes = plt.subplots(
         1, len(datasets), figsize=(2.3 * len(datasets) + 0.5, 2.8), squeeze=False, sharey=True
     )

@@ -7,6 +7,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 
 from dualscale.figures import COLOURS, save_figure, use_style
+from dualscale.tables import read_table
 from job import job, whole_group
 
 
@@ -22,11 +23,8 @@ def main(
         floors: the KL of fresh real points.
     """
     use_style()
-    table, fresh = (
-        pd.read_csv(path, dtype={"variant": str, "dataset": str}, keep_default_na=False)
-        for path in (steps, floors)
-    )
-    floor = fresh.groupby("dataset", sort=False)["kl_bits"].mean()
+    table = read_table(steps)
+    floor = read_table(floors).groupby("dataset", sort=False)["kl_bits"].mean()
     figure, axes = plt.subplots(
         len(labels),
         len(floor),

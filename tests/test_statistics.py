@@ -80,6 +80,29 @@ def test_the_seeds_needed_give_that_power():
     assert math.isinf(seeds_needed([1.0, -1.0]))
 
 
+@pytest.mark.parametrize(
+    ("effect", "least", "most"),
+    [
+        (1e300, 2, 2),
+        (20.0, 2, 2),  # SciPy knows no lower tail here
+        (10.0, 3, 3),
+        (0.1, 787, 787),
+        (3e-3, 872_000, 873_000),
+        (1e-3, math.inf, math.inf),
+        (1e-9, math.inf, math.inf),
+        (1e-300, math.inf, math.inf),
+        (0.0, math.inf, math.inf),
+    ],
+)
+def test_the_seeds_needed_are_told_however_small_or_large_the_effect(effect, least, most):
+    half = math.sqrt(0.5)  # the deviation of -half and half is 1
+    assert least <= seeds_needed([effect - half, effect + half]) <= most
+
+
+def test_differences_that_are_all_zero_need_more_seeds_than_there_are():
+    assert seeds_needed([0.0, 0.0, 0.0]) == math.inf
+
+
 def test_variances_of_training_and_sampling_come_apart():
     rng = np.random.default_rng(0)
     table = rng.normal(0, 0.3, (4000, 1)) + rng.normal(0, 0.1, (4000, 2))

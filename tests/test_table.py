@@ -1,10 +1,12 @@
 import json
+import math
 
 import pandas as pd
 
-from dualscale.tables import Table
+from dualscale.tables import Table, read_table
 from gather_runs import main as gather
 from make_table1 import main as make_table
+from plot_figure3 import main as plot_figure3
 
 METRICS = """variant,dataset,seed,kl_bits,train_seconds,sample_seconds,eval_loss,parameters,device,\
 models_trained_together
@@ -72,3 +74,18 @@ def test_a_sampling_on_another_device_is_named(tmp_path):
     row = pd.read_csv(tmp_path / "v.csv").iloc[0]
     assert row["device"] == "A (training), B (sampling)"
     assert row["kl_bits"] == 5
+
+
+def test_a_table_keeps_its_names_and_misses_only_empty_cells(tmp_path):
+    (tmp_path / "a.csv").write_text("variant,dataset,kl_bits,level\nNA,01,,inf\nnull,1e3,0.5,2\n")
+    table = read_table(tmp_path / "a.csv")
+    assert table[["variant", "dataset"]].to_numpy().tolist() == [["NA", "01"], ["null", "1e3"]]
+    assert table["kl_bits"].isna().tolist() == [True, False]
+    assert table["level"].tolist() == [math.inf, 2]
+
+
+def test_figure_3_shows_a_variant_and_a_dataset_whatever_they_are_called(tmp_path):
+    parts = ["floor_bits", "start_bits", "steps_bits", "network_bits", "kl_bits"]
+    (tmp_path / "a.csv").write_text(f"variant,dataset,{','.join(parts)}\nNA,null,1,2,3,4,10\n")
+    plot_figure3(tmp_path / "a.csv", [tmp_path / "a.svg"], {"NA": "My label"})
+    assert "My label" in (tmp_path / "a.svg").read_text()

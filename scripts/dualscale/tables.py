@@ -1,10 +1,21 @@
-"""A table of texts as Markdown, LaTeX and HTML."""
+"""Tables: read from CSV, and written as Markdown, LaTeX and HTML."""
 
 import html
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
+import pandas as pd
 from tabulate import tabulate
+
+NAMES = ("variant", "against", "dataset", "sampler", "device")
+
+
+def read_table(path: str | Path) -> pd.DataFrame:
+    """A CSV that the project wrote. Names stay the texts they are, "NA" and "1e3" too; what is
+    missing is an empty cell."""
+    return pd.read_csv(path, dtype=dict.fromkeys(NAMES, str), keep_default_na=False, na_values=[""])
+
 
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>
