@@ -85,7 +85,7 @@ def to_device(tensor: Tensor, device: torch.device) -> Tensor:
     return tensor.to(device, non_blocking=True)
 
 
-def captured(work: Callable[[], None]) -> Callable[[], None]:
+def captured(work: Callable[[], object]) -> Callable[[], None]:
     """The work as one CUDA graph, recorded after a run that warms it up; a call replays it."""
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())

@@ -20,6 +20,8 @@ from dualscale.streams import stream_seed
 
 Denoise = Callable[[Tensor, int], Tensor]
 """E[x_0 | x_t] for x_t (S, n, d) and a timestep that all points share."""
+Run = Callable[[Tensor, Iterator[Tensor]], Tensor]
+"""A sampler with all but its start and its noise."""
 
 BLOCK = 10_000  # points that share a random stream, and take every step together
 TILE = 1000  # points that a CPU denoises at once: what the network makes of them stays in its cache
@@ -200,7 +202,7 @@ class Sampler:
         self.steps = len(levels.t)
         options = {key: value for key, value in settings["sampler"].items() if key != "kind"}
         sampler = SAMPLERS[settings["sampler"]["kind"]]
-        self.run = partial(sampler, self._denoise_tiles, levels, **options)
+        self.run: Run = partial(sampler, self._denoise_tiles, levels, **options)
         mean, covariance = STARTS[settings["start"]](schedule, moments)
         self.mean = mean.float().to(device)
         self.factor = torch.linalg.cholesky(covariance).mT.float().to(device)
@@ -271,9 +273,7 @@ class Sampler:
         return x_0
 
 
-def replayed(
-    run: Callable[[Tensor, Iterator[Tensor]], Tensor], noise: Tensor
-) -> Callable[[Tensor, Iterator[Tensor]], Tensor]:
+def replayed(run: Run, noise: Tensor) -> Run:
     """A sampler's run as one CUDA graph.
 
     Args:

@@ -116,7 +116,7 @@ def seeds_needed(differences: Sequence[float], power: float = 0.8) -> float:
     """
     if len(differences) < 2:
         return math.nan
-    mean, deviation = abs(np.mean(differences)), np.std(differences, ddof=1)
+    mean, deviation = abs(float(np.mean(differences))), float(np.std(differences, ddof=1))
     if mean == 0:
         return math.inf
     effect = min(mean / deviation, 1e3) if deviation > 0 else 1e3  # at 100, two seeds suffice
