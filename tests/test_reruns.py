@@ -63,7 +63,8 @@ def test_learning_rate_of_a_variant_trains_that_variant(project):
 
 
 def test_swapping_two_settings_is_noticed(project):
-    project.configure(schedule={"beta_first": 0.02, "beta_last": 1.0e-4})
+    steps, batch_size = TINY["training"]["steps"], TINY["training"]["batch_size"]
+    project.configure(training={"steps": batch_size, "batch_size": steps})
     assert project.waiting() == jobs(*ALL_OF_A_RUN) | PAPER
 
 
