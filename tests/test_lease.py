@@ -28,8 +28,8 @@ def hold(tmp_path):
     """Starts a process that holds a GPU until it is killed."""
     started = []
 
-    def start(visible="first,second"):
-        environment = {"CUDA_VISIBLE_DEVICES": visible, "TMPDIR": str(tmp_path), "PATH": ""}
+    def start(visible="first,second", **given):
+        environment = {"CUDA_VISIBLE_DEVICES": visible, "TMPDIR": str(tmp_path), "PATH": "", **given}
         started.append(
             subprocess.Popen(
                 [sys.executable, "-c", HOLD],
@@ -67,6 +67,13 @@ def test_a_job_too_many_waits_until_another_ends_even_by_a_crash(hold):
     assert second.poll() is None
     first.kill()
     assert second.stdout.readline() == "holding GPU only, one of 1\n"
+
+
+def test_gpus_of_two_slurm_allocations_are_two_though_they_share_a_name(hold):
+    for allocation in ("7", "8"):
+        assert hold("0", SLURM_JOB_ID=allocation).stdout.readline() == "holding GPU 0, one of 1\n"
+    third = hold("0", SLURM_JOB_ID="8")
+    assert third.stdout.readline() == "waiting for one of 1 GPUs, all of them held\n"
 
 
 def test_numbers_are_looked_up_among_the_uuids_of_nvidia_smi(tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """The device that a job computes on, and how fast it may be driven."""
 
+import logging
 import os
 import platform
 from collections.abc import Callable
@@ -12,27 +13,36 @@ from dualscale.lease import lease_gpu
 
 
 def open_device(gpus: int, threads: int) -> torch.device:
-    """The device of a job that holds so many GPUs; sets threads, determinism and precision.
+    """The device of a job that was given so many GPUs; sets threads, determinism and precision.
 
     Raises:
-        RuntimeError: the job holds a GPU and PyTorch sees none.
+        RuntimeError: the job was given a GPU and PyTorch sees none.
+        ValueError: it never will, being a build for CPUs.
     """
     torch.set_num_threads(threads)
     if not gpus:
+        logging.info("computing on the CPU: this job was given no GPU")
         use_fast_products()
         return torch.device("cpu")
+    if not torch.backends.cuda.is_built():
+        raise ValueError(
+            "this job was given a GPU, and the installed PyTorch is a build for CPUs: install one "
+            "for CUDA, or set `device: cpu` in the config"
+        )
     lease_gpu()  # before CUDA looks for devices
+    if not torch.cuda.is_available():
+        shown = os.environ.get("CUDA_VISIBLE_DEVICES", "not set")
+        raise RuntimeError(
+            f"this job was given a GPU, and PyTorch sees none on {platform.node()} "
+            f"(CUDA_VISIBLE_DEVICES: {shown or 'empty'}): see what `nvidia-smi` says there, or set "
+            "`device: cpu` in the config"
+        )
     # Only for CUDA: on one CPU thread every operation is deterministic anyway, and the switch
     # loads PyTorch's compiler, which takes as long as PyTorch itself.
     torch.use_deterministic_algorithms(True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     # cuBLAS repeats its bytes only with a workspace of fixed size, set before its first use.
     os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
-    if not torch.cuda.is_available():
-        raise RuntimeError(
-            "this job holds a GPU, but PyTorch sees none: set `device: cpu` in the config, "
-            "or install a PyTorch build for CUDA"
-        )
     return torch.device("cuda", 0)
 
 

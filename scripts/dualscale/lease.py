@@ -54,17 +54,19 @@ def built_for_gpus() -> bool:
 def lease_gpu() -> str | None:
     """Take a GPU that no other job of this user holds, waiting for one; None where there is none.
 
-    From then on it is the only one that CUDA shows this process.
+    From then on it is the only one that CUDA shows this process. Slurm hands out GPUs itself, and
+    may call those of two allocations by one name: only jobs within one allocation share its GPUs.
     """
     gpus = visible_gpus()
     if not gpus:
         return None
     folder = Path(tempfile.gettempdir()) / f"dualscale-gpus-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
+    allocation = os.environ.get("SLURM_JOB_ID", "")
     waited = False
     while True:
         for gpu in gpus:
-            file = (folder / re.sub(r"[^\w-]", "_", gpu)).open("w")
+            file = (folder / re.sub(r"[^\w-]", "_", f"{gpu}.{allocation}")).open("w")
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

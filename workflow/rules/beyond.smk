@@ -50,6 +50,9 @@ rule gather_floors:
         script_path("gather_metrics")
 
 
+ask_as("evaluate_steps", "evaluate_steps")
+
+
 rule evaluate_steps:
     input:
         model=f"results/models/{RUN}.safetensors",

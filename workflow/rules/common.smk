@@ -11,6 +11,7 @@ from pathlib import Path
 import yaml
 from snakemake.common.configfile import load_configfile
 from snakemake.exceptions import WorkflowError
+from snakemake.resources import Resources
 from snakemake.settings.types import DeploymentMethod
 
 HOME = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parents[
@@ -217,7 +218,8 @@ def shown(wildcards):
 
 
 def gpus_a_job():
-    """1 where jobs compute on a GPU. Not a parameter: another machine must not train again."""
+    """GPUs that a job of training or sampling asks for, unless `--set-resources` says otherwise. Not
+    a parameter: another machine must not train again."""
     if CONFIG["device"] != "auto":
         return int(CONFIG["device"] == "cuda")
     if not installed_gpus() or not visible_gpus():
@@ -226,14 +228,27 @@ def gpus_a_job():
     return int(own_pytorch or built_for_gpus())
 
 
-GPUS = gpus_a_job()
+def ask_as(name, rule):
+    """Have a rule ask for what `--set-resources` says of the rule that it stands for, and for no GPU
+    where the configuration says `device: cpu`."""
+    name, rule = map(workflow.modifier.modify_rulename, (name, rule))
+    given = workflow.resource_settings._parsed_overwrite_resources
+    asked = {**given.get(name, {}), **given.get(rule, {})}
+    if CONFIG["device"] == "cpu":
+        asked = {what: value for what, value in asked.items() if what not in GPU_RESOURCES}
+    if asked or rule in given:
+        given[rule] = Resources(asked)
+
+
+GPU_RESOURCES = ("gpu", "gpu_model")
+GPUS = PLANNED["gpus"] if PLANNED else gpus_a_job()
 ANY_SEED = ("{seed}",)
 if PLANNED:
     STACKS = [(tuple(batch), pattern) for batch, pattern in PLANNED["stacks"]]
 else:
     STACKS = stacks()
     try:
-        plan.hand_on(module_name(), {"config": CONFIG, "stacks": STACKS})
+        plan.hand_on(module_name(), {"config": CONFIG, "stacks": STACKS, "gpus": GPUS})
     except plan.PlanError as error:
         sys.exit(f"Plan: {error}")
     if Path(workflow.main_snakefile) == HOME / "Snakefile":

@@ -54,6 +54,29 @@ def say(lines):
     print(*lines, sep="\n", file=sys.stderr)
 
 
+def where_it_computes():
+    """Line that says on what the planned jobs of training and sampling compute; empty without any."""
+    jobs = [job for job in workflow.dag.needrun_jobs() if "gpu" in job.rule.resources]
+    on_gpus = sum(job.resources.gpu > 0 for job in jobs)
+    if not jobs:
+        return ""
+    if on_gpus == len(jobs):
+        return "Training and sampling: on GPUs, one per job"
+    if on_gpus:
+        return f"Training and sampling: {on_gpus} jobs on GPUs, {len(jobs) - on_gpus} on CPUs"
+    if CONFIG["device"] == "cpu":
+        reason = "as `device: cpu` says"
+    elif workflow.local_exec:
+        reason = "for want of a GPU that PyTorch can use"
+    else:
+        reason = "for no GPU is asked for under `set-resources`"
+    return f"Training and sampling: on CPUs, {reason}"
+
+
+onstart:
+    say(filter(None, [where_it_computes()]))
+
+
 onsuccess:
     found = {path: what for path, what in PAGES.items() if made(path)}
     if "results/paper/table1.md" in found:

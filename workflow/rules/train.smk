@@ -1,5 +1,7 @@
 # A job takes one seed, any, or a stack of several; then its rule is named after them.
 for batch, variants in [(ANY_SEED, "|".join(CONFIG["variants"])), *STACKS]:
+    for name in ("train", "sample"):
+        ask_as(name, batch_rule(name, batch))
 
     rule:
         name:

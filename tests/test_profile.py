@@ -1,0 +1,79 @@
+"""The Slurm profile's plan of a run, without a Slurm, and what jobs say of their device."""
+
+import logging
+import re
+
+import pytest
+import torch
+import yaml
+from conftest import ROOT, TINY, copy_project
+
+from dualscale.devices import open_device
+
+PROFILE = ["--workflow-profile", "workflow/profiles/slurm"]
+
+
+TELL = """
+
+for rule in workflow.rules:
+    if "gpu" in rule.resources:
+        print("asks for GPUs:", rule.name, rule.resources["gpu"].raw, file=sys.stderr)
+"""
+
+
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory):
+    """How many GPUs each rule asks for that may ask for one, some of them with stacks of seeds."""
+    project = copy_project(ROOT, tmp_path_factory.mktemp("profile") / "project")
+    run = {**TINY["run"], "seeds": [0, 1, 2], "seeds_per_job": 2}
+    project.configure(**TINY | {"run": run, "device": "auto"})
+    (project.path / "mine.yaml").write_text(yaml.safe_dump({"training": {"steps": 30}}))
+    with (project.path / "Snakefile").open("a") as file:
+        file.write(TELL)
+
+    def ask(*arguments):
+        done = project.run("--list-rules", *PROFILE, *arguments)
+        return dict(re.findall(r"^asks for GPUs: (\w+) (\d)$", done.stderr, re.MULTILINE))
+
+    return ask
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--configfile", "mine.yaml"], ["--config", "device=auto"]], ids=lambda a: a[0]
+)
+def test_the_profile_asks_for_gpus_whatever_else_the_command_line_says(asked, arguments):
+    gpus = asked(*arguments)
+    assert set(gpus.values()) == {"1"}
+    assert len([rule for rule in gpus if rule.startswith("train_seeds")]) == 1
+
+
+def test_device_cpu_asks_for_no_gpu_under_the_same_profile(asked):
+    assert set(asked("--config", "device=cpu").values()) == {"0"}
+
+
+def test_a_run_and_its_jobs_say_in_their_first_lines_what_they_compute_on(project):
+    target = "results/samples/baseline/line/0.npy"
+    done = project.run("--forcerun", "sample", "--", target)
+    assert "Training and sampling: on CPUs, as `device: cpu` says" in done.stdout + done.stderr
+    log = (project.path / "results/logs/sample/baseline/line/0.log").read_text()
+    assert "computing on the CPU" in "".join(log.splitlines()[:3])
+
+
+def test_a_job_with_a_gpu_and_a_pytorch_for_cpus_says_so(monkeypatch):
+    monkeypatch.setattr(torch.backends.cuda, "is_built", lambda: False)
+    with pytest.raises(ValueError, match="was given a GPU, and the installed PyTorch is a build"):
+        open_device(1, 1)
+
+
+def test_a_job_with_a_gpu_that_the_node_does_not_show_says_so(monkeypatch):
+    monkeypatch.setattr(torch.backends.cuda, "is_built", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    with pytest.raises(RuntimeError, match=r"sees none on \S+ \(CUDA_VISIBLE_DEVICES: empty\)"):
+        open_device(1, 1)
+
+
+def test_a_job_without_a_gpu_logs_that_it_computes_on_the_cpu(caplog):
+    with caplog.at_level(logging.INFO):
+        assert open_device(0, 1).type == "cpu"
+    assert "computing on the CPU" in caplog.text
