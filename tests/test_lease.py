@@ -29,7 +29,12 @@ def hold(tmp_path):
     started = []
 
     def start(visible="first,second", **given):
-        environment = {"CUDA_VISIBLE_DEVICES": visible, "TMPDIR": str(tmp_path), "PATH": "", **given}
+        environment = {
+            "CUDA_VISIBLE_DEVICES": visible,
+            "TMPDIR": str(tmp_path),
+            "PATH": "",
+            **given,
+        }
         started.append(
             subprocess.Popen(
                 [sys.executable, "-c", HOLD],

@@ -27,7 +27,7 @@ pytestmark = [
     ),
     pytest.mark.skipif(os.getuid() != 0, reason="only root can start a Slurm of its own"),
 ]
-HERE = ["--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "2"]
+HERE = ["--slurm-init-seconds-before-status-checks", "2"]
 
 
 @pytest.fixture(scope="module", autouse=True)

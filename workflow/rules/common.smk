@@ -29,6 +29,7 @@ from digests import digest_code, digest_files
 from dualscale import configuration
 from dualscale.lease import built_for_gpus, installed_gpus, visible_gpus
 from records import Records
+from shared_folder import obstacle
 
 
 def module_name():
@@ -68,6 +69,10 @@ def checked_configuration():
         configuration.merge(layers()), schema, folders, RECORDS.has if in_store else None
     )
 
+
+in_the_way = obstacle(Path.cwd()) if workflow.is_main_process else None
+if in_the_way:
+    sys.exit(in_the_way)
 
 # A job elsewhere reads the workflow anew when it starts: it takes what was planned, not what the
 # configuration says by then.
