@@ -1,4 +1,4 @@
-"""Backbones of a user's own: a torch.nn.Module in a file that the config names."""
+"""User-defined backbones: a torch.nn.Module in a file that the configuration names."""
 
 import importlib.util
 import math
@@ -14,14 +14,14 @@ from dualscale.streams import stream_seed
 
 
 class ArchitectureError(ValueError):
-    """A user's own class that cannot be used; the message is one line."""
+    """A user-defined class cannot be used; the message is one line."""
 
 
 def load_class(file: Path, name: str) -> type[nn.Module]:
-    """The class of that name. Runs the file.
+    """Run the file and return its class of that name.
 
     Raises:
-        ArchitectureError: the file cannot be run, or has no such class of modules.
+        ArchitectureError: the file fails to run, or has no torch.nn.Module class of that name.
     """
     spec = importlib.util.spec_from_file_location(file.stem, file)
     if spec is None or spec.loader is None or not file.is_file():
@@ -38,18 +38,18 @@ def load_class(file: Path, name: str) -> type[nn.Module]:
 
 
 class ModuleBackbone:
-    """S models of one class of modules, with all parameters in one buffer, as in a `Backbone`.
+    """Stack of S modules of one class, with all parameters in one buffer as in `Backbone`.
 
-    The class is called with dimensions (d), timesteps (T) and the config's settings; its forward
-    takes x (n, d) and timesteps t (n,), integers, and gives (n, d). The modules are in evaluation
-    mode, but for the steps of training.
+    The class is constructed with dimensions (d), timesteps (T) and the configured settings; its
+    forward maps x (n, d) and integer timesteps t (n,) to (n, d). Modules are in evaluation mode
+    except during training steps.
 
     Args:
-        settings: the config's `architecture`: file, class, settings.
+        settings: the configuration's `architecture`: file, class, settings.
 
     Attributes:
-        flat: every parameter of every model, for each name S blocks.
-        modules: one a model; their parameters are views of `flat`.
+        flat: all parameters of all models; each name has S consecutive blocks.
+        modules: one per model; their parameters are views of `flat`.
     """
 
     branches = ("network",)
@@ -84,7 +84,7 @@ class ModuleBackbone:
 
     @torch.no_grad()
     def _adopt(self, modules: list[nn.Module]) -> None:
-        """Copy the modules' parameters into the buffer, and let the modules use them there."""
+        """Copy the modules' parameters into the buffer and make them views of it."""
         self.modules = modules
         views = self.named_views(self.flat)
         for model, module in enumerate(modules):
@@ -98,12 +98,12 @@ class ModuleBackbone:
 
     @property
     def parameters(self) -> list[nn.Parameter]:
-        """Of all models, in the order of `flat`."""
+        """Parameters of all models, in the order of `flat`."""
         named = [dict(module.named_parameters()) for module in self.modules]
         return [parameters[name] for name in self.shapes for parameters in named]
 
     def named_views(self, flat: Tensor) -> dict[str, Tensor]:
-        """A buffer such as `flat` as named views of shape (S, *shape)."""
+        """Split a buffer laid out as `flat` into named views of shape (S, *shape)."""
         pieces = flat.split([self.models * size for size in self.sizes])
         return {
             name: piece.view(self.models, *shape)
@@ -111,15 +111,15 @@ class ModuleBackbone:
         }
 
     def constants(self, model: int) -> dict[str, Tensor]:
-        """A model's buffers: what it keeps and does not learn."""
+        """Buffers of one model: tensors that are stored but not learned."""
         return dict(self.modules[model].named_buffers())
 
     def initialise(self, streams: Sequence[int | str]) -> None:
-        """Make every model anew, with PyTorch's own generator set by its stream."""
+        """Construct every model anew, with PyTorch's global generator seeded by its stream."""
         self._adopt([self._make(stream, model) for model, stream in enumerate(streams)])
 
     def branch_weights(self) -> None:
-        """There are no branches to weigh."""
+        """Return None: there are no branches."""
 
     def __call__(
         self,
@@ -132,10 +132,10 @@ class ModuleBackbone:
 
         Args:
             x: (S, n, d).
-            t: timesteps (S, n), or one that all points share.
-            seeds: of PyTorch's own generators, one per model, for what the modules draw (dropout);
-                None: the generators go on from where they are.
-            training: compute in training mode.
+            t: timesteps (S, n), or one shared by all points.
+            seeds: one per model, for PyTorch's global generators, which layers such as dropout draw
+                from; None leaves the generators' state alone.
+            training: run the modules in training mode.
         """
         times = torch.full(x.shape[:2], t, device=x.device) if isinstance(t, int) else t
         outputs = []

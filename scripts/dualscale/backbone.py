@@ -1,11 +1,11 @@
 """The paper's networks: branches at several scales, and the weights that combine them.
 
-A backbone predicts the noise in x_t, or what else a denoiser asks of it. It holds a stack of models
-of one architecture (several seeds, say), all of whose parameters lie in one buffer: the optimiser,
-the clipping and the EMA are then one pass each, and the branches of all models run as batched
-products.
+A backbone predicts the noise in x_t, or another target that a denoiser needs. It holds a stack of
+models of one architecture (several seeds, say) whose parameters share one buffer, so that the
+optimiser, gradient clipping and the EMA each take one pass, and the branches of all models run as
+batched products.
 
-Shapes: S models, K branches, n points of d dimensions, T timesteps, E features a coordinate.
+Shapes: S models, K branches, n points of d dimensions, T timesteps, E features per coordinate.
 """
 
 import math
@@ -20,7 +20,7 @@ from dualscale.streams import stream_seed
 
 
 class _Sinusoids(torch.autograd.Function):
-    """sin and cos of an angle; each is the other's derivative, so backward computes neither."""
+    """sin and cos of x times frequencies; backward reuses them as each other's derivatives."""
 
     @staticmethod
     def forward(context, x: Tensor, frequencies: Tensor) -> Tensor:
@@ -45,42 +45,44 @@ class _Sinusoids(torch.autograd.Function):
 
 
 def sinusoidal_features(x: Tensor, frequencies: Tensor) -> Tensor:
-    """sin then cos of every frequency, for each coordinate in turn: (..., d) to (..., d E).
+    """Sines, then cosines, of each coordinate in turn at all frequencies: (..., d) to (..., d E).
 
     Args:
-        frequencies: (E / 2,), or broadcast against (..., d, E / 2).
+        frequencies: (E / 2,), or a shape that broadcasts against (..., d, E / 2).
     """
     return _Sinusoids.apply(x, frequencies).flatten(-2)
 
 
 def embedding_frequencies(count: int, highest: float = 1.0, lowest: float = 1e-4) -> Tensor:
-    """Angular frequencies, log-spaced and falling, shape (count,)."""
+    """Angular frequencies in falling order, log-spaced, shape (count,)."""
     spaced = torch.logspace(0, math.log10(lowest / highest), count, dtype=torch.float64)
     return highest * spaced
 
 
 def look_up(tables: Tensor, t: Tensor) -> Tensor:
-    """Rows of tables (S, K, T, columns) at the timesteps t (S, n): (S, K, n, columns)."""
+    """Rows of `tables` (S, K, T, columns) at the timesteps `t` (S, n): (S, K, n, columns)."""
     models, count, timesteps, _ = tables.shape
     first = timesteps * torch.arange(models * count, device=t.device).view(models, count, 1)
     return functional.embedding(t[:, None] + first, tables.flatten(0, 2))
 
 
 class Backbone:
-    """eps_theta(x_t, t) of S models at once (the paper's equations 3 to 8).
+    """Network eps_theta(x_t, t) of S models at once (the paper's equations 3 to 8).
 
     Args:
-        settings: the variant's `branches`, `weighting` and `network` (see the config's schema).
+        settings: the variant's `branches`, `weighting` and `network` (see the configuration's
+            schema).
         dimensions: d.
         timesteps: T.
         models: S.
-        noise: standard deviation of the noise in what the backbone sees, (T,), by which features
-            are damped where the settings ask for it.
+        noise: standard deviation of the noise in the backbone's input, (T,); needed for damped
+            features.
 
     Attributes:
-        flat: every parameter of every model, one after another: for each name, S blocks.
-        views: the same memory by name, each (S, rows, columns), or (S K, rows, columns) for what
-            every branch has: the shapes of batched products. Gradients are taken of these.
+        flat: all parameters of all models in one buffer; each name has S consecutive blocks.
+        views: named views of `flat`, shaped for batched products: (S, rows, columns), or (S K,
+            rows, columns) for parameters that every branch has. Differentiate with respect to
+            these.
     """
 
     def __init__(
@@ -118,8 +120,10 @@ class Backbone:
         self.fixed_weights = torch.tensor([fixed.get(n, 0.0) for n in self.branches], device=device)
 
     def _shapes(self) -> dict[str, tuple[int, ...]]:
-        """Name and shape of every parameter of one model: weights (in, out), biases (1, out);
-        with K in front for what every branch has."""
+        """Name and shape of every parameter of one model.
+
+        Weights are (in, out) and biases (1, out), after a dimension K where every branch has one.
+        """
         d, width, count = self.dimensions, self.width, len(self.branches)
         shapes: dict[str, tuple[int, ...]] = {}
         for name, branch in self.branches.items():
@@ -143,7 +147,7 @@ class Backbone:
             for layer, (fan_in, fan_out) in enumerate(pairwise(widths)):
                 shapes[f"weighting.{layer}.weight"] = (fan_in, fan_out)
                 shapes[f"weighting.{layer}.bias"] = (1, fan_out)
-        # The large ones first: their sizes keep them on whole cache lines of the buffer.
+        # Large parameters first: their sizes are whole cache lines, so their views stay aligned.
         return dict(sorted(shapes.items(), key=lambda item: -math.prod(item[1])))
 
     @property
@@ -160,7 +164,7 @@ class Backbone:
         return sum(self.sizes)
 
     def named_views(self, flat: Tensor) -> dict[str, Tensor]:
-        """A buffer such as `flat` as named views of shape (S, *shape)."""
+        """Split a buffer laid out as `flat` into named views of shape (S, *shape)."""
         pieces = flat.split([self.models * size for size in self.sizes])
         return {
             name: piece.view(self.models, *shape)
@@ -168,23 +172,22 @@ class Backbone:
         }
 
     def product_views(self, flat: Tensor) -> dict[str, Tensor]:
-        """The same, each (S, rows, columns), or (S K, …) for what every branch has."""
+        """Named views of a buffer, shaped for batched products as `views` are."""
         return {name: view.flatten(0, -3) for name, view in self.named_views(flat).items()}
 
     def constants(self, model: int) -> dict[str, Tensor]:
-        """What a model keeps and does not learn: nothing."""
+        """Non-learned tensors of a model: none. `ModuleBackbone` may have some."""
         return {}
 
     @torch.no_grad()
     def initialise(self, streams: Sequence[int | str]) -> None:
-        """Draw U(-1/sqrt(fan_in), 1/sqrt(fan_in)), PyTorch's own default for a linear layer;
-        learned frequencies start from the fixed ones.
+        """Draw from U(-1/sqrt(fan_in), 1/sqrt(fan_in)), PyTorch's default for linear layers.
 
-        Every parameter of every branch has a stream of its own, so that variants with a branch
-        in common start it from the same values.
+        Learned frequencies start at the fixed ones. Every parameter of every branch has its own
+        random stream, so variants that share a branch start it from the same values.
 
         Args:
-            streams: one name a model.
+            streams: one stream name per model.
         """
         for model, stream in enumerate(streams):
             for name, view in self.named_views(self.flat).items():
@@ -198,13 +201,13 @@ class Backbone:
                     part.copy_(torch.rand(part.shape, generator=generator) * 2 * bound - bound)
 
     def _by_branch(self, name: str, value: Tensor) -> Iterable[tuple[str, Tensor]]:
-        """A parameter's parts with the branch that each belongs to; "": it is of no branch's."""
+        """Pairs of branch and its part of a parameter; the branch is "" for a parameter of none."""
         if not name.startswith(("time.", "hidden.", "output.")):
             return [("", value)]
         return zip(self.branches, value, strict=True)
 
     def _fan_in(self, name: str, branch: str) -> int:
-        """Inputs of the layer that a parameter belongs to; the time is an input of the first."""
+        """Number of inputs of a parameter's layer; the first layer's include the time features."""
         layer = name.rpartition(".")[0]
         if layer == "time":
             layer = f"input.{branch}"
@@ -212,9 +215,9 @@ class Backbone:
         return fan_in + self.embedding if layer.startswith("input.") else fan_in
 
     def _time_rows(self, t: Tensor | int) -> Tensor:
-        """The time's part of the first layer of every branch, (S, K, n or 1, width).
+        """Contribution of the time to the first layer of every branch, (S, K, n or 1, width).
 
-        There are but T timesteps: their rows are computed once and looked up.
+        Computed once for each of the T timesteps, then looked up.
         """
         features = self.time_features[t : t + 1] if isinstance(t, int) else self.time_features
         weight, bias = self.views["time.weight"], self.views["time.bias"]
@@ -224,9 +227,9 @@ class Backbone:
         return look_up(table.unflatten(0, (self.models, -1)), t)
 
     def branch_weights(self, times: slice = slice(None)) -> Tensor | None:
-        """w(t) for a range of timesteps, (S, range, K), equations 6 and 7; None: one branch.
+        """Branch weights w(t) for a range of timesteps, (S, range, K) (equations 6 and 7).
 
-        Of weights that depend on t alone; `point_weights` gives the others.
+        Only for weights that depend on t alone; otherwise use `point_weights`. None for one branch.
         """
         features = self.time_features[times]
         weighting = self.settings["weighting"]
@@ -237,7 +240,7 @@ class Backbone:
         return self.gate(self.weight_network(features)[-1])
 
     def point_weights(self, x: Tensor, t: Tensor | int) -> Tensor | None:
-        """w of points x (S, n, d) at their timesteps, (S, n or 1, K); None: one branch."""
+        """Branch weights of points x (S, n, d) at t, (S, n or 1, K); None for one branch."""
         if self.weighs_points:
             return self.gate(self.weight_network(self.point_features(x, t))[-1])
         if isinstance(t, int):
@@ -246,15 +249,16 @@ class Backbone:
         return None if weights is None else look_up(weights[:, None], t)[:, 0]
 
     def point_features(self, x: Tensor, t: Tensor | int) -> Tensor:
-        """Features of t and of x, (S, n, (1 + d) E)."""
+        """Sinusoidal features of t and x, (S, n, (1 + d) E)."""
         times = self.time_features[t].expand(*x.shape[:2], -1)
         return torch.cat([times, self.embed(x, t, self.frequencies)], dim=-1)
 
     def embed(self, x: Tensor, t: Tensor | int, frequencies: Tensor) -> Tensor:
-        """Features of x (S, n, coordinates), (S, n, coordinates E).
+        """Sinusoidal features of x (S, n, coordinates), (S, n, coordinates E).
 
-        Damped, each is what it is on average over the noise in x, up to the clean point's own
-        spread: sin(f x) e^(-(f sigma)^2 / 2) (Barron et al. 2021, equation 14).
+        With damping, sin(f x) is replaced by its expectation over N(x, sigma²), that is
+        multiplied by e^(-(f sigma)² / 2) (integrated positional encoding; Barron et al. 2021,
+        equation 14).
         """
         features = sinusoidal_features(x, frequencies)
         if self.damping is None:
@@ -263,7 +267,7 @@ class Backbone:
         return (features.unflatten(-1, (x.shape[-1], -1)) * kept).flatten(-2)
 
     def weight_network(self, features: Tensor) -> list[Tensor]:
-        """Inputs of each layer of MLP_w (equation 7), each (S, rows, width), then the logits."""
+        """Layer inputs, then logits, of the gating network MLP_w (equation 7), (S, rows, width)."""
         values = [features.expand(self.models, -1, -1)]
         weighting = self.settings["weighting"]
         for layer in range(len(weighting["hidden"]) + 1):
@@ -274,18 +278,18 @@ class Backbone:
         return values
 
     def gate(self, logits: Tensor) -> Tensor:
-        """Weights that sum to one, (S, rows, K): a softmax (equation 6), or a sigmoid for two."""
+        """Branch weights, (S, rows, K): softmax (equation 6), or sigmoid for two branches."""
         if self.settings["weighting"]["gate"] == "sigmoid":
             first = logits.sigmoid()
             return torch.cat([first, 1 - first], dim=-1)
         return logits.softmax(dim=-1)
 
     def __call__(self, x: Tensor, t: Tensor | int) -> Tensor:
-        """Predict the noise, or what else it was trained towards, (S, n, d).
+        """Predict the noise, or the target that the backbone was trained on, (S, n, d).
 
         Args:
             x: noisy points, (S, n, d).
-            t: timesteps, integers of shape (S, n), or one that all points share.
+            t: integer timesteps (S, n), or one timestep shared by all points.
         """
         hidden = self._first_layer(x, t)
         for layer in range(self.layers):
@@ -299,7 +303,7 @@ class Backbone:
         return (outputs.unflatten(0, (self.models, -1)) * weights.mT[..., None]).sum(dim=1)
 
     def _first_layer(self, x: Tensor, t: Tensor | int) -> Tensor:
-        """Of every branch: (S K, n, width)."""
+        """First hidden layer of every branch, before its activation: (S K, n, width)."""
         times = self._time_rows(t).unbind(1)
         rows = []
         for name, time in zip(self.branches, times, strict=True):
@@ -308,23 +312,23 @@ class Backbone:
         return rows[0] if len(rows) == 1 else torch.stack(rows, dim=1).flatten(0, 1)
 
     def seen(self, name: str, x: Tensor) -> Tensor:
-        """What a branch embeds: x, or the upscaled x (equation 5), (S, n, coordinates)."""
+        """Coordinates that a branch embeds, (S, n, coordinates): x or upscaled x (equation 5)."""
         if not self.branches[name]["upscaled_dimensions"]:
             return x
         weight, bias = self.layer(f"upscale.{name}")
         return torch.baddbmm(bias, x, weight)[..., : self.coordinates(name)]
 
     def frequencies_of(self, name: str) -> Tensor:
-        """Of a branch's input features: (E / 2,), or (S, 1, 1, E / 2) where they are learned."""
+        """Frequencies of a branch's input features: (E / 2,), or (S, 1, 1, E / 2) if learned."""
         if self.learns_frequencies:
             return self.views[f"frequencies.{name}"][:, None]
         return self.frequencies
 
     def coordinates(self, name: str) -> int:
-        """How many coordinates a branch embeds."""
+        """Number of coordinates that a branch embeds."""
         branch = self.branches[name]
         return branch["embedded_dimensions"] or branch["upscaled_dimensions"] or self.dimensions
 
     def layer(self, name: str) -> tuple[Tensor, Tensor]:
-        """Weight and bias."""
+        """Weight and bias of a layer, shaped for batched products."""
         return self.views[f"{name}.weight"], self.views[f"{name}.bias"]

@@ -1,7 +1,7 @@
-"""Claims of the paper: what each measures, and the rule that its words ask for.
+"""Claims of the paper: the quantities they are about, and the rules that decide them.
 
-The file of claims (`workflow/published/claims.yaml`) is checked when it is read: a misspelt key,
-quantity or column is an error that names the claim.
+The file of claims (`workflow/published/claims.yaml`) is checked on reading: a misspelt key,
+quantity or column raises an error that names the claim.
 """
 
 import math
@@ -24,7 +24,7 @@ class Part(BaseModel):
 
 
 class Runs:
-    """Measured runs, and of the variants that weigh branches the weights of each seed."""
+    """Metrics of all runs by (variant, dataset), and branch weights by seed where there are any."""
 
     def __init__(
         self,
@@ -35,13 +35,13 @@ class Runs:
         self.weights = weights or {}
 
     def column(self, name: str, variant: str, dataset: str) -> pd.Series:
-        """Return a column of a cell by seed; empty where the cell was not run."""
+        """Return a cell's column of metrics.csv, indexed by seed; empty if it was not run."""
         cell = self.cells.get((variant, dataset))
         return pd.Series(dtype=float) if cell is None else cell[name]
 
 
 class Relative(Part):
-    """(column of variant - column of against) / mean column of against, on each dataset."""
+    """Paired differences (variant - against) / mean(against) of a column, on each dataset."""
 
     kind: Literal["relative"]
     column: Column
@@ -60,7 +60,7 @@ class Relative(Part):
         return found
 
     def margin(self, runs: Runs, dataset: str) -> float:
-        """Return the margin as a share of what the differences are a share of."""
+        """Return the equivalence margin relative to the mean of `against`; NaN if there is none."""
         if self.margin_bits is None:
             return math.nan
         return self.margin_bits / float(runs.column(self.column, self.against, dataset).mean())
@@ -72,8 +72,10 @@ class Unmargined(Part):
 
 
 class Ratio(Unmargined):
-    """Column of variant / column of against, geometric mean over the datasets; with `over`, divided
-    by the same ratio of that column."""
+    """Ratio variant / against of a column, geometric mean over the datasets.
+
+    With `over`, it is divided by the same ratio of that column.
+    """
 
     kind: Literal["ratio"]
     column: Column
@@ -98,7 +100,7 @@ class Ratio(Unmargined):
 
 
 class WeightLead(Unmargined):
-    """Mean weight of the branch less that of another, in the first tenth of denoising."""
+    """Mean weight of `branch` minus that of `over` in the first tenth of denoising."""
 
     kind: Literal["weight_lead"]
     variant: str
@@ -117,7 +119,7 @@ class WeightLead(Unmargined):
 
 
 class WeightShift(Unmargined):
-    """Mean weight of the branch in the last tenth of denoising less that in the first."""
+    """Mean weight of a branch in the last tenth of denoising minus that in the first."""
 
     kind: Literal["weight_shift"]
     variant: str
@@ -135,17 +137,17 @@ class WeightShift(Unmargined):
 
 
 def first_tenth(weights: pd.DataFrame, branch: str) -> float:
-    """Mean weight of a branch where denoising begins, at the largest timesteps."""
+    """Mean weight of a branch in the first tenth of denoising, that is at the largest timesteps."""
     return float(weights.nlargest(max(1, len(weights) // 10), "timestep")[branch].mean())
 
 
 def last_tenth(weights: pd.DataFrame, branch: str) -> float:
-    """Mean weight of a branch where denoising ends, at the smallest timesteps."""
+    """Mean weight of a branch in the last tenth of denoising, that is at the smallest timesteps."""
     return float(weights.nsmallest(max(1, len(weights) // 10), "timestep")[branch].mean())
 
 
 class Spread(Unmargined):
-    """|KL - its mean| on a dataset less the same on each of the others, in bits."""
+    """Absolute deviation of the KL from its mean on a dataset minus that on each other, in bits."""
 
     kind: Literal["spread"]
     variant: str
@@ -169,7 +171,7 @@ Quantity = Annotated[
 
 
 class Question(Part):
-    """A quantity, and the bound that it lies within if the claim is true."""
+    """A quantity, and the bounds within which it lies if the claim is true."""
 
     asks: str = ""
     quantity: Quantity
@@ -214,26 +216,27 @@ class Measured(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """What was measured for a question on one dataset, and the answers to what is asked of it."""
+    """Measurement of a question on one dataset, and its comparison with bound, size and margin."""
 
     question: Question
     dataset: str
     measured: Measured
     margin: float
     answer: str
-    """Whether the interval lies within the bound: yes, no (wholly outside) or undecided; or why
-    there is no interval, not run or too few seeds."""
+    """Whether the interval lies within the bound: yes, no (wholly outside) or undecided; without an
+    interval, the reason: not run or too few seeds.
+    """
     size: str
-    """Whether the published size lies within the interval; empty where there is no such size."""
+    """Whether the interval contains the published size; empty if none was published."""
     equivalent: str
-    """Whether the interval lies within the margin on both sides of 0; empty without a margin."""
+    """Whether the interval lies within ±margin; empty without a margin."""
 
 
 def read_claims(path: str | Path) -> list[Claim]:
     """Read and check the file of claims.
 
     Raises:
-        ValueError: names the claim, the key and what is wrong, in one line.
+        ValueError: one line that names the claim, the key and the fault.
     """
     claims = []
     for index, raw in enumerate(yaml.safe_load(Path(path).read_text(encoding="utf-8"))):
@@ -248,7 +251,7 @@ def read_claims(path: str | Path) -> list[Claim]:
 
 
 def measure(quantity: Quantity, runs: Runs) -> dict[str, Measured]:
-    """Mean and interval by dataset, or for all datasets together."""
+    """Mean and 95 % interval of a quantity, by dataset or for all datasets together."""
     return {
         name: Measured(len(values), *best_interval(values)) if values else Measured(0)
         for name, values in quantity.values(runs).items()
@@ -258,7 +261,7 @@ def measure(quantity: Quantity, runs: Runs) -> dict[str, Measured]:
 def findings(
     claim: Claim, runs: Runs, measure: Callable[[Quantity, Runs], dict[str, Measured]] = measure
 ) -> list[Finding]:
-    """Every question of a claim on every dataset."""
+    """Answer every question of a claim on every dataset."""
     return [
         answered(question, dataset, measured, question.quantity.margin(runs, dataset))
         for question in claim.questions
@@ -267,7 +270,7 @@ def findings(
 
 
 def answered(question: Question, dataset: str, measured: Measured, margin: float) -> Finding:
-    """Ask where the interval lies."""
+    """Compare a measured interval with the question's bound, published size and margin."""
     _, _, low, high = measured
     if math.isnan(low):
         answer = "too few seeds" if measured.seeds else "not run"
@@ -288,18 +291,19 @@ def answered(question: Question, dataset: str, measured: Measured, margin: float
 
 
 def judge(rule: str, found: Iterable[Finding]) -> str:
-    """Return the verdict of the rule that the claim's words ask for.
+    """Return the verdict on a claim by its rule.
 
-    every: yes to all questions on all datasets. lowers_by: the same, and the published size lies
-    within the interval; if only that fails, the verdict is "another size". some: yes on a dataset
-    and no on none. mixed: yes on a dataset, and on another no or an equivalent.
+    every: yes to all questions on all datasets. lowers_by: as `every`, and each interval contains
+    the published size; if only that fails, the verdict is "another size". some: at least one yes,
+    the others equivalent; a no refutes it. mixed: at least one yes, and at least one no or
+    equivalent.
 
-    Where nothing is shown but that all differences lie within the margin, the verdict is
-    "equivalent". An equivalent on one of several datasets counts against `every`. What stays open
-    is "not run", "too few seeds" or "undecided".
+    If every question is undecided but within the margin, the verdict is "equivalent"; being
+    equivalent on only some datasets counts against `every`. Open verdicts are "not run", "too few
+    seeds" and "undecided".
 
     Raises:
-        ValueError: nothing was asked.
+        ValueError: there are no findings.
     """
     found = list(found)
     if not found:

@@ -1,7 +1,7 @@
-"""Denoisers: E[x_0 | x_t] from what a backbone predicts.
+"""Denoisers: E[x_0 | x_t] from a backbone's prediction.
 
-D(x, t) = skip_t x + out_t F(into_t x, t), with a backbone F that is trained towards
-clean_t x_0 + noise_t eps (Karras et al. 2022, equation 7, for any schedule).
+D(x, t) = skip_t x + out_t F(into_t x, t), where the backbone F is trained to predict clean_t x_0 +
+noise_t eps (Karras et al. 2022, equation 7, for any schedule).
 """
 
 from collections.abc import Callable
@@ -13,12 +13,17 @@ from torch import Tensor
 from dualscale.schedule import Schedule
 
 Predict = Callable[[Tensor, int], Tensor]
-"""A backbone, or what stands for one: (S, n, d) and a timestep to (S, n, d)."""
+"""Backbone, or a function in its place: x (S, n, d) and a timestep to a prediction (S, n, d)."""
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """The five factors at each timestep, all (T,) in float64."""
+    """Coefficients of a prediction at each timestep, all (T,) in float64.
+
+    Args:
+        into, skip, out: c_in, c_skip and c_out of D(x, t) = skip x + out F(into x, t).
+        clean, noise: coefficients of x_0 and of eps in the training target.
+    """
 
     into: Tensor
     skip: Tensor
@@ -28,19 +33,19 @@ class Prediction:
 
 
 def noise(alpha: Tensor, sigma: Tensor, scale: float) -> Prediction:
-    """F = eps (Ho et al. 2020, equation 11). Cannot be undone where alpha is 0."""
+    """Predict eps (Ho et al. 2020, equation 11); the denoiser is infinite where alpha is 0."""
     one, zero = torch.ones_like(alpha), torch.zeros_like(alpha)
     return Prediction(into=one, skip=1 / alpha, out=-sigma / alpha, clean=zero, noise=one)
 
 
 def clean(alpha: Tensor, sigma: Tensor, scale: float) -> Prediction:
-    """F = x_0."""
+    """Predict x_0."""
     one, zero = torch.ones_like(alpha), torch.zeros_like(alpha)
     return Prediction(into=one, skip=zero, out=one, clean=one, noise=zero)
 
 
 def velocity(alpha: Tensor, sigma: Tensor, scale: float) -> Prediction:
-    """F = alpha eps - sigma x_0 (Salimans and Ho 2022, section 4)."""
+    """Predict v = alpha eps - sigma x_0 (Salimans and Ho 2022, section 4)."""
     power = alpha**2 + sigma**2
     return Prediction(
         into=torch.ones_like(alpha),
@@ -52,17 +57,20 @@ def velocity(alpha: Tensor, sigma: Tensor, scale: float) -> Prediction:
 
 
 def flow(alpha: Tensor, sigma: Tensor, scale: float) -> Prediction:
-    """F = eps - x_0, the direction of the straight line (Lipman et al. 2023, equation 23)."""
+    """Predict eps - x_0, the velocity of the linear path (Lipman et al. 2023, equation 23)."""
     one = torch.ones_like(alpha)
     power = alpha + sigma
     return Prediction(into=one, skip=1 / power, out=-sigma / power, clean=-one, noise=one)
 
 
 def edm(alpha: Tensor, sigma: Tensor, scale: float) -> Prediction:
-    """Inputs and targets of variance one, errors magnified least (Karras et al. 2022, table 1).
+    """Precondition as EDM does (Karras et al. 2022, table 1).
+
+    Inputs and targets have unit variance, and c_skip minimises c_out, which amplifies the network's
+    errors.
 
     Args:
-        scale: root mean square of the data's coordinates, the source's sigma_data.
+        scale: root mean square of the data's coordinates, EDM's sigma_data.
     """
     power = sigma**2 + (alpha * scale) ** 2
     return Prediction(
@@ -84,13 +92,14 @@ PREDICTIONS: dict[str, Callable[[Tensor, Tensor, float], Prediction]] = {
 
 
 def make_prediction(kind: str, schedule: Schedule, scale: float) -> Prediction:
-    """
+    """Return the coefficients of a prediction for a schedule.
+
     Args:
-        kind: of PREDICTIONS.
+        kind: a key of PREDICTIONS.
         scale: root mean square of the data's coordinates.
 
     Raises:
-        ValueError: the schedule ends without data, from where this prediction cannot be undone.
+        ValueError: the prediction divides by alpha, and the schedule has zero terminal SNR.
     """
     prediction = PREDICTIONS[kind](schedule.alpha, schedule.sigma, scale)
     if not (prediction.skip.isfinite() & prediction.out.isfinite()).all():
@@ -99,7 +108,7 @@ def make_prediction(kind: str, schedule: Schedule, scale: float) -> Prediction:
 
 
 class Denoiser:
-    """E[x_0 | x_t] by a backbone."""
+    """Estimate of E[x_0 | x_t] by a backbone."""
 
     def __init__(self, backbone: Predict, schedule: Schedule, prediction: Prediction):
         self.backbone = backbone
@@ -108,9 +117,9 @@ class Denoiser:
         self.out = prediction.out.tolist()
 
     def __call__(self, x: Tensor, t: int) -> Tensor:
-        """x: (S, n, d); the same shape comes back."""
+        """Return E[x_0 | x_t] for x_t (S, n, d), in the same shape."""
         return self.skip[t] * x + self.out[t] * self.backbone(self.into[t] * x, t)
 
     def noise(self, x: Tensor, t: int) -> Tensor:
-        """E[eps | x_t], of the same shape."""
+        """Return E[eps | x_t] for x_t (S, n, d), in the same shape."""
         return (x - self.alpha[t] * self(x, t)) / self.sigma[t]

@@ -1,4 +1,4 @@
-"""Points in files: CSV, TSV, NPY and Parquet, told apart by the ending of the name."""
+"""Tables of points in CSV, TSV, NPY and Parquet files, distinguished by file extension."""
 
 import csv
 import re
@@ -23,11 +23,11 @@ CONVERSION = re.compile(r"In CSV column #(\d+): Row #(\d+): .*? invalid value '(
 
 @dataclass(frozen=True)
 class Table:
-    """Columns of numbers as they were read from a file.
+    """Numeric columns read from a file.
 
     Args:
-        names: of the columns; without a header, their numbers from 0.
-        types: in which the file stores them; of a text, "number".
+        names: column names; without a header, column numbers from 0.
+        types: the columns' types in the file; "number" for text files.
         values: (n, d).
     """
 
@@ -36,7 +36,7 @@ class Table:
     values: NDArray[np.float64]
 
     def describe(self) -> str:
-        """Show the first rows, and the type and the range of each column, in some lines."""
+        """Summarise in a few lines: the first rows, and type and range of each column."""
         first = pd.DataFrame(self.values[:3], columns=self.names)
         columns = pd.DataFrame(
             {
@@ -56,18 +56,19 @@ def read_table(
     delimiter: str | None = None,
     decimal: str = ".",
 ) -> Table:
-    """Read the chosen columns, or all.
+    """Read the chosen columns of a file, or all of them.
 
-    What a file leaves open is asked for instead of guessed.
+    Raises an error where the file is ambiguous instead of guessing.
 
     Args:
         columns: names, or numbers from 0.
-        header: of a text, whether its first line names the columns; None: it must be plain.
-        delimiter: between the cells of a text; None: a comma in CSV, a tab in TSV.
-        decimal: the decimal mark of a text.
+        header: whether the first line of a text file names the columns; None: it must clearly do
+            so.
+        delimiter: of a text file; None: a comma in CSV, a tab in TSV.
+        decimal: decimal mark of a text file.
 
     Raises:
-        ValueError: one line that names the file and, where one is to blame, the row (from 1, not
+        ValueError: one line that names the file and, where it applies, the row (from 1, not
             counting the header) and the column.
     """
     ending = path.suffix.lower()
@@ -89,7 +90,7 @@ def read_table(
 
 
 class TableError(Exception):
-    """What is wrong with a file, in words that follow its name."""
+    """Fault of a file, phrased to follow the file's name."""
 
 
 def _read_text(
@@ -116,7 +117,7 @@ def _read_text(
         table = pa.csv.read_csv(
             _without_blank_end(path, len(cells)),
             pa.csv.ReadOptions(
-                use_threads=False,  # with threads, errors do not say in which row
+                use_threads=False,  # multithreaded reading reports no row in its errors
                 block_size=LONGEST_LINE,
                 column_names=keys,
                 skip_rows=int(named),
@@ -172,7 +173,7 @@ def _first_cells(path: Path, delimiter: str) -> list[str]:
 
 
 def _plain_delimiter(path: Path) -> str:
-    """What separates the cells of such a file, unless its first line might mean another."""
+    """Default delimiter of the file's extension, unless the first line suggests another."""
     usual = DELIMITERS[path.suffix.lower()]
     line = _first_line(path)
     for other in (";", "\t", "|"):
@@ -184,7 +185,7 @@ def _plain_delimiter(path: Path) -> str:
 
 
 def _require_names(cells: list[str]) -> None:
-    """Refuse a first line of which one cannot be sure that it names the columns."""
+    """Reject a first line that does not clearly name the columns."""
     for number, cell in enumerate(cells):
         if cell.lower() in MISSING or not re.match(r"[^\W\d]", cell):
             raise TableError(
@@ -195,7 +196,7 @@ def _require_names(cells: list[str]) -> None:
 
 
 def _without_blank_end(path: Path, columns: int) -> pa.BufferReader:
-    """The file's content; in a single column, a blank line is an empty cell."""
+    """Content of the file without trailing blank lines; in a single column they are empty cells."""
     content = pa.memory_map(str(path)).read_buffer()
     size = content.size
     while columns > 1 and size and content[size - 1] in b"\r\n":
@@ -244,7 +245,7 @@ def _read_parquet(path: Path, columns: Sequence[str | int] | None) -> Table:
 
 
 def _choose(names: Sequence[str], columns: Sequence[str | int] | None) -> list[int]:
-    """The numbers of the chosen columns."""
+    """Indices of the chosen columns."""
     if columns is not None:
         chosen = [_find(names, column) for column in columns]
         for number in chosen:
@@ -284,7 +285,7 @@ def _listed(names: Iterable[str]) -> str:
 
 
 def _require_usable_numbers(table: Table) -> None:
-    """Refuse what float32 cannot hold."""
+    """Reject values outside the range of float32."""
     for name, column in zip(table.names, table.values.T, strict=True):
         broken = np.flatnonzero(~(np.abs(column) <= LARGEST))
         if len(broken):

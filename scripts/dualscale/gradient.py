@@ -17,8 +17,7 @@ def weighted_loss(
     target: Tensor,
     weight: Tensor,
 ) -> Tensor:
-    """The weighted mean over points and coordinates of |target - F(x, t)|^2, (S,) (equation 9,
-    over d).
+    """Weighted mean of |target - F(x, t)|² over points and coordinates, (S,) (equation 9 over d).
 
     Args:
         x, target: (S, n, d).
@@ -28,7 +27,7 @@ def weighted_loss(
 
 
 class AutogradGradient:
-    """The weighted squared error of every model of a stack, and its gradient by autograd.
+    """Loss of every model of a stack, with its gradient by autograd.
 
     Attributes:
         flat: the gradient, in the order of `backbone.flat`.
@@ -47,10 +46,12 @@ class AutogradGradient:
         weight: Tensor,
         seeds: Sequence[int] | None = None,
     ) -> Tensor:
-        """As `LossGradient`'s, in training mode.
+        """Return the loss of every model, (S,), in training mode, and leave its gradient in `flat`.
 
         Args:
-            seeds: for what the modules draw, one per model.
+            x, target: input and target of the backbone, (S, n, d).
+            t, weight: timestep and loss weight of every point, (S, n).
+            seeds: one per model, for the modules' own random numbers (dropout).
         """
         backbone = partial(self.backbone, seeds=seeds, training=True)
         losses = weighted_loss(backbone, x, t, target, weight)
@@ -63,15 +64,14 @@ class AutogradGradient:
 
 
 class LossGradient:
-    """The same by the chain rule written out, in memory that lasts.
+    """Loss of every model of a stack, with its gradient by hand-written backpropagation.
 
-    The same numbers as autograd's of `weighted_loss`, which it is tested against. Autograd takes
-    fresh memory for every intermediate value of every step, and time to keep its books: on networks
-    this small, an eighth of a CPU's step.
+    Tested against autograd of `weighted_loss`. Buffers are allocated once; autograd allocates every
+    intermediate result anew and records the graph, an eighth of a CPU step for networks this small.
 
     Args:
         backbone: S models of K branches.
-        batch: n, points a step.
+        batch: n, points per step.
 
     Attributes:
         flat: the gradient, in the order of `backbone.flat`.
@@ -102,12 +102,11 @@ class LossGradient:
 
     @torch.no_grad()
     def __call__(self, x: Tensor, t: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-        """The loss of every model, (S,); its gradient is then in `flat`.
+        """Return the loss of every model, (S,), and leave its gradient in `flat`.
 
         Args:
-            x, target: what the backbone sees and should predict, (S, n, d).
-            t: (S, n).
-            weight: of every point, (S, n).
+            x, target: input and target of the backbone, (S, n, d).
+            t, weight: timestep and loss weight of every point, (S, n).
         """
         rows = (t[:, None] + self.first_row).flatten()
         backbone = self.backbone
@@ -125,7 +124,7 @@ class LossGradient:
         return (error * weighted).mean(dim=(1, 2))
 
     def _weight_values(self, x: Tensor, t: Tensor) -> list[Tensor]:
-        """Inputs and logits of the weight network, of all timesteps or of all points; none: []."""
+        """Layer inputs and logits of the gating network, by timestep or point; [] without one."""
         backbone = self.backbone
         if backbone.settings["weighting"]["kind"] != "learned":
             return []
@@ -134,18 +133,18 @@ class LossGradient:
         return backbone.weight_network(backbone.time_features)
 
     def _of_points(self, table: Tensor, t: Tensor) -> Tensor:
-        """The weights of every point, (S, n, K)."""
+        """Branch weights of every point, (S, n, K)."""
         return table if self.backbone.weighs_points else look_up(table[:, None], t)[:, 0]
 
     def _through_weights(
         self, values: list[Tensor], table: Tensor, t: Tensor, gradient: Tensor
     ) -> None:
-        """Through the weights, and the network behind them.
+        """Backpropagate through the branch weights and the gating network.
 
         Args:
-            values: the network's inputs and logits.
-            table: (S, T, K), of which points took rows t; or (S, n, K), theirs.
-            gradient: of every point's weights, (S, K, n).
+            values: the gating network's layer inputs and logits.
+            table: branch weights by timestep (S, T, K), looked up at t; or by point (S, n, K).
+            gradient: with respect to every point's branch weights, (S, K, n).
         """
         of_table = gradient.mT
         if not self.backbone.weighs_points:
@@ -195,11 +194,11 @@ class LossGradient:
         return torch.baddbmm(bias, self.rectified[-1], weight)
 
     def _branches(self, stacked: Tensor) -> tuple[Tensor, ...]:
-        """(S K, n, width) as K of (S, n, width)."""
+        """Split (S K, n, width) into K tensors (S, n, width)."""
         return stacked.view(*self.by_branch, -1).unbind(1)
 
     def _backward(self, x: Tensor, rows: Tensor, gradient: Tensor) -> None:
-        """From the gradient of the outputs, (S K, n, d), to that of every parameter."""
+        """Backpropagate the gradient of the outputs, (S K, n, d), to the branches' parameters."""
         back, inner = self.back, self.inner
         self._through_linear("output", self.rectified[-1], gradient)
         torch.ops.aten.threshold_backward.grad_input(inner, self.rectified[-1], 0, grad_input=back)
@@ -220,16 +219,16 @@ class LossGradient:
         torch.sum(of_table, 1, keepdim=True, out=self.views["time.bias"])
 
     def _through_linear(self, name: str, inputs: Tensor, gradient: Tensor) -> None:
-        """Gradients of a layer's weight and bias; that of its inputs is left in `inner`."""
+        """Write the gradients of a layer's weight and bias; leave that of its inputs in `inner`."""
         torch.bmm(inputs.mT, gradient, out=self.views[f"{name}.weight"])
         torch.sum(gradient, 1, keepdim=True, out=self.views[f"{name}.bias"])
         torch.bmm(gradient, self.backbone.views[f"{name}.weight"].mT, out=self.inner)
 
     def _through_features(self, name: str, x: Tensor, gradient: Tensor) -> None:
-        """Through a branch's sines and cosines to its upscale and its frequencies.
+        """Backpropagate through a branch's features to its up-projection and learned frequencies.
 
         Args:
-            gradient: of the branch's first layer, (S, n, width).
+            gradient: with respect to the branch's first layer, (S, n, width).
         """
         features, frequencies = self.features[name], self.backbone.frequencies_of(name)
         half = frequencies.shape[-1]

@@ -1,10 +1,10 @@
-"""The exact density of a model's probability-flow ODE.
+"""Exact log-density of a model's probability-flow ODE, discretised as its sampler does.
 
-The flow runs in y = x / alpha against s = sigma / alpha, where dy/ds = eps_theta(x, t) (Song et
-al. 2021, equation 13; DDIM's variables), with Heun's method from one timestep to the next. Its map
-F from the least noisy level to the noisiest one is a function like any other: the density it gives
-to a point is that of the sampler's start at F(x) times |det dF/dx|, which integrates to one however
-coarse the steps are. It scores the ODE sampler, not the ancestral one.
+The flow is integrated in y = x / alpha over s = sigma / alpha, where dy/ds = eps_theta(x, t) (Song
+et al. 2021, equation 13; DDIM's variables), by Heun's method from one timestep to the next. The
+discrete map F from the lowest noise level to the highest defines a density by change of variables,
+p(x) = prior(F(x)) |det dF/dx|, which integrates to one however coarse the steps are. It is the
+density of the ODE sampler's samples, not of the ancestral sampler's.
 """
 
 from collections.abc import Callable
@@ -16,11 +16,11 @@ from torch.distributions import MultivariateNormal
 from dualscale.schedule import Schedule
 
 Noise = Callable[[Tensor, int], Tensor]
-"""E[eps | x_t] for x_t (n, d) and a timestep, differentiable by autograd."""
+"""Estimate of E[eps | x_t] from x_t (n, d) and a timestep, differentiable by autograd."""
 
 
 def noise_and_jacobian(noise: Noise, y: Tensor, alpha: float, t: int) -> tuple[Tensor, Tensor]:
-    """eps at x = alpha y, (n, d), and its Jacobian by y, (n, d, d)."""
+    """Return eps at x = alpha y, (n, d), and its Jacobian with respect to y, (n, d, d)."""
     y = y.detach().requires_grad_()
     eps = noise(alpha * y, t)
     rows = [
@@ -33,10 +33,10 @@ def noise_and_jacobian(noise: Noise, y: Tensor, alpha: float, t: int) -> tuple[T
 def log_density(
     noise: Noise, schedule: Schedule, start: tuple[Tensor, Tensor], x: Tensor
 ) -> Tensor:
-    """Log density in nats, (n,), that the ODE's map gives to points x (n, d) at t = 0.
+    """Log-density in nats of the discretised flow at points x (n, d) at t = 0, (n,).
 
     Args:
-        start: mean (d,) and covariance (d, d) of the normal law at t = T - 1.
+        start: mean (d,) and covariance (d, d) of the Gaussian prior at t = T - 1.
     """
     alpha, sigma = schedule.alpha.tolist(), schedule.sigma.tolist()
     s = [b / a for a, b in zip(alpha, sigma, strict=True)]

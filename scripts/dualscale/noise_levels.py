@@ -1,4 +1,4 @@
-"""Noise levels of the schedules without PyTorch, which a workflow is planned without."""
+"""Noise levels of schedules in NumPy, so that planning a workflow loads no PyTorch."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 
 
 def noise_levels(settings: Mapping[str, Any]) -> NDArray[np.float64]:
-    """Return ln(sigma / alpha) at each timestep, infinite where alpha is 0, (T,).
+    """Return ln(sigma / alpha) at each timestep, (T,); infinite where alpha is 0.
 
     Args:
-        settings: of a schedule of `dualscale.schedule`, where the sources stand; not one of the
-            kinds that end at alpha = 0 by definition.
+        settings: `schedule` of the configuration, of any kind that does not end at alpha = 0 by
+            definition. Formulas and sources are in `dualscale.schedule`.
     """
     kind, share = settings["kind"], np.linspace(0, 1, settings["timesteps"])
     if kind == "log_linear":

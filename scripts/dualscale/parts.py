@@ -1,4 +1,4 @@
-"""Kinds of parts with what they take, known to the configuration and to scripts that read none."""
+"""Kinds of each configurable part and their options, for code that loads no PyTorch."""
 
 from typing import Any
 
@@ -27,6 +27,6 @@ OF_KIND: dict[str, dict[str, dict[str, Any]]] = {
         "dpm_solver": {},
     },
 }
-"""What each kind of a part takes beside what all kinds take, and its default."""
+"""Options of each kind of a part, beyond those of all kinds, with their defaults."""
 REAL = "real"
-"""How the study calls fresh real points, where a variant's name stands elsewhere."""
+"""Name of fresh real points in the study's tables, in the column of variants."""

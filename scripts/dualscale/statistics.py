@@ -1,4 +1,4 @@
-"""Summaries over seeds, and tests of what two variants differ by."""
+"""Summaries over seeds, and tests of the difference between two variants."""
 
 import math
 from bisect import bisect_left
@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-BOOTSTRAP_FROM = 20  # seeds; below, a bootstrap's intervals are too short
+BOOTSTRAP_FROM = 20  # seeds; with fewer, bootstrap intervals undercover
 LEVEL = 0.95
-MOST_SEEDS = 1_000_000  # of which it is still said how many are needed
+MOST_SEEDS = 1_000_000  # largest sample size that `seeds_needed` reports
 
 
 def mean_interval(values: Sequence[float]) -> tuple[float, float, float]:
-    """Mean and Student's t interval of the mean; the interval of one value is NaN."""
+    """Mean with its 95 % Student's t interval; NaN bounds for a single value."""
     mean = float(np.mean(values))
     if len(values) < 2:
         return mean, math.nan, math.nan
@@ -24,7 +24,7 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float, float]:
 
 
 def best_interval(values: Sequence[float]) -> tuple[float, float, float]:
-    """Mean and interval: BCa bootstrap (Efron 1987) from 20 values up, Student's t below."""
+    """Mean with its 95 % interval: BCa bootstrap (Efron 1987) from 20 values, else Student's t."""
     if len(values) < BOOTSTRAP_FROM or np.ptp(values) == 0:
         return mean_interval(values)
     interval = stats.bootstrap(
@@ -34,11 +34,11 @@ def best_interval(values: Sequence[float]) -> tuple[float, float, float]:
 
 
 def welch_interval(values: Sequence[float], others: Sequence[float]) -> tuple[float, float, float]:
-    """Difference of the means of two independent samples, and Welch's interval of it (1947).
+    """Difference of the means of two independent samples, with Welch's 95 % interval (1947).
 
-    The variances of both means are added; degrees of freedom of Welch and Satterthwaite. The
-    interval is NaN where a sample has fewer than two values; with two it is too short, and covers
-    the difference about nine times in ten.
+    The degrees of freedom are Welch and Satterthwaite's. The bounds are NaN if a sample has fewer
+    than two values; with two values each, the interval covers the true difference only about 90 %
+    of the time.
     """
     difference = float(np.mean(values) - np.mean(others))
     if min(len(values), len(others)) < 2:
@@ -50,13 +50,14 @@ def welch_interval(values: Sequence[float], others: Sequence[float]) -> tuple[fl
 def share_interval(
     values: Sequence[float], floors: Sequence[float], reference: float
 ) -> tuple[float, float, float]:
-    """The values' mean above the floor as a share of the reference's; Fieller's interval (1954).
+    """Share of the reference's excess over the floor, with Fieller's interval (1954).
 
-    The floor is on both sides of the ratio: a share s lies in the interval where a test cannot
-    tell the values' mean from s reference + (1 - s) floor. That is a quadratic in s, with the
-    degrees of freedom of Welch and Satterthwaite at the estimate. The reference is taken as
-    exact. The interval is NaN where a sample has fewer than two values, and where the reference
-    cannot be told from the floor.
+    share = (mean(values) - mean(floors)) / (reference - mean(floors)). The estimated floor is in
+    both numerator and denominator, so the interval consists of the shares s for which a t test does
+    not reject mean(values) = s reference + (1 - s) mean(floors): a quadratic inequality in s, with
+    Welch and Satterthwaite's degrees of freedom at the estimate. The reference is taken as exact.
+    The bounds are NaN if a sample has fewer than two values or the reference does not differ from
+    the floor.
     """
     above, whole = np.mean(values) - np.mean(floors), reference - np.mean(floors)
     share = float(above / whole)
@@ -74,7 +75,7 @@ def share_interval(
 
 
 def sign_flip_p(differences: Sequence[float]) -> float:
-    """Two-sided p of a zero mean: had every difference been as likely with its sign turned."""
+    """Two-sided p-value of the paired sign-flip permutation test of a zero mean difference."""
     return float(
         stats.permutation_test(
             (np.asarray(differences),), np.mean, permutation_type="samples", rng=0
@@ -83,19 +84,20 @@ def sign_flip_p(differences: Sequence[float]) -> float:
 
 
 def smallest_p(seeds: int, family: int) -> float:
-    """What Holm leaves at best of a sign-flip p: 2 / 2^seeds, times the tests of the family."""
+    """Smallest attainable Holm-adjusted sign-flip p-value, family * 2 / 2^seeds, at most 1."""
     return min(1.0, family * 2 / 2**seeds)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjusted for a family of tests (Holm 1979)."""
+    """Adjust the p-values of one family of tests (Holm 1979)."""
     return [float(p) for p in multipletests(p_values, method="holm")[1]]
 
 
 def probabilities(differences: Sequence[float], margin: float) -> tuple[float, float, float]:
-    """That the mean difference is below -margin, within it, above it: Student's t posterior.
+    """Posterior probabilities of a mean difference below -margin, within ±margin and above margin.
 
-    Of a normal sample with the flat prior of Jeffreys; all NaN for fewer than two differences.
+    The posterior of the mean of a normal sample under the prior p(mu, sigma²) ∝ 1 / sigma² is
+    Student's t. All three are NaN for fewer than two differences.
     """
     if len(differences) < 2:
         return math.nan, math.nan, math.nan
@@ -109,33 +111,32 @@ def probabilities(differences: Sequence[float], margin: float) -> tuple[float, f
 
 
 def seeds_needed(differences: Sequence[float], power: float = 0.8) -> float:
-    """Fewest seeds at which a paired t test at 5 % has that power to show the observed effect.
+    """Fewest seeds for a paired 5 % t test to detect the observed effect with this power.
 
-    Infinite where that takes more than a million seeds; NaN where fewer than two differences cannot
-    tell.
+    Infinite above a million seeds; NaN for fewer than two differences.
     """
     if len(differences) < 2:
         return math.nan
     mean, deviation = abs(float(np.mean(differences))), float(np.std(differences, ddof=1))
     if mean == 0:
         return math.inf
-    effect = min(mean / deviation, 1e3) if deviation > 0 else 1e3  # at 100, two seeds suffice
+    effect = min(mean / deviation, 1e3) if deviation > 0 else 1e3  # from 100 on, two seeds suffice
     seeds = range(2, MOST_SEEDS + 1)
     index = bisect_left(seeds, power, key=lambda n: t_test_power(effect, n))
     return seeds[index] if index < len(seeds) else math.inf
 
 
 def t_test_power(effect: float, n: int) -> float:
-    """Power of a two-sided one-sample t test at 5 %: the noncentral t beyond both edges."""
+    """Power of a two-sided one-sample t test at 5 %, from the noncentral t distribution."""
     edge, shift = stats.t.ppf(0.975, n - 1), effect * math.sqrt(n)
     above, below = stats.nct.sf(edge, n - 1, shift), stats.nct.cdf(-edge, n - 1, shift)
-    return float(above + np.nan_to_num(below))  # SciPy has no number for a tail below 1e-14
+    return float(above + np.nan_to_num(below))  # SciPy returns NaN for tails below 1e-14
 
 
 def variance_parts(values: NDArray[np.floating]) -> tuple[float, float]:
-    """Variances between the rows and within them, of a table (models, draws).
+    """Variance components between and within the rows of `values` (models, draws).
 
-    One-way random effects by their moments; what lies between, the training's, is at least 0.
+    Method of moments for one-way random effects; the variance between models is at least 0.
     """
     draws = values.shape[1]
     within = float(values.var(axis=1, ddof=1).mean())
