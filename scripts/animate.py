@@ -1,4 +1,4 @@
-"""Animate the reverse process: points on their way from noise to data, a panel a model."""
+"""Animate the reverse process from noise to data, one panel per model."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ from dualscale.model import Model, load_model
 from dualscale.sampling import Sampler
 from job import job, whole
 
-POINTS, FRAMES, HELD = 2000, 60, 15  # points a panel; frames on the way, and at the end
+POINTS, FRAMES, HELD = 2000, 60, 15  # points per panel; frames of motion, then of the result
 DPI = 100
 
 
@@ -26,13 +26,13 @@ def main(
     settings: Sequence[Mapping],
     stream: str,
 ) -> None:
-    """Write a GIF of the first two coordinates; where there is one, the other is 0.
+    """Write a GIF of the first two coordinates; in one dimension, the second is 0.
 
     Args:
-        models: a panel each.
+        models: one file per panel.
         real: the dataset, whose range every panel shows.
-        settings: of each model: label, sampling, and the architecture's file or None.
-        stream: seed and what follows it in the names of the random numbers.
+        settings: label, sampling and architecture file (or None) of each model.
+        stream: seed and name that start the names of the random streams.
     """
     device, cpu = open_device(0, 1), torch.device("cpu")
     paths = []
@@ -49,19 +49,19 @@ def main(
 def trajectory(
     model: Model, sampling: Mapping, stream: str, device: torch.device
 ) -> list[np.ndarray]:
-    """The points at every level that the sampler visits and at the end, in the data's units."""
+    """Points at every noise level that the sampler visits and at its end, in the data's units."""
     seen: list[Tensor] = []
     denoiser, levels = model.denoiser, set()
     alpha = model.schedule.alpha.tolist()
 
     def watched(x: Tensor, t: int) -> Tensor:
-        if t not in levels:  # a sampler may ask twice at one level
+        if t not in levels:  # two-stage samplers evaluate a level twice
             levels.add(t)
             seen.append(x[0] / max(alpha[t], 0.05))
         return denoiser(x, t)
 
     sampler = Sampler(watched, model.schedule, model.moments, sampling, POINTS, [stream], device)
-    sampler.tile = POINTS  # all at once, so that each level is seen whole
+    sampler.tile = POINTS  # one tile, so that each call has all points
     end = sampler.draw()[0]
     return [planar(model.units.into_data(x.numpy())) for x in [*seen, end]]
 

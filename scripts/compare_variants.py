@@ -1,4 +1,4 @@
-"""Compare pairs of variants, seed by seed on common random numbers."""
+"""Compare pairs of variants, paired by seed on common random numbers."""
 
 import math
 from collections.abc import Mapping
@@ -42,8 +42,8 @@ def main(
     """Write the comparisons as CSV, Markdown and HTML.
 
     Args:
-        metrics: every run's KL.
-        measures: of some seeds, the KL of further samples and of fresh real points.
+        metrics: KL of every run.
+        measures: KL of further samples and of fresh real points, for some seeds.
         settings: pairs, datasets, labels by variant, margin_bits.
     """
     runs, measured = read_table(metrics), read_table(measures)
@@ -103,7 +103,7 @@ HEADER = [
 def compare(
     runs: pd.DataFrame, measured: pd.DataFrame, variant: str, other: str, settings: Mapping
 ) -> list[dict]:
-    """A row a dataset; the p-values of the pair are one family."""
+    """Compare two variants, one row per dataset; a pair's p-values are one family of tests."""
     rows = []
     for dataset in settings["datasets"]:
         mine, theirs, again = (
@@ -152,7 +152,7 @@ def verdict(row: Mapping, adjusted: float) -> str:
 
 
 def scatter(runs: pd.DataFrame) -> tuple[float, float]:
-    """Standard deviations of one model's KL: from its training, and from its sampling."""
+    """Standard deviations of a variant's KL between trainings and between samples of one model."""
     samples = runs.filter(regex=r"^kl_(draw\d+_)?bits$").astype(float).to_numpy()
     if len(runs) < 2:
         return np.nan, np.nan

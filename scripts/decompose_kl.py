@@ -1,4 +1,4 @@
-"""Split every KL into what no model can help, what the sampler costs, and what the network does."""
+"""Decompose every KL into estimator floor, discretisation, prior and score error."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,18 +17,19 @@ def main(
     output: str | Path,
     process: Mapping[str, str],
 ) -> None:
-    """Write a row a (variant, dataset): means over the seeds, which sum to kl_bits.
+    """Write the parts, one row per (variant, dataset): means over the seeds that sum to kl_bits.
 
-    floor: fresh real points. steps: the exact denoiser from noisy real points, above the floor.
-    start: from the model's start instead. network: the model instead of the exact denoiser.
+    floor: KL of fresh real points. steps: excess over it with the optimal denoiser, started from
+    perturbed real points. start: change when started from the prior instead. network: change when
+    the model replaces the optimal denoiser.
 
-    The network's part has an interval: model and exact denoiser share their random numbers, so
-    that their difference is taken seed by seed.
+    The network's part has an interval: model and optimal denoiser share their random numbers, so
+    differences are paired by seed.
 
     Args:
-        metrics: every run's KL.
-        references: records of the KL, by (reference, dataset, seed).
-        process: of every variant, the one that its exact references are named after.
+        metrics: KL of every run.
+        references: KL records by (reference, dataset, seed).
+        process: prefix of the names of each variant's references.
     """
     runs = read_table(metrics).set_index(["variant", "dataset", "seed"])["kl_bits"]
     exactly = pd.Series({run: read_json(path)["kl_bits"] for run, path in references.items()})

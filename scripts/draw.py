@@ -2,9 +2,9 @@
 
     python scripts/draw.py results/models/adaptive/dino/0.safetensors points.csv --points 5000
 
-The file's ending chooses its format: .csv, .tsv, .npy or .parquet. Start, sampler and steps are
-those that the model's variant samples with, unless flags say otherwise. A model that was trained
-elsewhere is read without running any code of its own.
+The extension sets the format: .csv, .tsv, .npy or .parquet. Prior, sampler and steps are those of
+the model's variant unless flags override them. Models trained elsewhere are loaded without running
+code from their file.
 """
 
 import argparse
@@ -21,11 +21,11 @@ from dualscale.parts import OF_KIND
 from dualscale.sampling import SAMPLERS, STARTS, Sampler
 from job import digest_file, read_json, require_unchanged, whole
 
-PAPER = {"start": "standard", "sampler": {"kind": "ancestral"}, "steps": None}  # also of old files
+PAPER = {"start": "standard", "sampler": {"kind": "ancestral"}, "steps": None}  # for old files too
 
 
 def main(options: argparse.Namespace) -> None:
-    """Draw what the options ask for.
+    """Sample the model and write the points.
 
     Raises:
         ValueError: the model or the output cannot be used.
@@ -49,10 +49,10 @@ def main(options: argparse.Namespace) -> None:
 
 
 def sampling_settings(options: argparse.Namespace, model: Model) -> dict[str, Any]:
-    """Start, sampler and steps: of the flags, or else those that the model's variant samples with.
+    """Return prior, sampler and steps: the flags, else those of the model's variant.
 
     Raises:
-        ValueError: the model cannot be sampled so.
+        ValueError: the model cannot be sampled with these settings.
     """
     known = recorded_sampling(options.model) or model.settings.get("sampling") or PAPER
     try:
@@ -73,10 +73,10 @@ def sampling_settings(options: argparse.Namespace, model: Model) -> dict[str, An
 
 
 def recorded_sampling(path: Path) -> Mapping[str, Any] | None:
-    """What the workflow has sampled this very model with; None: it has not, or not here.
+    """Return the settings with which the workflow last sampled this model; None without a record.
 
-    The model's own file says what the configuration said when it was trained, and other settings
-    of sampling do not train again.
+    They may differ from those in the model's file, which date from training: changed sampling
+    settings do not retrain.
     """
     path = path.resolve()
     models = path.parent.parent.parent

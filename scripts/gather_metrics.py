@@ -1,4 +1,4 @@
-"""Put the variants' tables of runs under one another."""
+"""Concatenate the variants' tables of runs into metrics.csv."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,7 +7,7 @@ from job import job, whole
 
 
 def main(tables: Sequence[str | Path], output: str | Path) -> None:
-    """Write metrics.csv; all tables have the same header."""
+    """Write the rows of all tables, which have one header, into one CSV."""
     with whole(output) as part, part.open("w") as file:
         for number, table in enumerate(tables):
             lines = Path(table).read_text().splitlines(keepends=True)

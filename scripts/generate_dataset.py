@@ -1,4 +1,4 @@
-"""Draw one dataset from its distribution."""
+"""Sample a dataset from its distribution."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +11,7 @@ from job import job, whole
 
 
 def main(output: str | Path, settings: Mapping) -> None:
-    """Write (n, d) float32 points."""
+    """Write the points, (n, d) in float32."""
     rng = np.random.default_rng(stream_seed(settings["seed"], "dataset", settings["distribution"]))
     points = make_distribution(settings).sample(settings["points"], rng)
     with whole(output) as part, part.open("wb") as file:

@@ -1,4 +1,4 @@
-"""Judge the paper's claims by the rules that stand beside them."""
+"""Judge the paper's claims by their declared rules."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,12 +27,12 @@ def main(
     weights: Mapping[tuple[str, str], Sequence[str | Path]],
     outputs: Mapping[str, str],
 ) -> None:
-    """Write a row a (claim, question, dataset) as CSV, and the table as Markdown and HTML.
+    """Write one row per (claim, question, dataset) as CSV, and the table as Markdown and HTML.
 
     Args:
-        claims: the file that declares them.
+        claims: file of claims.
         metrics: metrics.csv.
-        weights: of (variant, dataset), the weights at each timestep, a file a seed.
+        weights: branch weights by timestep for each (variant, dataset), one file per seed.
     """
     metric = read_table(metrics)
     tables = {cell: [read_table(file) for file in files] for cell, files in weights.items()}
@@ -47,7 +47,7 @@ def main(
 
 
 def judged(claims: Iterable[tuple[Claim, Sequence[Finding]]]) -> pd.DataFrame:
-    """Claims with their findings and verdicts, a row a (claim, question, dataset)."""
+    """Findings and verdicts of the claims, one row per (claim, question, dataset)."""
     rows = []
     for claim, found in claims:
         verdict = judge(claim.rule, found)
@@ -76,7 +76,7 @@ def judged(claims: Iterable[tuple[Claim, Sequence[Finding]]]) -> pd.DataFrame:
 
 
 def printed(table: pd.DataFrame, claims: Sequence[Claim], seeds: int) -> Table:
-    """The table as texts; what is said of a claim stands on its first row only."""
+    """Table of texts; a claim's statement and verdict are on its first row only."""
     rows, last = [], None
     for row in table.to_dict("records"):
         first = row["claim"] != last
@@ -109,7 +109,7 @@ def signed(value: float) -> str:
 
 
 def measured(row: Mapping) -> str:
-    """A mean, with its interval where there is one."""
+    """Format a mean, with its interval if there is one."""
     interval = "" if math.isnan(row["low"]) else f" [{row['low']:+.3f}, {row['high']:+.3f}]"
     return signed(row["mean"]) + interval
 

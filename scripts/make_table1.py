@@ -1,4 +1,4 @@
-"""Table 1: KL, training and sampling time, measured beside published."""
+"""Table 1: measured KL, training time and sampling time beside the published figures."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,13 +21,13 @@ DIGITS = {"kl_bits": 3, "train_seconds": 2, "sample_seconds": 3}
 def main(
     metrics: str | Path, published: str | Path, outputs: Mapping[str, str], settings: Mapping
 ) -> None:
-    """Write the table as CSV, Markdown, LaTeX and HTML.
+    """Write Table 1 as CSV, Markdown, LaTeX and HTML.
 
     Args:
         metrics: metrics.csv.
-        published: the same quantities, a row a (variant, dataset).
+        published: the published figures, one row per (variant, dataset).
         outputs: path of each format.
-        settings: labels, notes and training steps by variant, and the points that were sampled.
+        settings: labels, notes and training steps by variant, and the number of sampled points.
     """
     table = summarise(read_table(metrics), read_table(published), settings["labels"])
     marked = [name for name in settings["labels"] if settings["notes"][name]]
@@ -45,7 +45,7 @@ def main(
 def summarise(
     metrics: pd.DataFrame, published: pd.DataFrame, variants: Mapping[str, str]
 ) -> pd.DataFrame:
-    """A row a (variant, dataset): mean, interval, seeds and published figure of each quantity."""
+    """Mean, interval, number of seeds and published figure, one row per (variant, dataset)."""
     published = published.set_index(["variant", "dataset"])
     rows = []
     for variant in variants:
@@ -71,7 +71,7 @@ def summarise(
 def printed(
     table: pd.DataFrame, labels: Mapping[str, str], marked: list[str]
 ) -> tuple[list[str], list[list[str]]]:
-    """The table as text, a variant's label on its first row only; marked variants have a note."""
+    """Header and rows as text; a variant's label, marked if it has a note, is on its first row."""
     header = ["variant", "dataset"]
     for name in QUANTITIES:
         header += [HEADINGS[name], "published"]
@@ -99,7 +99,7 @@ def measured(record: Mapping, quantity: str) -> str:
 
 
 def describe(table: pd.DataFrame, settings: Mapping) -> str:
-    """One sentence on what was measured, and on what."""
+    """One sentence on the measured quantities and the machine."""
     seeds = sorted(table["seeds"].unique())
     count = f"{seeds[0]} seed" if seeds == [1] else f"{seeds[0]} seeds"
     spread = "" if seeds == [1] else ", mean and 95 % interval (Student's t)"

@@ -1,4 +1,4 @@
-"""Densities and scores of a known distribution at several noise levels, exact and by a model."""
+"""Density and score of a known distribution at several noise levels, exact and by a model."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,16 +20,18 @@ GRID, ARROWS = 160, 20  # cells and arrows along each side
 def main(
     model: str | Path, outputs: list[str], settings: Mapping, label: str, architecture: str | None
 ) -> None:
-    """Two rows over the noise levels: the exact density with the exact score; and the squared
-    error of the model's score, times sigma^2, with the model's score.
+    """Draw two rows of panels over the noise levels and save the figure.
+
+    Above, the exact density with the exact score as arrows; below, the squared error of the model's
+    score times sigma², with the model's score as arrows.
 
     Args:
-        settings: of the dataset: a distribution in the plane.
+        settings: of a dataset that is a known distribution in the plane.
         label: the model's name.
-        architecture: the file of the model's class, where that is a user's own.
+        architecture: file of the model's class, if that is user-defined.
 
     Raises:
-        ValueError: the distribution does not lie in the plane.
+        ValueError: the distribution is not two-dimensional.
     """
     distribution = make_distribution(settings)
     if distribution.dimensions != 2:
@@ -69,7 +71,7 @@ def main(
 
 
 def square(reach: float, count: int) -> np.ndarray:
-    """Points of a grid, (count^2, 2), row by row."""
+    """Points of a square grid, (count², 2), row by row."""
     ticks = np.linspace(-reach, reach, count)
     return np.stack(np.meshgrid(ticks, ticks), axis=-1).reshape(-1, 2)
 
@@ -82,7 +84,7 @@ def panel(
     score: np.ndarray,
     most: float | None,
 ) -> None:
-    """An image of values and arrows of one length along the score."""
+    """Draw an image of values, with arrows of equal length along the score."""
     axis.imshow(
         values.reshape(GRID, GRID),
         origin="lower",

@@ -1,4 +1,4 @@
-"""Figure 1: generated samples, a row a variant and a column a dataset."""
+"""Figure 1: generated samples, one row per variant and one column per dataset."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,12 @@ from job import job, whole_group
 
 
 def main(samples: Sequence[str | Path], outputs: Sequence[str | Path], settings: Mapping) -> None:
-    """samples: a file for each variant and dataset, the datasets of the first variant first."""
+    """Draw the samples and save the figure.
+
+    Args:
+        samples: one file per (variant, dataset), the datasets varying fastest.
+        outputs: one path per format.
+    """
     use_style()
     labels, datasets = list(settings["labels"].values()), settings["datasets"]
     rows, columns = len(labels), len(datasets)
@@ -43,7 +48,7 @@ def main(samples: Sequence[str | Path], outputs: Sequence[str | Path], settings:
 
 
 def draw_cloud(axis: Axes, cloud: np.ndarray) -> None:
-    """The first two coordinates; of points on a line, their histogram."""
+    """Draw the first two coordinates of points, or a histogram in one dimension."""
     if cloud.shape[1] == 1:
         axis.hist(cloud[:, 0], bins=100, density=True, color=INK)
     else:

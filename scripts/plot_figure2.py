@@ -1,4 +1,4 @@
-"""Figure 2: the weights of the branches over the timesteps, a panel a variant."""
+"""Figure 2: branch weights over the timesteps, one panel per variant."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,7 +15,12 @@ from job import job, whole_group
 
 
 def main(weights: Sequence[str | Path], outputs: Sequence[str | Path], settings: Mapping) -> None:
-    """weights: a file for each variant, dataset and seed, the seeds varying fastest."""
+    """Draw the branch weights and save the figure.
+
+    Args:
+        weights: one file per (variant, dataset, seed), the seeds varying fastest.
+        outputs: one path per format.
+    """
     use_style()
     labels, datasets = list(settings["labels"].values()), settings["datasets"]
     seeds = len(settings["seeds"])
@@ -47,7 +52,7 @@ def main(weights: Sequence[str | Path], outputs: Sequence[str | Path], settings:
 
 
 def draw(axis: Axes, runs: Sequence[pd.DataFrame], colour: str, dashes: Mapping[str, str]) -> None:
-    """The mean over the seeds of each branch's weight, and their range as a band."""
+    """Draw each branch's mean weight over the seeds, with its range as a band."""
     for branch in runs[0]:
         values = np.stack([run[branch].to_numpy() for run in runs])
         steps = runs[0].index

@@ -1,4 +1,4 @@
-"""Figure 3: where the KL comes from, a panel a dataset, a bar a variant."""
+"""Figure 3: decomposition of the KL, one panel per dataset and one bar per variant."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,7 +19,7 @@ PARTS = {
 
 
 def main(decomposition: str | Path, outputs: Sequence[str | Path], labels: Mapping) -> None:
-    """Positive parts stack upwards from zero, negative ones downwards."""
+    """Draw the stacked parts and save the figure; negative parts stack below zero."""
     use_style()
     table = read_table(decomposition)
     datasets = list(dict.fromkeys(table["dataset"]))

@@ -1,4 +1,4 @@
-"""Figure 4: the error of the networks' score against the noise level, a panel a dataset."""
+"""Figure 4: error of the networks' score by noise level, one panel per dataset."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,7 +12,12 @@ from job import job, whole_group
 
 
 def main(scores: Sequence[str | Path], outputs: Sequence[str | Path], settings: Mapping) -> None:
-    """scores: a file for each variant, dataset and seed, the seeds varying fastest."""
+    """Draw the score errors and save the figure.
+
+    Args:
+        scores: one file per (variant, dataset, seed), the seeds varying fastest.
+        outputs: one path per format.
+    """
     use_style()
     labels, datasets, seeds = settings["labels"], settings["datasets"], len(settings["seeds"])
     tables = iter([read_table(path) for path in scores])

@@ -1,4 +1,4 @@
-"""When the whole run will be done, from the jobs that are."""
+"""Estimate of the time until the workflow is done."""
 
 import logging
 import sys
@@ -12,11 +12,11 @@ SHOWN_SECONDS = 60.0
 
 
 class TimeLeft(logging.Handler):
-    """Listens to Snakemake's events and says, once a minute, how long the rest will take.
+    """Log handler that prints the estimated time left, at most once a minute.
 
-    What is left takes as long a job as its stage has taken so far, as many jobs side by side as
-    so far. Stages of which no job has ended count as nothing: "at least", while there are such
-    of several jobs.
+    A remaining job is assumed to take its stage's mean time so far, at the mean number of
+    concurrent jobs so far. Stages without a finished job count as zero; while one of them has
+    several jobs, the estimate is prefixed with "at least".
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic):
@@ -42,7 +42,7 @@ class TimeLeft(logging.Handler):
                 self.say()
 
     def estimate(self) -> float:
-        """Seconds until all is done."""
+        """Seconds until all jobs are done."""
         now = self.clock()
         means = {name: sum(taken) / len(taken) for name, taken in self.seconds.items()}
         work = sum(mean * self.left[name] for name, mean in means.items())
@@ -61,5 +61,5 @@ class TimeLeft(logging.Handler):
 
 
 def stage(rule: str) -> str:
-    """Rules that train or sample a stack of seeds are named after them, too."""
+    """Rule name without the seeds of a stack, which Snakemake sees as separate rules."""
     return rule.partition("_seeds_")[0]

@@ -1,4 +1,4 @@
-"""The datasets that are known distributions, by name."""
+"""Datasets that are known distributions, by name."""
 
 from collections.abc import Callable, Mapping
 from importlib import resources
@@ -19,15 +19,15 @@ from dualscale.distributions import (
 
 
 def line() -> UniformBox:
-    """Uniform on [-2, 2] x [-4, 4]: the paper's line is a filled rectangle."""
+    """Uniform distribution on [-2, 2] x [-4, 4]: the paper's line is a filled rectangle."""
     return UniformBox(np.array([-2.0, -4.0]), np.array([2.0, 4.0]))
 
 
 def circle() -> Discs:
-    """Sixteen small discs on a circle of radius 3 and one at its centre.
+    """Sixteen small discs on a circle of radius 3, and one at its centre.
 
-    A centre's coordinates are uniform on (-0.25, 0.25), rounded to one decimal: each of
-    -0.2, -0.1, 0, 0.1, 0.2 has probability 1/5. Normalising the 25 pairs to length 1 leaves 16
+    The coordinates of a centre are uniform on (-0.25, 0.25), rounded to one decimal: each of -0.2,
+    -0.1, 0, 0.1 and 0.2 has probability 1/5. Normalising the 25 pairs to length 1 leaves 16
     directions and the origin.
     """
     grid = np.array([(u, v) for u in range(-2, 3) for v in range(-2, 3)])
@@ -38,10 +38,11 @@ def circle() -> Discs:
 
 
 def moons() -> GaussianMixture:
-    """Two half circles with Gaussian noise, drawn by scikit-learn, stretched and shifted.
+    """Two half circles with Gaussian noise, as scikit-learn draws them, scaled and shifted.
 
-    The density is the mean over the angle of a Gaussian, by Gauss-Legendre quadrature: a mixture
-    whose components lie much closer to each other (at most 0.02 rad) than their width (0.03 rad).
+    The density integrates a Gaussian over the angle by Gauss-Legendre quadrature. That makes it a
+    mixture whose components are much closer together (at most 0.02 rad) than they are wide (0.03
+    rad).
     """
 
     def place(points: Array) -> Array:
@@ -64,7 +65,7 @@ def moons() -> GaussianMixture:
 
 
 def dino() -> GaussianMixture:
-    """The 142 points of the Datasaurus, each blurred by N(0, 0.15^2), scaled to about [-4, 4]."""
+    """The 142 points of the Datasaurus, each blurred by N(0, 0.15²), scaled to about [-4, 4]."""
     points, scale = outline_points("dino"), np.array([54.0, 48.0])
     return GaussianMixture(
         means=4 * (points / scale - 1),
@@ -74,7 +75,7 @@ def dino() -> GaussianMixture:
 
 
 def outline(shape: str = "cat") -> GaussianMixture:
-    """An outline that data-morph ships, each point blurred by N(0, 0.04^2), within [-4, 4]."""
+    """Outline from data-morph, each of its points blurred by N(0, 0.04²), scaled to [-4, 4]."""
     points = outline_points(shape)
     low, high = points.min(axis=0), points.max(axis=0)
     return GaussianMixture(
@@ -85,28 +86,28 @@ def outline(shape: str = "cat") -> GaussianMixture:
 
 
 def outline_points(shape: str) -> Array:
-    """(n, 2), as data-morph has them."""
+    """Points (n, 2) of an outline, in data-morph's units."""
     source = resources.files("data_morph") / "data" / "starter_shapes" / f"{shape}.csv"
     with source.open() as lines:
         return np.loadtxt(lines, delimiter=",", skiprows=1)
 
 
 def checkerboard() -> Mixture:
-    """Uniform on the eight black squares of a board of four by four, on [-4, 4] x [-4, 4]."""
+    """Uniform distribution on the eight black squares of a 4 x 4 board on [-4, 4] x [-4, 4]."""
     corners = [(i, j) for i in range(4) for j in range(4) if (i + j) % 2 == 0]
     squares = [UniformBox(2 * np.array(c) - 4.0, 2 * np.array(c) - 2.0) for c in corners]
     return Mixture(squares, np.full(len(squares), 1 / len(squares)))
 
 
 def eight_gaussians() -> GaussianMixture:
-    """Of standard deviation 0.2, on a circle of radius 3."""
+    """Eight Gaussians of standard deviation 0.2 on a circle of radius 3."""
     angle = 2 * np.pi * np.arange(8) / 8
     means = 3 * np.stack([np.cos(angle), np.sin(angle)], axis=1)
     return GaussianMixture(means, np.full(8, 1 / 8), np.full(2, 0.2))
 
 
 def two_spirals() -> GaussianMixture:
-    """One and a half turns of a spiral out to radius 4, twice, blurred by 0.1."""
+    """Two spirals of one and a half turns, out to radius 4, blurred by 0.1."""
 
     def arm(sign: float) -> Callable[[Array], Array]:
         return lambda u: sign * polar(4 * np.sqrt(u), 3 * np.pi * np.sqrt(u))
@@ -124,7 +125,7 @@ def pinwheel() -> GaussianMixture:
 
 
 def swiss_roll() -> GaussianMixture:
-    """scikit-learn's roll seen from its end, 1.5 turns out to radius 4, blurred by 0.1."""
+    """scikit-learn's Swiss roll in cross-section, 1.5 turns out to radius 4, blurred by 0.1."""
 
     def roll(u: Array) -> Array:
         angle = 1.5 * np.pi * (1 + 2 * u)
@@ -134,7 +135,7 @@ def swiss_roll() -> GaussianMixture:
 
 
 def rings() -> GaussianMixture:
-    """Four circles about the origin, of radius 1 to 4 and one share each, blurred by 0.08."""
+    """Four circles about the origin, of radius 1 to 4 and equal probability, blurred by 0.08."""
 
     def ring(radius: float) -> Callable[[Array], Array]:
         return lambda u: polar(np.full_like(u, radius), 2 * np.pi * u)
@@ -147,7 +148,7 @@ def polar(radius: Array, angle: Array) -> Array:
 
 
 def gaussians(dimensions: int = 2) -> GaussianMixture:
-    """Ten of standard deviation 0.3 in any dimension, their means drawn once from N(0, 4 I)."""
+    """Ten Gaussians of standard deviation 0.3 in any dimension, means drawn once from N(0, 4 I)."""
     means = np.random.default_rng(0).normal(0, 2, (10, dimensions))
     return GaussianMixture(means, np.full(10, 1 / 10), np.full(dimensions, 0.3))
 
@@ -169,6 +170,10 @@ DISTRIBUTIONS: dict[str, Callable[..., Distribution]] = {
 
 
 def make_distribution(settings: Mapping[str, Any]) -> Distribution:
-    """Of the config's dataset: distribution, and what it takes: `dimensions`, or `shape`."""
+    """Build the distribution of a dataset in the configuration.
+
+    Args:
+        settings: `distribution`, a key of DISTRIBUTIONS, and its `dimensions` or `shape`.
+    """
     options = {key: settings[key] for key in ("dimensions", "shape") if settings.get(key)}
     return DISTRIBUTIONS[settings["distribution"]](**options)

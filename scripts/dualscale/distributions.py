@@ -1,7 +1,7 @@
-"""Distributions: samples, and the exact density and score at any noise level.
+"""Distributions with samples, and with the exact density and score at any noise level.
 
-The noisy version of a distribution is the law of ``alpha * x + sigma * noise`` with x drawn from
-it and noise ~ N(0, I). Points are float64 of shape (n, d); densities are in nats.
+A perturbed distribution is that of ``alpha * x_0 + sigma * eps`` with x_0 drawn from the
+distribution and eps ~ N(0, I). Points are float64 of shape (n, d); densities are in nats.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,19 +16,19 @@ Array = NDArray[np.float64]
 
 
 class Distribution(Protocol):
-    """A distribution on R^d whose noisy versions have a density in closed or quadrature form."""
+    """Distribution on R^d whose perturbed densities have a closed form or a quadrature."""
 
     @property
     def dimensions(self) -> int: ...
 
     def sample(self, n: int, rng: np.random.Generator) -> Array:
-        """n points, shape (n, d); independent, but for moons' evenly spaced angles."""
+        """Draw n points, (n, d); independent, but for the evenly spaced angles of `moons`."""
 
     def log_density(self, x: Array, alpha: float = 1.0, sigma: float = 0.0) -> Array:
-        """Log density of ``alpha * x_0 + sigma * noise`` at x (n, d), shape (n,)."""
+        """Log-density of ``alpha * x_0 + sigma * eps`` at x (n, d), shape (n,)."""
 
     def score(self, x: Array, alpha: float, sigma: float) -> Array:
-        """Gradient of that log density, shape (n, d); sigma must be above 0."""
+        """Gradient of that log-density at x, (n, d); sigma must be positive."""
 
 
 def _require_noise(sigma: float) -> None:
@@ -37,14 +37,14 @@ def _require_noise(sigma: float) -> None:
 
 
 def _noise_log_density(x: Array, sigma: float) -> Array:
-    """Of N(0, sigma^2 I), which is left of any distribution at alpha = 0."""
+    """Log-density of N(0, sigma² I), which every distribution becomes at alpha = 0."""
     d = x.shape[1]
     return -0.5 * (x**2).sum(axis=1) / sigma**2 - d * np.log(sigma * np.sqrt(2 * np.pi))
 
 
 @dataclass(frozen=True)
 class UniformBox:
-    """Uniform on the box low <= x <= high; both of shape (d,)."""
+    """Uniform distribution on the box low <= x <= high, both of shape (d,)."""
 
     low: Array
     high: Array
@@ -57,7 +57,7 @@ class UniformBox:
         return rng.uniform(self.low, self.high, size=(n, self.dimensions))
 
     def _log_mass(self, x: Array, alpha: float, sigma: float) -> tuple[Array, Array, Array]:
-        """log[Phi(u) - Phi(v)] an axis, with u and v the distances to both ends in sigmas."""
+        """log[Phi(u) - Phi(v)] for each axis, and u and v: distances to both ends in sigmas."""
         u = (x - alpha * self.low) / sigma
         v = (x - alpha * self.high) / sigma
         # Phi(u) - Phi(v) = Phi(-v) - Phi(-u): take the tail in which nothing cancels.
@@ -83,19 +83,19 @@ class UniformBox:
 
 
 def _normal_ratio(u: Array, log_mass: Array) -> Array:
-    """phi(u) / mass, in logs so that the far tail neither overflows nor vanishes."""
+    """phi(u) / mass, computed in logs so that the far tail neither overflows nor vanishes."""
     return np.exp(-0.5 * u**2 - 0.5 * np.log(2 * np.pi) - log_mass)
 
 
 @dataclass(frozen=True)
 class GaussianMixture:
-    """Gaussians of one diagonal covariance.
+    """Mixture of Gaussians with one diagonal covariance.
 
     Args:
         means: (components, d).
         weights: (components,), summing to one.
         width: standard deviation along each axis, (d,).
-        draw: how `sample` draws, where it is not by component and Gaussian.
+        draw: sampler to use instead of drawing a component and a Gaussian.
     """
 
     means: Array
@@ -114,7 +114,7 @@ class GaussianMixture:
         return self.means[component] + self.width * rng.standard_normal((n, self.dimensions))
 
     def _log_joint(self, x: Array, alpha: float, sigma: float) -> tuple[Array, Array]:
-        """log p(x, component), shape (n, components), and the variance an axis, (d,)."""
+        """log p(x, component), (n, components), and the variance along each axis, (d,)."""
         variance = (alpha * self.width) ** 2 + sigma**2
         scale = np.sqrt(variance)
         squared = sum(
@@ -141,16 +141,16 @@ class GaussianMixture:
 
 
 def _in_blocks(function: Callable[[Array], Array], x: Array, rows: int = 2048) -> Array:
-    """Apply function to blocks of rows, so that (n, components) is never held whole."""
+    """Apply a function to blocks of rows, to bound the memory of (n, components) arrays."""
     return np.concatenate([function(x[start : start + rows]) for start in range(0, len(x), rows)])
 
 
 @dataclass(frozen=True)
 class Discs:
-    """Discs of one radius in the plane, in each a uniform angle and a uniform distance.
+    """Mixture of discs of one radius in the plane, with uniform angle and uniform distance.
 
-    The density of one noisy disc is a single integral over the distance from its centre, taken
-    here by Gauss-Legendre quadrature over the part that counts.
+    The perturbed density of one disc is a single integral over the distance from its centre,
+    computed by Gauss-Legendre quadrature over the support of the integrand.
 
     Args:
         centres: (discs, 2).
@@ -213,18 +213,17 @@ _NODES, _NODE_WEIGHTS = np.polynomial.legendre.leggauss(48)
 
 
 def _noisy_disc(distance: Array, radius: float, sigma: float) -> tuple[Array, Array]:
-    """A disc at the origin plus noise, at some distance from the centre.
+    """Log-density and posterior mean for a perturbed disc at the origin.
 
-    Its density is the mean over r in [0, radius] of
-    exp(-(distance - r)^2 / 2 sigma^2) i0e(distance r / sigma^2) / (2 pi sigma^2),
-    with i0e the exponentially scaled Bessel function.
+    The density is the mean over r in [0, radius] of exp(-(distance - r)² / 2 sigma²) i0e(distance r
+    / sigma²) / (2 pi sigma²), with i0e the exponentially scaled Bessel function.
 
     Returns:
-        The log density, and the posterior mean of the clean point along the outward direction,
-        both of distance's shape.
+        The log-density, and the posterior mean of x_0 along the outward direction, both of the
+            shape of `distance`.
     """
-    # The integrand falls off within some sigmas of its peak; outside the disc it falls off
-    # from the rim like exp(-(distance - radius) depth / sigma^2), which may be much shorter.
+    # The integrand decays within a few sigmas of its peak. For points outside the disc it decays
+    # from the rim as exp(-(distance - radius) depth / sigma²), which may be much faster.
     outside = np.maximum(distance - radius, 0)
     reach = np.minimum(10 * sigma, 50 * sigma**2 / np.maximum(outside, 5 * sigma))
     low = np.maximum(np.minimum(distance, radius) - reach, 0)
@@ -244,10 +243,10 @@ def _noisy_disc(distance: Array, radius: float, sigma: float) -> tuple[Array, Ar
 
 @dataclass(frozen=True)
 class Mixture:
-    """Distributions in given shares.
+    """Mixture of distributions.
 
     Args:
-        parts: all of the same d.
+        parts: distributions of one dimension d.
         weights: (parts,), summing to one.
     """
 
@@ -283,12 +282,12 @@ class Mixture:
 def along_curves(
     curves: Sequence[Callable[[Array], Array]], width: float, nodes: int = 512
 ) -> GaussianMixture:
-    """Points of curves in the plane, blurred by N(0, width^2 I).
+    """Equal mixture of curves in the plane, blurred by N(0, width² I).
 
     Args:
-        curves: each from numbers u (n,) uniform on (0, 1) to points (n, 2); all have one share.
-        nodes: of each curve's Gauss-Legendre quadrature, by which the density is a mixture: they
-            must lie closer to each other than the width.
+        curves: functions of u (n,), uniform on (0, 1), that return points (n, 2).
+        nodes: number of Gauss-Legendre nodes per curve, at which the mixture of the density has its
+            components: the nodes must be closer together than `width`.
     """
 
     def draw(n: int, rng: np.random.Generator) -> Array:

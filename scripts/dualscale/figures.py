@@ -1,4 +1,4 @@
-"""What all figures share: a style for print and for the colour-blind, and how they are saved."""
+"""Style of all figures, readable in print and with colour blindness, and how they are saved."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-# Okabe and Ito (2008): told apart with any common colour blindness, and in grey by lightness.
+# Okabe and Ito (2008): distinguishable with common colour blindness, and by lightness in grey.
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
 DASHES = ["-", "--", ":", "-."]
 INK = "#1b2a41"
@@ -29,7 +29,7 @@ STYLE: Any = {
     "figure.constrained_layout.use": True,
     "savefig.dpi": 220,
     "svg.fonttype": "none",
-    "svg.hashsalt": "dualscale",  # the same figure gives the same bytes
+    "svg.hashsalt": "dualscale",  # deterministic ids: same figure, same bytes
     "pdf.fonttype": 42,
 }
 
@@ -40,9 +40,12 @@ def use_style() -> None:
 
 
 def frame_cloud(axes: Iterable[Axes], points: np.ndarray, margin: float) -> None:
-    """Square panels of one range, around all points, (n, 2); margin: a share of the range.
+    """Set square panels to one range that contains all points (n, 2).
 
-    Both coordinates have one scale, unless one spreads five times as far as the other.
+    Both axes have the same scale, unless one coordinate spreads at least five times as far.
+
+    Args:
+        margin: added on each side, as a share of the range.
     """
     spread = np.ptp(points, axis=0)
     if spread.max() < 5 * spread.min() or spread.min() == 0:
@@ -56,7 +59,7 @@ def frame_cloud(axes: Iterable[Axes], points: np.ndarray, margin: float) -> None
 
 
 def save_figure(figure: Figure, paths: Iterable[Path]) -> None:
-    """Save in the format that each path ends with, without the date of the day."""
+    """Save in the format of each path's extension, without a creation date."""
     dated = {".svg": "Date", ".pdf": "CreationDate"}
     for path in paths:
         key = dated.get(path.suffix)

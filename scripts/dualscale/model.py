@@ -1,4 +1,4 @@
-"""A trained model, whole: the backbone, and what its denoiser and its sampler need to know."""
+"""A trained model: the backbone, and the schedule, prediction, moments and units that it needs."""
 
 import json
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ from dualscale.units import Units, own_units
 
 @dataclass(frozen=True)
 class Moments:
-    """Of the data that a model was trained on.
+    """Mean and covariance of a model's training data.
 
     Args:
         mean: (d,) in float64.
@@ -39,7 +39,7 @@ class Moments:
 
 
 def moments_of(data: Tensor) -> Moments:
-    """data: (n, d)."""
+    """Return the moments of data (n, d)."""
     data = data.double().cpu()
     return Moments(data.mean(dim=0), torch.atleast_2d(torch.cov(data.T)))
 
@@ -57,17 +57,18 @@ MOST_TIMESTEPS = 100_000  # as in the configuration's schema
 
 
 class Model:
-    """A stack of S models that share their schedule, prediction and data.
+    """Stack of S models that share their schedule, prediction and data.
 
     Args:
-        settings: the config's schedule and prediction of a variant, and either its branches,
-            weighting and network, or its architecture; its sampling, for those who draw from it.
+        settings: a variant's schedule and prediction, and either branches, weighting and network or
+            architecture; also its sampling, recorded for later use of the model's file.
         moments: of the data, in the model's units.
         units: the model's; None: the data's own.
         models: S.
 
     Raises:
-        ValueError: the units leave the model another number of columns than the moments have.
+        ValueError: the number of non-constant columns of the units differs from that of the
+            moments.
     """
 
     def __init__(
@@ -107,12 +108,12 @@ class Model:
         index: int,
         constants: Mapping[str, Tensor] | None = None,
     ) -> None:
-        """Write one model of the stack as safetensors, with all that is needed to build it again.
+        """Write one model of the stack as safetensors, with all settings needed to rebuild it.
 
         Args:
-            flat: the parameters to save: the EMA's, say.
-            index: which of the S.
-            constants: what to save of that which it does not learn; None: as it is.
+            flat: parameters to save, for example the EMA's.
+            index: of the model in the stack.
+            constants: non-learned tensors to save; None: the model's present ones.
         """
         views = self.backbone.named_views(flat.detach())
         tensors = {name: view[index].cpu().contiguous() for name, view in views.items()}
@@ -131,10 +132,11 @@ class Model:
 
 
 def require_plausible(settings: Mapping[str, Any], size: int) -> None:
-    """Refuse settings that would build more than a model file of `size` bytes can hold.
+    """Reject settings that contain an integer larger than the model file's size in bytes.
 
-    A schedule needs no bytes of the file. Nor need the settings of a user's own class: they reach
-    code that runs at the user's word alone.
+    Such a file cannot hold the network that its settings describe. Timesteps have a bound of their
+    own, since a schedule takes no bytes. A user-defined class's settings are not checked: they
+    reach only code that the user chose to run.
 
     Raises:
         ValueError: an integer in the settings is too large.
@@ -157,14 +159,14 @@ def _require_integers_up_to(most: int, value: Any) -> None:
 def load_model(
     path: Path, device: torch.device | None = None, architecture: str | None = None
 ) -> Model:
-    """Read a model that was saved. Runs no code of the file's.
+    """Load a saved model, without running code from its file.
 
     Args:
-        architecture: the Python file of the model's class, where that is a user's own: only the
-            caller's word makes it run, not the model's.
+        architecture: Python file of the model's class, if that is user-defined. It runs only if the
+            caller names it here, whatever the model's file says.
 
     Raises:
-        ValueError: the file is not such a model, needs a class, or holds NaN.
+        ValueError: the file is no model of this project, needs `architecture`, or holds NaN.
     """
     try:
         model = _load(path, device, architecture)

@@ -1,4 +1,4 @@
-"""Tables: read from CSV, and written as Markdown, LaTeX and HTML."""
+"""Tables: reading the project's CSV files, and writing Markdown, LaTeX and HTML."""
 
 import html
 from collections.abc import Sequence
@@ -12,8 +12,7 @@ NAMES = ("variant", "against", "dataset", "sampler", "device")
 
 
 def read_table(path: str | Path) -> pd.DataFrame:
-    """A CSV that the project wrote. Names stay the texts they are, "NA" and "1e3" too; what is
-    missing is an empty cell."""
+    """Read a CSV of this project; names stay text ("NA", "1e3"), empty cells are missing."""
     return pd.read_csv(path, dtype=dict.fromkeys(NAMES, str), keep_default_na=False, na_values=[""])
 
 
@@ -59,10 +58,10 @@ LATEX = r"""% \usepackage{{booktabs, graphicx}}
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of texts under a header, with a caption below and notes.
+    """Rows of text under a header, with a caption and notes below.
 
     Args:
-        text_columns: how many of the first columns are words, set left; numbers are set right.
+        text_columns: number of leading columns of words, left-aligned; numbers are right-aligned.
     """
 
     title: str
@@ -82,7 +81,7 @@ class Table:
         return "\n\n".join([self._set("pipe"), self.caption, *self.notes]) + "\n"
 
     def tex(self) -> str:
-        """A float; the texts' special characters are escaped."""
+        """Table float with the special characters of the text escaped."""
         special: dict[str, str | int | None] = {char: f"\\{char}" for char in "%_&#{}$"}
         special |= {"\\": r"\textbackslash{}", "^": r"\^{}", "~": r"\~{}", "‖": r"$\|$"}
         text = " ".join([self.caption, *self.notes]).translate(str.maketrans(special))
@@ -90,7 +89,7 @@ class Table:
         return LATEX.format(body=body, caption=text)
 
     def html(self) -> str:
-        """A page whose columns can be sorted; so every row says all of its names."""
+        """Page with sortable columns; every row repeats its names, so that sorting loses none."""
         rows, last = [], [""] * self.text_columns
         for row in self.rows:
             last = [text or above for text, above in zip(row, last, strict=False)]

@@ -1,4 +1,4 @@
-"""The units in which a model sees its data."""
+"""Normalisation: the units in which a model sees its data."""
 
 from dataclasses import dataclass
 
@@ -10,10 +10,9 @@ Array = NDArray[np.floating]
 
 @dataclass(frozen=True)
 class Units:
-    """An affine map of each column: x = shift + scale y, x in the data's units, y in the model's.
+    """Affine map of each column: x = shift + scale y; x in the data's units, y in the model's.
 
-    A column of scale 0 is constant: the model does not see it, and points in the data's units hold
-    its shift.
+    A column of scale 0 is constant: it is left out of y and restored from the shift.
 
     Args:
         shift, scale: (d,) in float32.
@@ -24,11 +23,11 @@ class Units:
 
     @property
     def varying(self) -> NDArray[np.bool_]:
-        """Which of the d columns are not constant, (d,)."""
+        """Mask of the columns that are not constant, (d,)."""
         return self.scale > 0
 
     def into_model(self, x: Array) -> Array:
-        """Points (…, d) as the model sees them, (…, v): constant columns are left out."""
+        """Convert points (…, d) to the model's units, (…, v), without the constant columns."""
         varying = self.varying
         x = x if varying.all() else x[..., varying]
         y = x - self.shift[varying]
@@ -36,7 +35,7 @@ class Units:
         return y
 
     def into_data(self, y: Array) -> Array:
-        """Points (…, v) in the data's units, (…, d): constant columns are put back."""
+        """Convert points (…, v) to the data's units, (…, d), with the constant columns."""
         varying = self.varying
         x = np.empty((*y.shape[:-1], len(varying)), np.result_type(y, self.scale))
         x[...] = self.shift
@@ -45,7 +44,7 @@ class Units:
 
 
 def own_units(dimensions: int) -> Units:
-    """The data's own units."""
+    """Identity map: the model's units are the data's."""
     return Units(np.zeros(dimensions, np.float32), np.ones(dimensions, np.float32))
 
 
