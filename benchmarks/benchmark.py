@@ -1,11 +1,11 @@
-"""Speed of the project beside a plain loop and beside the ceiling of this machine's products.
+"""Benchmark the project against a plain PyTorch loop and this machine's matrix-product rate.
 
     python benchmarks/benchmark.py             # one core; writes benchmarks/cpu.csv
     python benchmarks/benchmark.py --cuda      # the first GPU; writes benchmarks/cuda.csv
-    python benchmarks/benchmark.py --profile   # where the time of a training step goes
+    python benchmarks/benchmark.py --profile   # time of a training step by kind of operation
 
-Every figure is taken in a process of its own, the plain loop and the project in turn, and the
-median of the rounds is kept: on a shared machine only figures of one run can be compared.
+Every measurement runs in its own process, plain loop and project in turn, and the median over the
+rounds is reported: on a shared machine only figures of one run are comparable.
 """
 
 import argparse
@@ -69,11 +69,11 @@ def settings_of(variant):
 
 
 def flops(variant):
-    """Floating-point operations of a training step and of sampling, products alone.
+    """Floating-point operations of the matrix products in a training step and in sampling.
 
-    A product of (n, i) and (i, o) takes 2 n i o; its backward pass as many for the weight, and as
-    many for its input where something before it learns. The time's part of the first layer is
-    needed for T timesteps at most, and in sampling for one.
+    A product of (n, i) and (i, o) takes 2 n i o operations; its backward pass takes as many for the
+    weight, and as many for the input if an earlier layer learns. The time's part of the first layer
+    is computed for at most T timesteps, and for one in sampling.
     """
     settings = settings_of(variant)
     width, embedding = settings["network"]["width"], settings["network"]["embedding"]
@@ -91,7 +91,7 @@ def flops(variant):
 
 
 def measure(path, variant, threads, cuda):
-    """ms a training step, seconds to draw the points, peak memory; in this process."""
+    """Milliseconds per training step, seconds of sampling and peak memory of this process."""
     data = torch.randn(100_000, 2)
     if path == "plain":
         torch.set_num_threads(threads)
@@ -130,7 +130,7 @@ def measure(path, variant, threads, cuda):
 
 
 def ceiling(cuda):
-    """GFLOP/s of the network's own product, (256, 256) by (256, 256), batched ones on a GPU."""
+    """GFLOP/s of the network's own product, (256, 256) by (256, 256), batched on a GPU."""
     device = open_device(int(cuda), 1)
     count = 64 if cuda else 1
     a, b = torch.randn(2, count, 256, 256, device=device)
@@ -158,7 +158,7 @@ def make_trainer(variant, steps, device, data):
 
 
 def profile(cuda):
-    """ms a training step by the kind of operation; "between": Python, autograd, dispatch."""
+    """Milliseconds per step by kind of operation; "between": Python, autograd and dispatch."""
     device, steps = open_device(int(cuda), 1), 300
     for variant in VARIANTS:
         _, trainer = make_trainer(variant, steps, device, torch.randn(100_000, 2))
@@ -180,7 +180,7 @@ def profile(cuda):
 
 
 def work(what, *job, cuda):
-    """What a worker process measures."""
+    """Run one measurement in a worker process and return its figures."""
     if what == "ceiling":
         return ceiling(cuda)
     variant, threads = job

@@ -1,12 +1,12 @@
-"""Compare one and two branches in 2 to 32 dimensions, at equal size.
+"""Compare one and two branches in 2 to 32 dimensions, at equal numbers of parameters.
 
     python benchmarks/dimensions.py [--seeds 0 1 2] [--folder FOLDER]
 
-The data are `gaussians`, ten Gaussians in d dimensions, 20,000 points. For every d the adaptive
-model's local branch sees 2 d upscaled dimensions, as the paper's sees four of a point in the
-plane, and `single` is one branch just wide enough to have as many parameters. What has been
-computed in FOLDER is not computed again. Writes docs/recommended/dimensions.csv: one row per
-(variant, dataset, seed) with every metric and the number of parameters.
+The data are `gaussians`, ten Gaussians in d dimensions, 20,000 points. The adaptive model's local
+branch sees 2 d upscaled dimensions, as the paper's sees four for points in the plane; `single` is
+one branch just wide enough to have as many parameters. Results that exist in FOLDER are kept.
+Writes docs/recommended/dimensions.csv: one row per (variant, dataset, seed) with every metric and
+the number of parameters.
 """
 
 import argparse
@@ -25,7 +25,7 @@ KEYS = ["variant", "dataset", "seed"]
 
 
 def branch_parameters(inputs: int, outputs: int, width: int) -> int:
-    """Number of parameters of a branch that embeds so many coordinates, time embedding included."""
+    """Number of parameters of a branch with `inputs` coordinates, time embedding included."""
     first = (inputs + 1) * EMBEDDING * width + width
     return first + LAYERS * (width**2 + width) + (width + 1) * outputs
 
@@ -39,13 +39,13 @@ def dual_parameters(d: int) -> int:
 
 
 def matched_width(d: int) -> int:
-    """The width at which one branch comes nearest to the adaptive model's number of parameters."""
+    """Width at which one branch comes closest to the adaptive model's number of parameters."""
     wanted = dual_parameters(d)
     return min(range(WIDTH, 4 * WIDTH), key=lambda w: abs(branch_parameters(d, d, w) - wanted))
 
 
 def configuration(d: int, seeds: list[int]) -> dict:
-    """The overrides of config.yaml under which d dimensions are run."""
+    """Overrides of config.yaml for d dimensions."""
     return {
         "variants": {
             "dual": {
@@ -67,7 +67,7 @@ def configuration(d: int, seeds: list[int]) -> dict:
 
 
 def run(d: int, seeds: list[int], folder: Path, cores: int) -> pd.DataFrame:
-    """Run d dimensions on some seeds and return one row per (variant, dataset, seed)."""
+    """Run the workflow in d dimensions and return one row per (variant, dataset, seed)."""
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / "config.yaml"
     config.write_text(yaml.safe_dump(configuration(d, seeds)))

@@ -1,7 +1,7 @@
-"""What 20 variants x 20 datasets x 64 seeds cost beside their computing: benchmarks/graph.csv.
+"""Measure the workflow's overhead for 20 variants x 20 datasets x 64 seeds: benchmarks/graph.csv.
 
-Dry runs beside an empty workflow of as many jobs; then, one run's files standing for all, the
-way from 25,600 runs to the table and the report.
+Dry runs of the full graph, compared with an empty workflow of as many jobs. Then, with links to one
+run's files in place of all 25,600 runs, the steps from there to the table and the report.
 """
 
 import csv
@@ -40,7 +40,7 @@ rule evaluate:
 
 
 def grid(seeds_per_job=1):
-    """A config whose trainings are short, should they run."""
+    """Configuration of the grid, with short trainings in case any should run."""
     variants = {f"v{i}": {"label": f"Variant {i}", "like": "baseline"} for i in range(VARIANTS)}
     circle = {"distribution": "circle", "points": 1000}
     datasets = {f"d{i}": circle | {"seed": i} for i in range(DATASETS)}
@@ -51,7 +51,7 @@ def grid(seeds_per_job=1):
 
 
 def snakemake(folder, *arguments, snakefile=HOME / "Snakefile"):
-    """Run to its end; seconds, and the peak memory in MiB of Snakemake itself."""
+    """Run Snakemake to its end; return the seconds and its own peak memory in MiB."""
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(snakefile), "--cores", "2"]
     process = subprocess.Popen(
         [*command, *arguments], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
@@ -65,7 +65,7 @@ def snakemake(folder, *arguments, snakefile=HOME / "Snakefile"):
 
 
 def link_runs(results):
-    """Give every run the first one's files, seals included, as links that take no room."""
+    """Give every run the first run's files and checksums, as hard links."""
     for pattern in OF_RUNS:
         first = results / pattern.format("v0/d0/0")
         seal = first.with_name(f".{first.name}.sha256")
@@ -78,7 +78,7 @@ def link_runs(results):
 
 
 def measure(folder):
-    """(what, jobs, seconds, MiB) of each, in turn."""
+    """Yield name, jobs, seconds and MiB of each measurement in turn."""
     runs = VARIANTS * DATASETS * SEEDS
     (folder / "empty.smk").write_text(EMPTY)
     for name, config in (("grid", grid()), ("stacked", grid(seeds_per_job=8))):

@@ -1,8 +1,8 @@
-"""How time and memory grow: with seeds in a job, points, width, dimensions, samples for the KL.
+"""Measure how time and memory scale with seeds per job, points, width, dimensions and KL samples.
 
     python benchmarks/growth.py     # one core; writes benchmarks/growth.csv, growth.png, growth.svg
 
-Every figure is the median of several chunks of work in a process of its own.
+Every figure is the median of several chunks of work in its own process.
 """
 
 import argparse
@@ -38,7 +38,7 @@ STEPS, REPEATS = 20, 5
 
 
 def milliseconds_a_step(seeds=1, points=100_000, width=256, dimensions=2):
-    """Median time of a step of the adaptive model."""
+    """Median milliseconds per training step of the adaptive model."""
     settings = settings_of("adaptive")
     settings["network"]["width"] = width
     streams = [str(seed) for seed in range(seeds)]
@@ -93,7 +93,7 @@ def in_own_process(curve, size):
 
 
 def plot(rows):
-    """Time above, memory below; dotted: what growing in proportion would look like."""
+    """Plot time above and memory below; dotted lines show proportional growth."""
     use_style()
     figure, axes = plt.subplots(2, len(SIZES), figsize=(9.5, 4), sharex="col")
     quantities = {"milliseconds": "time (ms)", "peak_mb": "peak memory (MB)"}

@@ -1,6 +1,6 @@
-"""The plain way: modules as the paper's equations read, a DataLoader, .item() every step.
+"""Plain PyTorch implementation of the paper: modules, a DataLoader and .item() in every step.
 
-Written to be compared with; it shares nothing with the project but the paper.
+A baseline for the benchmarks that shares no code with the project.
 """
 
 from itertools import pairwise
@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 
 class Sinusoids(nn.Module):
-    """(n,) to (n, width): sines, then cosines."""
+    """Sinusoidal embedding (n,) to (n, width): sines, then cosines."""
 
     def __init__(self, width=128, scale=1.0):
         super().__init__()
@@ -59,7 +59,7 @@ class Baseline(nn.Module):
 
 
 class DualScale(nn.Module):
-    """weighting: None for constant halves, else the widths of the weight network."""
+    """The paper's network; `weighting`: None for halves, or the gating network's widths."""
 
     def __init__(self, hidden):
         super().__init__()
@@ -92,7 +92,7 @@ def schedule(device):
 
 
 def train(model, data, steps, device, batch_size=256):
-    """10,000 steps of the paper take `steps=10_000`; returns the EMA's model."""
+    """Train with the paper's objective, rates annealed over 10,000 steps; return the EMA model."""
     loader = DataLoader(TensorDataset(data), batch_size=batch_size, shuffle=True)
     ema = torch.optim.swa_utils.AveragedModel(
         model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.995)

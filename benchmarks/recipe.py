@@ -1,4 +1,4 @@
-"""Training time of the recommended recipe beside the baseline: benchmarks/recipe.csv."""
+"""Measure training time of the recommended recipe and the baseline: benchmarks/recipe.csv."""
 
 import csv
 import statistics

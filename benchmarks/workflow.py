@@ -1,9 +1,9 @@
-"""The whole default run beside the sum of its jobs' own work, and beside the plain loop.
+"""Compare the default run's wall time with its jobs' own work and with a plain PyTorch loop.
 
     python benchmarks/workflow.py     # on all cores; writes benchmarks/workflow.csv
 
-The plain loop is what its user would run: one model after another, PyTorch on all cores. Its time
-is projected from some hundreds of steps a variant; every other figure is of the run itself.
+The plain loop trains one model after another, with PyTorch on all cores. Its time is extrapolated
+from a few hundred steps per variant; every other figure is measured in full.
 """
 
 import argparse
@@ -22,14 +22,14 @@ from tabulate import tabulate
 from benchmark import ROOT, flops, in_own_process, settings_of
 
 PARTS = ["Snakefile", "config.yaml", "profiles", "workflow", "scripts", "envs"]
-# weight_analysis is the adaptive model again.
+# weight_analysis repeats the adaptive model.
 VARIANTS = {name: name for name in ("baseline", "fixed", "adaptive", "improved")}
 VARIANTS["weight_analysis"] = "adaptive"
 DATASETS = 4
 
 
 def run_workflow(cores, folder):
-    """Wall time of the default run in a fresh copy of the project, on the CPU."""
+    """Wall time in seconds of the default run in a fresh copy of the project, on the CPU."""
     for part in PARTS:
         source = ROOT / part
         if source.is_dir():
@@ -45,7 +45,7 @@ def run_workflow(cores, folder):
 
 
 def seconds_of_jobs(folder):
-    """What Snakemake measured of each job, start-up included, summed by rule."""
+    """Wall time of all jobs by rule, start-up included, from Snakemake's benchmark files."""
     totals = {}
     for file in (folder / "results/benchmarks").rglob("*.tsv"):
         with file.open() as text:
@@ -56,7 +56,7 @@ def seconds_of_jobs(folder):
 
 
 def seconds_recorded(folder):
-    """The steps and the sampling alone, as the records say."""
+    """Seconds of the optimiser steps and of sampling alone, summed over metrics.csv."""
     with (folder / "results/metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
     return {
@@ -65,7 +65,7 @@ def seconds_recorded(folder):
 
 
 def plain_seconds(cores, rounds):
-    """Training and sampling of all models by the plain loop, on all cores."""
+    """Extrapolated seconds of training and sampling all models by the plain loop, on all cores."""
     total = 0.0
     for variant in VARIANTS.values():
         seen = [in_own_process("plain", variant, str(cores)) for _ in range(rounds)]
@@ -76,7 +76,7 @@ def plain_seconds(cores, rounds):
 
 
 def ceiling_seconds(cores):
-    """All products of training and sampling at the rate of this machine's products."""
+    """Seconds of all matrix products of training and sampling at this machine's product rate."""
     rate = in_own_process("ceiling")["rate"] * 1e9 * cores
     steps = {v: settings_of(v)["training"]["steps"] for v in VARIANTS.values()}
     work = {v: steps[v] * flops(v)[0] + flops(v)[1] for v in VARIANTS.values()}

@@ -1,4 +1,4 @@
-"""Generated blocks of a page: what stands between `<!-- name -->` and `<!-- end of name -->`."""
+"""Generated blocks of a page, between `<!-- name -->` and `<!-- end of name -->`."""
 
 import re
 

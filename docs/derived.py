@@ -1,6 +1,6 @@
-"""Tables that follow from the committed runs, by the code that makes them in a run.
+"""Tables derived from the committed runs, by the workflow's own code.
 
-Written by `python docs/tables.py`, before the pages that show them.
+Written by `python docs/tables.py` before the pages that show them.
 """
 
 from collections.abc import Callable
@@ -27,7 +27,7 @@ def csv(frame: pd.DataFrame) -> str:
 
 
 def above_floor(runs: str) -> str:
-    """KL above the floor, of runs in docs/recommended."""
+    """KL above the floor, as CSV, for runs in docs/recommended."""
     metrics, floors = read_table(RECOMMENDED / runs), read_table(RECOMMENDED / "floors.csv")
     floors = floors[floors["dataset"].isin(metrics["dataset"])]
     variants, published = metrics["variant"].unique(), read_table(PUBLISHED / "table1.csv")
@@ -35,13 +35,13 @@ def above_floor(runs: str) -> str:
 
 
 def few_steps() -> str:
-    """The fewest evaluations, held against the full runs of the same seeds."""
+    """Fewest evaluations, as CSV, relative to the full runs of the same seeds."""
     steps, metrics = read_table(RECOMMENDED / "steps.csv"), read_table(RECOMMENDED / "metrics.csv")
     return csv(fewest(steps, metrics, CONFIG["steps"]["margin_bits"]))
 
 
 def measured_or_kept(quantity: Quantity, runs: Runs) -> dict[str, Measured]:
-    """Measure a quantity of the committed runs, whose weights are not among them."""
+    """Measure a quantity on the committed runs; weight shifts are read, not recomputed."""
     if not isinstance(quantity, WeightShift):
         return measure(quantity, runs)
     kept = read_table(STUDY / "weight_shift.csv").set_index(["variant", "branch", "dataset"])
@@ -52,7 +52,7 @@ def measured_or_kept(quantity: Quantity, runs: Runs) -> dict[str, Measured]:
 
 
 def claims() -> tuple[pd.DataFrame, Table]:
-    """The verdicts as data and as a table of texts."""
+    """Verdicts on the claims, as data and as a table of texts."""
     runs, read_in = read_table(STUDY / "metrics.csv"), read_claims(PUBLISHED / "claims.yaml")
     table = judged((c, findings(c, Runs(runs), measured_or_kept)) for c in read_in)
     texts = printed(table, read_in, runs["seed"].nunique())
@@ -71,4 +71,4 @@ DERIVED: dict[str, Callable[[], str]] = {
     "docs/study/claims.csv": lambda: csv(claims()[0]),
     "docs/study/claims.md": lambda: claims()[1].md(),
 }
-"""What makes the text of each file."""
+"""Functions that produce the text of each file."""

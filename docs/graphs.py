@@ -1,4 +1,4 @@
-"""Write the graphs of CONTRIBUTING.md anew: the rules, and who imports whom.
+"""Regenerate the graphs of CONTRIBUTING.md: rules, and imports between modules.
 
 python docs/graphs.py
 """
@@ -18,7 +18,7 @@ PLAIN = ["--nolock", "--cores", "1", "--config", "device=cpu"]
 
 
 def rule_graph() -> str:
-    """The rules and what they wait for, as Snakemake says, as Mermaid."""
+    """Mermaid graph of the rules and their dependencies, from Snakemake."""
     command = [sys.executable, "-m", "snakemake", *PLAIN, "--rulegraph", "mermaid-js", "--"]
     done = subprocess.run(
         [*command, *TARGETS], cwd=ROOT, capture_output=True, text=True, check=True
@@ -30,7 +30,7 @@ def rule_graph() -> str:
 
 
 def module_graph() -> str:
-    """Which module of scripts/dualscale imports which."""
+    """Mermaid graph of the imports between modules of scripts/dualscale."""
     edges = set()
     for file in (ROOT / "scripts/dualscale").glob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
@@ -45,7 +45,7 @@ def mermaid(edges: set[tuple[str, str]]) -> str:
 
 
 def page() -> str:
-    """CONTRIBUTING.md with its graphs as they are now."""
+    """Return CONTRIBUTING.md with regenerated graphs."""
     text = PAGE.read_text()
     for name, graph in (("rules", rule_graph()), ("modules", module_graph())):
         text = fill(text, name, graph)

@@ -1,6 +1,6 @@
-"""Write the tables of README.md, docs/ and benchmarks/ anew from the committed CSVs.
+"""Regenerate the tables of README.md, docs/ and benchmarks/ from the committed CSVs.
 
-The CSVs among them that follow from others are written first (`derived.py`).
+CSVs that are derived from others are written first (`derived.py`).
 
 python docs/tables.py
 """
@@ -32,7 +32,7 @@ LABELS = {
     "recommended": "Recommended",
     "real": "Fresh real points (the floor)",
 }
-# The release's runs that Table 1's rows stand for, by their names in the paper.
+# Table 1's variants, and the released runs that their rows name.
 RELEASED = {
     "baseline": "run_0",
     "fixed": "run_1",
@@ -59,7 +59,7 @@ def read(path: str) -> pd.DataFrame:
 
 
 def pipe(header: Sequence[str], rows: Iterable[Sequence[str]], texts: int = 1) -> str:
-    """Return a Markdown table whose first columns are words, set left; numbers are set right."""
+    """Return a Markdown table whose first `texts` columns are left-aligned, the rest right."""
     alignment = ["left"] * texts + ["right"] * (len(header) - texts)
     return tabulate(rows, header, "pipe", disable_numparse=True, colalign=alignment)
 
@@ -87,13 +87,13 @@ def numbers(values: Iterable[float]) -> list[str]:
 
 
 def kl_of(table: pd.DataFrame, variant: str, dataset: str) -> tuple[float, float, float]:
-    """Mean and 95 % interval of a cell's KL over its seeds."""
+    """Mean and 95 % interval over the seeds of the KL of a variant on a dataset."""
     cell = table[(table["variant"] == variant) & (table["dataset"] == dataset)]
     return mean_interval(cell["kl_bits"].tolist())
 
 
 def measured(variant: str) -> list[str]:
-    """Return a row of KL: label, number of seeds, mean and interval on every dataset."""
+    """Return a table row of KL: label, number of seeds, mean and interval on every dataset."""
     paths = {"recommended": "docs/recommended/metrics.csv", "real": "docs/recommended/floors.csv"}
     table = read(paths.get(variant, "docs/study/metrics.csv"))
     table = table.assign(variant="real") if variant == "real" else table
@@ -108,7 +108,7 @@ def measured(variant: str) -> list[str]:
 
 
 def published(variant: str) -> list[str]:
-    """Return the published KL of a variant and that of the release's run, on every dataset."""
+    """Return a table row: a variant's published KL and the release's, on every dataset."""
     table = read("workflow/published/table1.csv").set_index(["variant", "dataset"])["kl_bits"]
     release = read("workflow/published/release_runs.csv").set_index(["run", "dataset"])["kl_bits"]
     run = RELEASED[variant]
@@ -121,7 +121,7 @@ HEADER = ["KL in bits", "", *DATASETS]
 
 @block("README.md", "findings")
 def findings() -> str:
-    """The KL of the variants that the findings speak of."""
+    """KL of the variants named in the findings."""
     shown = ("adaptive", "parameter_matched", "recommended", "real")
     rows = [measured("baseline"), published("baseline"), *map(measured, shown)]
     return pipe(HEADER, rows, texts=2)
@@ -129,7 +129,7 @@ def findings() -> str:
 
 @block(STUDY, "table 1")
 def table_1() -> str:
-    """The KL of every variant, with the published figures below."""
+    """KL of every variant, with the published figures below."""
     rows = []
     for variant in LABELS:
         rows.append(measured(variant))
@@ -139,7 +139,7 @@ def table_1() -> str:
 
 
 def sibling_baselines(dataset: str) -> list[float]:
-    """KL of the baselines of the authors' experiments; two of the four share theirs."""
+    """KL of the baselines of the authors' other experiments; two of the four share one."""
     table = read("workflow/published/sibling_experiments.csv")
     return (
         table[(table["run"] == "run_0") & (table["dataset"] == dataset)]["kl_bits"]
@@ -150,7 +150,7 @@ def sibling_baselines(dataset: str) -> list[float]:
 
 @block(STUDY, "siblings")
 def siblings() -> str:
-    """Our baseline beside those of the authors' experiments."""
+    """Our baseline beside the baselines of the authors' experiments."""
     table = read("docs/study/metrics.csv").query("variant == 'baseline'")
     rows = []
     for dataset in DATASETS:
@@ -172,7 +172,7 @@ def siblings() -> str:
 
 
 def compared(pairs: Sequence[tuple[str, str, str]], columns: Sequence[str]) -> list[list[str]]:
-    """Rows of pairs of variants: label, dataset, difference and interval, and some columns."""
+    """Rows of pairs of variants: label, dataset, difference with interval, the given columns."""
     table = read("docs/study/comparisons.csv").set_index(["variant", "against", "dataset"])
     texts = {
         "share_of_excess": lambda value: f"{value:+.0%}",
@@ -204,7 +204,7 @@ def against_baseline() -> str:
 
 @block(STUDY, "questions")
 def questions() -> str:
-    """Pairs of dual-scale variants, the A/A control and the control of equal size."""
+    """Pairs of dual-scale variants, the A/A control and the parameter-matched control."""
     pairs = [
         ("adaptive", "fixed", "adaptive against fixed"),
         ("improved", "adaptive", "deeper gating network against adaptive"),
@@ -217,7 +217,7 @@ def questions() -> str:
 
 @block(STUDY, "decomposition")
 def decomposition() -> str:
-    """The parts of the KL of three variants."""
+    """Parts of the KL of three variants."""
     table = read("docs/study/decomposition.csv").set_index(["dataset", "variant"])
     parts = ["floor_bits", "start_bits", "steps_bits", "network_bits"]
     rows = []
@@ -247,7 +247,7 @@ MEASURES = {
 
 @block(STUDY, "measures")
 def measures() -> str:
-    """Every measure on dino, means of the measured seeds."""
+    """Every metric on dino, averaged over the measured seeds."""
     table = read("docs/study/measures.csv")
     mean = table[table["dataset"] == "dino"].groupby("variant")[list(MEASURES)].mean()
     names = {
@@ -261,7 +261,7 @@ def measures() -> str:
 
 @block(STUDY, "reductions")
 def reductions() -> str:
-    """The three questions to each published size."""
+    """Answers to the three questions about each published reduction."""
     table = read("docs/study/claims.csv")
     rows = [
         [
@@ -289,7 +289,7 @@ def claims() -> str:
 
 @block(STUDY, "released")
 def released() -> str:
-    """The release's protocol on dino, against its own baseline, paired by seed."""
+    """The released protocol on dino against its own baseline, paired by seed."""
     labels = {
         "baseline": "baseline",
         "fixed": "fixed (a learned sigmoid gate there)",
@@ -330,7 +330,7 @@ def excess(row: pd.Series) -> str:
 
 
 def share(row: pd.Series) -> str:
-    """Return the share of what the paper's best has above the floor, in percent."""
+    """Return the share of the excess of the paper's best variant, in percent."""
     names = ("share_of_published", "share_low", "share_high")
     mean, low, high = (100 * row[name] for name in names)
     return f"{mean:.1f} % {bracket(low, high, digits=1)}"
@@ -338,7 +338,7 @@ def share(row: pd.Series) -> str:
 
 @block(RECOMMENDED, "fresh seeds")
 def fresh_seeds() -> str:
-    """The recipe on seeds that it was not tuned on."""
+    """The recipe on seeds not used for tuning."""
     table = read("docs/recommended/fresh_excess.csv").set_index("dataset")
     rows = [
         [dataset, excess(table.loc[dataset]), share(table.loc[dataset])] for dataset in DATASETS
@@ -348,7 +348,7 @@ def fresh_seeds() -> str:
 
 @block(RECOMMENDED, "untuned")
 def untuned() -> str:
-    """The recipe on distributions that it was not tuned on."""
+    """The recipe on distributions not used for tuning."""
     table = read("docs/recommended/untuned_excess.csv").set_index(["dataset", "variant"])
     rows = [
         [dataset, *(excess(table.loc[(dataset, name)]) for name in ("baseline", "recommended"))]
@@ -359,7 +359,7 @@ def untuned() -> str:
 
 @block(RECOMMENDED, "two branches")
 def two_branches() -> str:
-    """Two branches on top of the recipe against the recipe, paired by seed."""
+    """The recipe with two branches against the recipe with one, paired by seed."""
     runs = read("docs/recommended/metrics.csv")
     margin = 0.02  # study.margin_bits
     rows = []
@@ -378,7 +378,7 @@ def two_branches() -> str:
 
 @block(RECOMMENDED, "measures")
 def recommended_measures() -> str:
-    """Every measure of the baseline, the recipe and fresh real points on all datasets."""
+    """Every metric of the baseline, the recipe and fresh real points on all datasets."""
     table = read("docs/recommended/measures.csv").rename(columns={"ode": "ode_kl_bits"})
     table = table.set_index(["dataset", "variant"])
     columns = {name: label for name, label in MEASURES.items() if name != "kl_bits"}
@@ -399,7 +399,7 @@ def recommended_measures() -> str:
 
 @block(RECOMMENDED, "fewest")
 def fewest() -> str:
-    """The fewest evaluations within the margin, a column per sampler."""
+    """Fewest evaluations within the margin, one column per sampler."""
     table = read("docs/recommended/fewest.csv")
     samplers = list(dict.fromkeys(table["sampler"]))
     rows = []
@@ -412,7 +412,7 @@ def fewest() -> str:
 
 @block("benchmarks/README.md", "one core")
 def one_core() -> str:
-    """Share of the ceiling, and the ratio to the plain loop, of every variant."""
+    """Share of the product rate and ratio to the plain loop, for every variant."""
     rows = [
         [
             row.variant,
@@ -435,7 +435,7 @@ def one_core() -> str:
 
 @block("benchmarks/README.md", "the whole run")
 def whole_run() -> str:
-    """Where the time of the default run goes."""
+    """Breakdown of the default run's time."""
     value = read("benchmarks/workflow.csv").set_index("quantity")["value"]
 
     def seconds(name: str) -> float:
@@ -468,7 +468,7 @@ def graph() -> str:
 
 
 def page(name: str) -> str:
-    """Return a page with its blocks as they are now."""
+    """Return a page with regenerated blocks."""
     text = (ROOT / name).read_text()
     for (owner, block_name), write in BLOCKS.items():
         if owner == name:

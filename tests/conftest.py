@@ -1,4 +1,4 @@
-"""A copy of the project, run to its end on a tiny config, for the tests of the workflow."""
+"""A copy of the project, run to completion on a tiny configuration, for the workflow's tests."""
 
 import os
 import re
@@ -33,7 +33,7 @@ class Project:
     path: Path
 
     def configure(self, **changes):
-        """Merge changes into the config file; a mapping that is there is merged, not replaced."""
+        """Merge changes into the config file; mappings are merged recursively."""
         file = self.path / "config.yaml"
         config = yaml.safe_load(file.read_text())
 
@@ -60,13 +60,13 @@ class Project:
         return done
 
     def waiting(self, *arguments):
-        """What a run would do now: the messages of its jobs."""
+        """Messages of the jobs that a run would execute now."""
         dry = self.run("--dry-run", *arguments)
         return set(re.findall(r"^Job \d+: (.*)$", dry.stdout + dry.stderr, flags=re.MULTILINE))
 
 
 def copy_project(source, target):
-    """Copy with the dates of the files, as `cp -a` does."""
+    """Copy with modification times, as `cp -a` does."""
     target.mkdir(parents=True)
     for part in PARTS:
         if (source / part).is_dir():
@@ -82,14 +82,14 @@ def copy_project(source, target):
 
 @pytest.fixture(autouse=True)
 def seeded():
-    """The tests draw the same numbers every time, on one thread: a busy machine stalls several."""
+    """Seed every test, and use one thread: on a busy machine several stall each other."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory, worker_id):
-    """The tiny run, finished, one for all processes of the tests; not to be changed."""
+    """The finished tiny run, shared by all test processes; read-only."""
     shared = tmp_path_factory.getbasetemp()
     if worker_id != "master":
         shared = shared.parent
@@ -106,7 +106,7 @@ def finished(tmp_path_factory, worker_id):
 
 @pytest.fixture
 def project(finished, tmp_path):
-    """A copy of the finished run that a test may change."""
+    """A private copy of the finished run, which a test may change."""
     copy = copy_project(finished.path, tmp_path / "project")
     for part in ("results", ".snakemake"):
         shutil.copytree(finished.path / part, copy.path / part, symlinks=True)

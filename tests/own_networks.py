@@ -1,11 +1,11 @@
-"""Networks of a user's own, for the tests: what they draw and what they keep."""
+"""User-defined networks for the tests, with random draws and buffers."""
 
 import torch
 from torch import Tensor, nn
 
 
 class Plain(nn.Module):
-    """One hidden layer, over which the other classes put what they are named after."""
+    """Network with one hidden layer; subclasses add what they are named after."""
 
     def __init__(self, dimensions: int, timesteps: int, width: int = 16, seed: int = 0):
         super().__init__()
@@ -31,7 +31,7 @@ class Dropout(Plain):
 
 
 class AlwaysDropout(Plain):
-    """Draws in evaluation mode too."""
+    """Network with dropout in evaluation mode too."""
 
     def hidden(self, h: Tensor) -> Tensor:
         return nn.functional.dropout(h, 0.3)
@@ -47,7 +47,7 @@ class Normalised(Plain):
 
 
 class Counting(Plain):
-    """Counts its steps of training, in integers and in floats; keeps a mask with infinities."""
+    """Network that counts its training steps, as integer and float; its mask holds infinities."""
 
     steps: Tensor
     steps_as_floats: Tensor

@@ -30,7 +30,7 @@ NETWORKS = str(ROOT / "tests/own_networks.py")
 
 
 def own(name=None):
-    """Settings of the example's class, or of one of tests/own_networks.py."""
+    """Settings of the example's class, or of a class in tests/own_networks.py."""
     chosen = {} if name is None else {"file": NETWORKS, "class": name, "settings": {}}
     return OWN | {"architecture": OWN["architecture"] | chosen}
 

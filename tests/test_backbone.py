@@ -67,7 +67,7 @@ def spaced(size, scale=1.0):
 
 
 def embed(x, frequencies):
-    """The sinusoidal embedding of one number a row, from its definition."""
+    """Sinusoidal embedding of one number per row, from its definition."""
     angles = [x * frequency for frequency in frequencies]
     return torch.stack([a.sin() for a in angles] + [a.cos() for a in angles], dim=-1)
 
@@ -82,7 +82,7 @@ class Residual(nn.Module):
 
 
 class Literal(nn.Module):
-    """The networks as the paper's equations write them, a module for each symbol."""
+    """The networks as the paper's equations write them, one module per symbol."""
 
     def __init__(self, spec, backbone):
         super().__init__()
@@ -192,7 +192,7 @@ def test_gradients_are_those_of_the_equations(name):
     literal = Literal(VARIANTS[name], backbone)
     literal(x, t).square().mean().backward()
     ours = torch.autograd.grad(backbone(x[None], t[None]).square().mean(), backbone.views.values())
-    # The sum of the squares does not depend on how the parameters are laid out.
+    # Sums of squares do not depend on the parameters' layout.
     expected = sum(p.grad.square().sum() for p in literal.parameters())
     torch.testing.assert_close(sum(g.square().sum() for g in ours), expected, rtol=1e-4, atol=0)
 

@@ -1,4 +1,4 @@
-"""Few steps, what is left above the floor, and pictures."""
+"""Few sampling steps, KL above the floor, and pictures."""
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,7 @@ from make_excess import excess
 
 
 def curve(values, sampler="ddim", variant="mine"):
-    """KL by evaluations."""
+    """KL by number of evaluations."""
     return pd.DataFrame(
         [
             {
@@ -28,7 +28,7 @@ def curve(values, sampler="ddim", variant="mine"):
 
 
 def cells(**bits):
-    """Runs of `mine` on dino, or floors of it, a row a KL."""
+    """Runs of `mine` on dino, or floors of it, one row per KL."""
     return pd.DataFrame(
         [
             {"variant": name, "dataset": "dino", "seed": seed, "kl_bits": kl, "train_seconds": 1.0}

@@ -23,7 +23,7 @@ SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text
 
 
 def shipped(**overrides):
-    """The shipped config, with overrides merged as those of a --configfile are."""
+    """The shipped configuration, with overrides merged like those of a --configfile."""
     return merge([yaml.safe_load((ROOT / "config.yaml").read_text()), overrides])
 
 
@@ -522,7 +522,7 @@ def test_another_kind_starts_from_its_own_defaults():
 
 
 def mine(**settings):
-    """The settings of a variant that copies another and changes some."""
+    """Settings of a variant that copies another and changes some of it."""
     config = check(shipped(variants={"mine": settings}), SCHEMA)
     return config["variants"]["mine"]
 
@@ -564,14 +564,14 @@ def test_a_network_of_ones_own_can_copy_all_but_the_network():
 
 
 def found(file, *folders):
-    """Where a data file is found, from the working directory on."""
+    """Path at which a data file is found, searching from the working directory."""
     config = shipped(datasets={"mine": {"file": file}}, run={"datasets": ["mine"]})
     return check(config, SCHEMA, folders)["datasets"]["mine"]["file"]
 
 
 @pytest.fixture
 def folders(tmp_path, monkeypatch):
-    """A working directory, one of a configuration, and one of the project."""
+    """Folders of the working directory, the configuration and the project."""
     made = [tmp_path / name for name in ("work", "mine", "project")]
     for folder in made:
         folder.mkdir()

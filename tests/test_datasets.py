@@ -37,7 +37,7 @@ def test_density_integrates_to_one(name, alpha, sigma):
 @each_dataset
 @each_level
 def test_density_is_that_of_the_samples(name, alpha, sigma):
-    """The overlap of the density with a Gaussian, once by samples of each of the two."""
+    """Compare the overlap of density and Gaussian, estimated from samples of either."""
     distribution = DISTRIBUTIONS[name]()
     points = noisy_sample(name, 4000, alpha, sigma)
     rng = np.random.default_rng(9)

@@ -1,4 +1,4 @@
-"""Digests of code: what Python executes counts, wherever it is imported from, and nothing else."""
+"""Digests of code cover what Python executes, directly or imported, and nothing else."""
 
 import shutil
 import subprocess
@@ -28,7 +28,7 @@ TREE = {
 
 @pytest.fixture
 def tree(tmp_path):
-    """Digests of a script in a folder of its own, with these files changed."""
+    """Digests of a script in its own folder, with some files changed."""
 
     def digest(**changes):
         folder = tmp_path / str(len(list(tmp_path.iterdir())))

@@ -30,7 +30,7 @@ def test_energy_distance_of_one_distribution_is_zero_on_average(rng):
 
 
 def test_energy_distance_of_shifted_points_has_its_closed_form():
-    # Two points a unit apart against the same two, moved far away: distances are all known.
+    # Two points one unit apart, and the same two moved far away: every distance is known.
     x = np.array([[0.0, 0.0], [1.0, 0.0]])
     y = x + np.array([100.0, 0.0])
     between = (100 + 101 + 99 + 100) / 4
@@ -69,7 +69,7 @@ def test_the_classifier_tells_a_shift_and_cannot_tell_equals(rng):
 
 
 def blobs(width):
-    """The dino's blobs, shrunk or widened."""
+    """The dino's blobs, narrowed or widened."""
     dino = DISTRIBUTIONS["dino"]()
     return GaussianMixture(dino.means, dino.weights, width * dino.width)
 

@@ -7,7 +7,7 @@ from dualscale.divergence import knn_kl
 
 
 def brute_force(real, generated, k):
-    """The definition, with every distance and every logarithm written out."""
+    """The estimator's definition, with every distance and logarithm written out."""
 
     def kth(point, others, k):
         return np.sort(np.abs(others - point).max(axis=1))[k - 1]
@@ -48,12 +48,12 @@ def test_gaussians_of_different_mean_and_width(mean, width):
 def test_uniform_inside_a_wider_one():
     rng = np.random.default_rng(8)
     real, generated = rng.uniform(0, 1, (20_000, 2)), rng.uniform(-1, 3, (20_000, 2))
-    # At the edge half of a real point's neighbours are missing: a small bias remains.
+    # Points at the edge lack half their neighbours, which leaves a small bias.
     assert knn_kl(real, generated, 5) == pytest.approx(4, abs=0.1)
 
 
 def test_unit_is_the_bit():
-    """A twice wider uniform in one dimension costs one bit."""
+    """Doubling the width of a uniform distribution costs one bit."""
     rng = np.random.default_rng(9)
     real, generated = rng.uniform(0, 1, (20_000, 1)), rng.uniform(-0.5, 1.5, (20_000, 1))
     assert knn_kl(real, generated, 5) == pytest.approx(1, abs=0.05)

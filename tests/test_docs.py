@@ -1,4 +1,4 @@
-"""The numbers of README.md, docs/ and benchmarks/: each follows from a committed CSV."""
+"""Numbers in README.md, docs/ and benchmarks/ follow from committed CSVs."""
 
 import re
 
@@ -16,7 +16,7 @@ SPEED, RELIABILITY, METHOD = "benchmarks/README.md", "docs/reliability.md", "doc
 PAGES = ["README.md", STUDY, RECOMMENDED, SPEED, RELIABILITY, METHOD]
 PAGES += sorted(str(page.relative_to(ROOT)) for page in (ROOT / "docs/guides").glob("*.md"))
 
-# What is defined, published elsewhere or a bound that was set beforehand, not measured here.
+# Definitions, figures published elsewhere and bounds fixed beforehand, not measured here.
 DEFINED = {
     "README.md": "Python ≥ 3.11 (tested with 3.11, 3.12 and 3.13)|0.02 bit|95 %",
     METHOD: """norm 0.5|0.5 and 0.5|to 0.02;|EMA 0.995|0.350, dino 1.019|line 0.150|moons 0.094|
@@ -30,14 +30,14 @@ DEFINED = {
 
 
 def study(variant, dataset):
-    """KL of the study's seeds, in their order."""
+    """KL of the study's seeds, in order."""
     runs = tables.read("docs/study/metrics.csv")
     cell = runs[(runs["variant"] == variant) & (runs["dataset"] == dataset)]
     return cell.set_index("seed")["kl_bits"].sort_index()
 
 
 def paired(runs, variant, against):
-    """A mean difference over the seeds with its interval, as the pages print it."""
+    """Mean paired difference over the seeds with its interval, as the pages print it."""
     mean, low, high = mean_interval((runs[variant] - runs[against]).tolist())
     return f"{mean:+.3f} {tables.bracket(low, high, signed=True)}"
 
@@ -53,7 +53,7 @@ def difference(row):
 
 
 def shares(path):
-    """The recipe's shares of the paper's best, with their intervals."""
+    """The recipe's shares of the paper's best, with intervals."""
     table = tables.read(path).set_index(["variant", "dataset"]).loc["recommended"]
     return ", ".join(f"{tables.share(table.loc[name])} on {name}" for name in tables.DATASETS)
 
@@ -177,7 +177,7 @@ STATED = {
 
 
 def prose(page):
-    """A page's text on one line, without generated blocks, code and links' addresses."""
+    """Text of a page on one line, without generated blocks, code and link targets."""
     text = blocks.without((ROOT / page).read_text())
     text = re.sub(r"```.*?```|`[^`]*`", "", text, flags=re.DOTALL)
     return " ".join(re.sub(r"\]\([^)]*\)", "]", text).split())

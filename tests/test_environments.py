@@ -1,4 +1,4 @@
-"""Every script runs with what its rule's conda environment lists, and nothing else."""
+"""Every script runs with the packages of its rule's conda environment alone."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 RULE = re.compile(r'conda:\s+"\.\./\.\./envs/(\w+)\.yaml".*?script_path\("(\w+)"\)', re.DOTALL)
-# Import every script, and whatever its modules of ours import inside functions, without the rest.
+# Import every script and its modules' deferred imports, with all other packages blocked.
 IMPORT = """
 import ast, importlib, json, sys
 from pathlib import Path
@@ -56,7 +56,7 @@ SCRIPTS = scripts_of_environments()
 
 
 def installed(environment):
-    """The distributions that an environment's list brings, with all that they require."""
+    """Distributions that an environment installs, with their dependencies."""
     listed = yaml.safe_load((ROOT / f"envs/{environment}.yaml").read_text())["dependencies"]
     waiting, found = [Requirement(line) for line in listed[-1]["pip"]], set()
     while waiting:

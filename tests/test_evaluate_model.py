@@ -12,7 +12,7 @@ SAMPLING = {"points": 50, "start": "matched", "sampler": {"kind": "ddim"}, "step
 
 @pytest.fixture
 def standardised():
-    """A model of a file's points: a column in thousands, one near one, and a constant."""
+    """A model of a file's points: one column in the thousands, one near 1, one constant."""
     rng = np.random.default_rng(0)
     data = (rng.normal(size=(500, 3)) * [1000, 1, 0] + [5000, 0, 7]).astype("f4")
     units = standard_units(data)

@@ -1,4 +1,4 @@
-"""What a failed run says of its jobs' logs."""
+"""Report of a failed run, from its jobs' logs."""
 
 import os
 from pathlib import Path
@@ -10,7 +10,7 @@ from job import job
 
 
 class Rule:
-    """The part of Snakemake's object that `job` asks for."""
+    """The attributes of Snakemake's rule that `job` reads."""
 
     input = ()
 
@@ -20,7 +20,7 @@ class Rule:
 
 @pytest.fixture
 def failed(tmp_path):
-    """Writes the log of a job that failed."""
+    """Function that writes the log of a failed job."""
 
     def write(name, message):
         with pytest.raises(SystemExit), job(Rule(tmp_path / name)):

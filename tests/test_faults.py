@@ -1,4 +1,4 @@
-"""Whatever happens to a run, no wrong number reaches a table, and the next run completes.
+"""Whatever interrupts a run, no wrong number reaches a table, and the next run completes.
 
 A short version; `make test-faults` kills sixty times.
 """
@@ -26,13 +26,13 @@ RUN = "adaptive/line/0"
 
 
 def measured(project):
-    """What must not depend on what happened: all of metrics.csv but the times."""
+    """Contents of metrics.csv without the times, which may depend on interruptions."""
     table = pd.read_csv(project.path / "results/metrics.csv")
     return table[["variant", "dataset", "seed", "kl_bits", "eval_loss", "parameters"]]
 
 
 def require_whole(results):
-    """Every file of data under its final name can be read to its end."""
+    """Check that every data file under its final name can be read to its end."""
     readers = {
         ".npy": lambda path: np.load(path, allow_pickle=False).sum(),
         ".json": lambda path: json.loads(path.read_text()),
@@ -48,7 +48,7 @@ def require_whole(results):
 
 
 def start(project, *arguments):
-    """Snakemake in a process group of its own, so that all of it can be killed at once."""
+    """Start Snakemake in its own process group, so that it can be killed with all its jobs."""
     return subprocess.Popen(
         [sys.executable, "-m", "snakemake", "--cores", "2", *arguments],
         cwd=project.path,
@@ -61,14 +61,14 @@ def start(project, *arguments):
 
 @pytest.fixture
 def fresh(tmp_path):
-    """The tiny project with nothing run."""
+    """The tiny project before any run."""
     project = copy_project(ROOT, tmp_path / "fresh")
     project.configure(**TINY)
     return project
 
 
 def test_runs_that_are_killed_at_any_moment_end_as_an_undisturbed_one(fresh):
-    script = fresh.path / "scripts/train.py"  # checkpoints all the time: kills shall meet them
+    script = fresh.path / "scripts/train.py"  # frequent checkpoints, so that kills hit them
     script.write_text(
         script.read_text().replace("CHECKPOINT_SECONDS = 10.0", "CHECKPOINT_SECONDS = 0")
     )
@@ -134,8 +134,7 @@ def test_a_damaged_file_is_named_and_its_numbers_reach_no_table(project, name, t
 
 
 def test_a_damaged_file_that_is_made_again_by_its_name_brings_back_what_was_made_of_it(project):
-    """Sampling fails and loses its outputs; but all tables are there, so that the very same
-    command would have nothing to do."""
+    """Sampling fails and loses its outputs, yet all tables exist: a plain run would do nothing."""
     files = {path for path in (project.path / "results").rglob("*") if path.is_file()}
     model = project.path / f"results/models/{RUN}.safetensors"
     model.write_bytes(model.read_bytes() + b"damage")
@@ -192,7 +191,7 @@ def test_an_interrupt_ends_a_run_without_tracebacks(fresh):
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A file system of 200 kB for the results, that can be made read-only or larger."""
+    """File system of 200 kB for the results, which can be made read-only or larger."""
     folder = tmp_path / "disk"
     folder.mkdir()
     if (

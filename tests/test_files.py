@@ -11,7 +11,7 @@ POINTS = np.random.default_rng(0).normal([5, -3], [1, 20], (200, 2))
 
 
 def written(tmp_path, content, name="points.csv"):
-    """A file of that text, bytes, array or table."""
+    """Write text, bytes, an array or a table to a file."""
     file = tmp_path / name
     if isinstance(content, str):
         file.write_text(content, newline="")
@@ -25,7 +25,7 @@ def written(tmp_path, content, name="points.csv"):
 
 
 def refusal(file, **settings):
-    """What is said of a file that is refused, without its name."""
+    """Error message for a rejected file, without the file's name."""
     with pytest.raises(ValueError) as refused:
         read_table(file, **settings)
     message = str(refused.value)

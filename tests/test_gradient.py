@@ -24,7 +24,7 @@ def check(backbone, streams):
     expected = weighted_loss(backbone, x, t, target, weight)
     pieces = torch.autograd.grad(expected.sum(), backbone.views.values())
     gradient = LossGradient(backbone, n)
-    gradient(target, t, x, weight)  # what an earlier step left behind must not show
+    gradient(target, t, x, weight)  # state of an earlier step must have no effect
     torch.testing.assert_close(gradient(x, t, target, weight), expected.detach())
     for view, piece in zip(gradient.views.values(), pieces, strict=True):
         torch.testing.assert_close(view, piece, rtol=1e-4, atol=1e-6)

@@ -1,4 +1,4 @@
-"""The graphs that CONTRIBUTING shows are those of the code."""
+"""CONTRIBUTING's graphs match the code."""
 
 import importlib.util
 

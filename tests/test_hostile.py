@@ -1,4 +1,4 @@
-"""Whatever a file holds, the user gets one line or the file is used: no traceback, no hang."""
+"""Any file is either used or rejected in one line: no traceback, no hang."""
 
 import copy
 import json
@@ -35,7 +35,7 @@ SHIPPED = yaml.safe_load((ROOT / "config.yaml").read_text())
 
 
 def paths_of(config, at=()):
-    """The path of every value in a config."""
+    """Key paths of all values in a configuration."""
     for key, value in config.items() if isinstance(config, dict) else enumerate(config):
         yield (*at, key)
         if isinstance(value, dict | list):
@@ -77,7 +77,7 @@ def test_a_bad_config_gets_one_line(changes):
             else:
                 place[last] = value
         except (IndexError, KeyError, TypeError):
-            continue  # an earlier change took it away
+            continue  # removed by an earlier change
     try:
         checked = configuration.check(config, SCHEMA)
     except configuration.ConfigurationError as error:
@@ -91,7 +91,7 @@ def test_a_bad_config_gets_one_line(changes):
 
 
 def bomb(levels):
-    """A list that holds 10^levels values in `levels` lists, as YAML's aliases can make."""
+    """List of 10^levels values in `levels` nested lists, as YAML aliases can make."""
     value = ["lol"] * 10
     for _ in range(levels):
         value = [value] * 10
@@ -136,7 +136,7 @@ def test_a_bad_data_file_gets_one_line_that_names_it(tmp_path_factory, content, 
 
 
 class Payload:
-    """Unpickled, it makes a file."""
+    """Object that creates a file when unpickled."""
 
     def __init__(self, mark):
         self.mark = mark

@@ -1,4 +1,4 @@
-"""What every script shares: whole files, a refusal of damaged ones, one line for every error."""
+"""Behaviour shared by all scripts: atomic outputs, rejection of damaged inputs, one-line errors."""
 
 import json
 import logging
@@ -91,7 +91,7 @@ TOO_MUCH = {
 
 @pytest.fixture
 def full_disk():
-    """No file can grow beyond 1,000 bytes: what fails is the same write as on a full disk."""
+    """Limit files to 1,000 bytes, so that writes fail as on a full disk."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
     yield
@@ -209,7 +209,7 @@ def test_what_is_not_a_record_is_named(content, tmp_path):
 
 @pytest.fixture
 def no_logging(monkeypatch):
-    """As a job finds it when it starts."""
+    """Logging as a job finds it at its start."""
     monkeypatch.setattr(logging.root, "handlers", [])
     level = logging.root.level
     yield
@@ -220,7 +220,7 @@ def no_logging(monkeypatch):
 
 
 def run(log, body):
-    """The exit status of a job."""
+    """Exit status of a job."""
     with pytest.raises(SystemExit) as caught, job(SimpleNamespace(log=[log], input=[])):
         body()
     return caught.value.code

@@ -1,4 +1,4 @@
-"""Jobs of one machine share its GPUs, one each; here with devices that are only names."""
+"""Jobs on one machine share its GPUs, one each; the devices here are only names."""
 
 import os
 import re
@@ -25,7 +25,7 @@ sys.stdin.read()
 
 @pytest.fixture
 def hold(tmp_path):
-    """Starts a process that holds a GPU until it is killed."""
+    """Function that starts a process which holds a GPU until it is killed."""
     started = []
 
     def start(visible="first,second", **given):
@@ -103,7 +103,7 @@ def test_numbers_are_looked_up_among_the_uuids_of_nvidia_smi(tmp_path, monkeypat
 
 @pytest.fixture
 def machine(tmp_path):
-    """A machine whose nvidia-smi lists a GPU: how many GPUs a training is planned to hold there."""
+    """Number of GPUs that a training requests, on a machine whose nvidia-smi lists one."""
     project = copy_project(ROOT, tmp_path / "project")
     project.configure(**TINY | {"device": "auto"})
     with (project.path / "Snakefile").open("a") as file:

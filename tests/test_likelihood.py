@@ -12,13 +12,13 @@ START = torch.zeros(2).double(), torch.eye(2).double()
 
 
 def gaussian_noise(width, schedule=SCHEDULE):
-    """E[eps | x_t] of data that are N(0, width^2 I)."""
+    """E[eps | x_t] for data from N(0, width² I)."""
     alpha, sigma = schedule.alpha.tolist(), schedule.sigma.tolist()
     return lambda x, t: sigma[t] * x / (alpha[t] ** 2 * width**2 + sigma[t] ** 2)
 
 
 def test_of_gaussian_data_is_the_gaussian():
-    # Data of unit width stay so at all noise levels: the start N(0, I) is then the right one.
+    # Unit variance is preserved at all noise levels, so the prior N(0, I) is exact.
     x = torch.randn(50, 2, dtype=torch.float64)
     expected = -0.5 * x.square().sum(1) - math.log(2 * math.pi)
     got = log_density(gaussian_noise(1.0), SCHEDULE, START, x)

@@ -70,7 +70,7 @@ STANDARD = {"start": "standard", "sampler": {"kind": "ancestral"}, "steps": None
 
 
 def save_sampled(path, sampling):
-    """A model of a variant that samples so; None: a file that does not say."""
+    """Save a model whose file records this sampling; None: no sampling at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     chosen = {} if sampling is None else {"sampling": sampling}
     model = make(VARIANTS["learned"] | chosen)
@@ -85,7 +85,7 @@ def drawn(path, *flags):
 
 
 def sampled(path, settings):
-    """What the model at `path` samples with these settings."""
+    """Points that the model at `path` yields with these settings."""
     model = load_model(path)
     settings = settings | {"sampler": {"variance": "posterior"} | settings["sampler"]}
     if settings["sampler"]["kind"] != "ancestral":

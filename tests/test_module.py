@@ -1,4 +1,4 @@
-"""The workflow inside another one, and run from another folder."""
+"""The workflow as a module of another, and run from another folder."""
 
 import re
 import subprocess

@@ -19,7 +19,7 @@ def test_the_exact_denoiser_is_the_mean_of_the_clean_points_given_the_noisy_one(
     x_0 = distribution.sample(400_000, np.random.default_rng(0))
     alpha, sigma = denoise.alpha[t], denoise.sigma[t]
     x_t = x_0[:5] * alpha + 0.3 * sigma
-    # Bayes: clean points weighted by the likelihood of the noise between them and the noisy one.
+    # Bayes' rule: clean points weighted by the likelihood of the noisy one.
     for noisy, denoised in zip(
         x_t, denoise(torch.from_numpy(x_t)[None].float(), t)[0], strict=True
     ):

@@ -1,4 +1,4 @@
-"""A job computes what was planned, whatever has been edited since."""
+"""Jobs compute what was planned, whatever is edited afterwards."""
 
 import os
 import subprocess
@@ -39,7 +39,7 @@ if workflow.is_main_process:
 
 
 def run_job(folder, rule, **wildcards):
-    """Run one job as an executor does on another machine, handed the plan of `keep_plan`."""
+    """Run one job from the kept plan, as an executor does on another machine."""
     values = ",".join(f"{name}={value}" for name, value in wildcards.items())
     done = subprocess.run(
         [
@@ -57,7 +57,7 @@ def run_job(folder, rule, **wildcards):
 
 
 def keep_plan(project):
-    """Plan a run, and keep what it hands to its jobs."""
+    """Plan a run, and keep what it passes to its jobs."""
     (project.path / "Host.smk").write_text(
         'include: "Snakefile"\nif workflow.is_main_process:\n'
         '    Path("plan").write_text(os.environ["DUALSCALE_PLAN"])\n'

@@ -1,4 +1,4 @@
-"""The Slurm profile's plan of a run, without a Slurm, and what jobs say of their device."""
+"""The Slurm profile's plan without Slurm, and the jobs' report of their device."""
 
 import logging
 import re
@@ -23,7 +23,7 @@ for rule in workflow.rules:
 
 @pytest.fixture(scope="module")
 def asked(tmp_path_factory):
-    """How many GPUs each rule asks for that may ask for one, some of them with stacks of seeds."""
+    """Number of GPUs that each rule requests, including rules of stacked seeds."""
     project = copy_project(ROOT, tmp_path_factory.mktemp("profile") / "project")
     run = {**TINY["run"], "seeds": [0, 1, 2], "seeds_per_job": 2}
     project.configure(**TINY | {"run": run, "device": "auto"})

@@ -1,4 +1,4 @@
-"""Every command and every setting that the README and the guides show."""
+"""Commands and settings shown in the README and the guides work."""
 
 import re
 import shlex
@@ -26,7 +26,7 @@ SETTINGS = re.findall(r"^```yaml\n(.*?)^```", TEXT, flags=re.MULTILINE | re.DOTA
 
 @pytest.fixture
 def user(project):
-    """The tiny run of somebody who has points and settings of their own."""
+    """The tiny run of a user with their own points and settings."""
     np.savetxt(
         project.path / "points.csv",
         np.random.default_rng(0).normal(size=(200, 2)),
@@ -40,7 +40,7 @@ def user(project):
 
 
 def is_dry(command):
-    """Of snakemake everything is planned and nothing run; the report, of what is there."""
+    """Whether a command is only planned; `--report` runs on existing results."""
     return command.startswith("snakemake") and "--report" not in command
 
 

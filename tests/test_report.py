@@ -24,7 +24,7 @@ pytestmark = [
 def browser():
     options = webdriver.ChromeOptions()
     options.binary_location = CHROMIUM
-    # Nothing outside could answer; what asks for it shows as a failed request.
+    # No host resolves, so requests to the outside show as failed.
     for argument in ("--headless", "--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND"):
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
@@ -35,7 +35,7 @@ def browser():
 
 @pytest.fixture(scope="module")
 def report(finished, tmp_path_factory):
-    """The folder of an unpacked report of the tiny run."""
+    """Folder of the tiny run's unpacked report."""
     folder = tmp_path_factory.mktemp("report")
     finished.run("--report", str(folder / "report.zip"))
     with zipfile.ZipFile(folder / "report.zip") as packed:
@@ -44,7 +44,7 @@ def report(finished, tmp_path_factory):
 
 
 def requests(browser):
-    """Addresses that pages have asked for since the last call."""
+    """Addresses that pages have requested since the last call."""
     return [
         word
         for entry in browser.get_log("performance")
@@ -54,7 +54,7 @@ def requests(browser):
 
 
 def click(browser, text):
-    """By script: the mouse can miss a menu that is still being laid out."""
+    """Click by script: the mouse can miss a menu while the page is still laid out."""
     find = f"//a[normalize-space(.)='{text}']"
     links = WebDriverWait(browser, PATIENCE).until(lambda page: page.find_elements(By.XPATH, find))
     browser.execute_script("arguments[0].click()", links[0])

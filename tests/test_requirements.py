@@ -1,4 +1,4 @@
-"""The same versions wherever they are written down."""
+"""All files that pin versions agree."""
 
 import re
 import tomllib

@@ -1,4 +1,4 @@
-"""Change this, and exactly that runs again: promised in the README, shown here by dry runs."""
+"""A change reruns exactly what depends on it, as the README promises; shown by dry runs."""
 
 import os
 import shutil
@@ -120,8 +120,7 @@ def test_more_points_to_sample_do_not_train(project):
 
 
 def test_another_sampler_does_not_train_and_its_points_can_be_drawn(project):
-    """The model's file says how its variant sampled when it was trained; in its place, the record
-    of its latest samples counts, as long as it is of this very model."""
+    """The latest sampling record, if of this very model, overrides the settings in its file."""
     project.configure(variants={"adaptive": {"sampling": {"sampler": {"kind": "ddim"}}}})
     runs = jobs("Sample", "Estimate KL of", variants=["adaptive"])
     assert project.waiting() == runs | gathering(["adaptive"]) | PAGES

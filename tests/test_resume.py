@@ -1,4 +1,4 @@
-"""A training that was stopped goes on to the bytes that it would have had."""
+"""A resumed training ends with the bytes of an uninterrupted one."""
 
 import errno
 import hashlib
@@ -40,7 +40,7 @@ SETTINGS = {
 
 @pytest.fixture
 def job(tmp_path):
-    """Calls of train.main, which keeps a checkpoint after every chunk."""
+    """Function that calls train.main with a checkpoint after every chunk."""
     np.save(tmp_path / "data.npy", np.random.default_rng(0).normal(size=(500, 2)).astype("f4"))
 
     def call(folder, **changes):
@@ -135,7 +135,7 @@ def test_a_damaged_checkpoint_is_discarded_and_said_so(trainer, tmp_path, caplog
 
 
 def sealed(content):
-    """What a checkpoint's file holds, its digest right."""
+    """Content of a checkpoint file with a valid digest."""
     return hashlib.sha256(content).digest() + content
 
 

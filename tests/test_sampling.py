@@ -41,7 +41,7 @@ PAPER = {
 
 
 def exact_denoiser(mean, width, schedule=SCHEDULE):
-    """E[x_0 | x_t] of data that are N(mean, width^2 I)."""
+    """E[x_0 | x_t] for data from N(mean, width² I)."""
     alphas, sigmas = schedule.alpha.tolist(), schedule.sigma.tolist()
 
     def denoise(x, t):
@@ -269,7 +269,7 @@ def test_the_noise_of_all_steps_is_never_held_at_once():
 
 
 def test_samples_are_drawn_with_the_same_numbers_for_every_device(monkeypatch):
-    """ "meta" stands for a GPU: it has neither numbers nor a generator of its own."""
+    """The device "meta" stands for a GPU: it has neither numbers nor a generator of its own."""
     sent = {}
     for device in ("cpu", "meta"):
         sent[device] = []
@@ -291,7 +291,7 @@ def test_samples_are_drawn_with_the_same_numbers_for_every_device(monkeypatch):
 
 @pytest.mark.parametrize("kind", ["ancestral", "ddim"])
 def test_a_captured_run_draws_what_single_steps_do(kind, monkeypatch):
-    """On the CPU, where a "capture" is the work itself."""
+    """Run on the CPU, where a "capture" is the work itself."""
     monkeypatch.setattr("dualscale.sampling.captured", lambda work: work)
     monkeypatch.setattr("dualscale.sampling.BLOCK", 64)
     chosen = {"sampler": {"kind": kind} | OF_KIND["sampler"][kind]}

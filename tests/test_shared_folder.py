@@ -1,4 +1,4 @@
-"""Two users in one folder: it is shared, or the second is told what is in the way."""
+"""Two users in one folder: it works, or the second is told the obstacle."""
 
 import getpass
 import multiprocessing
@@ -16,7 +16,7 @@ NOBODY = 65534
 
 @pytest.fixture
 def folder():
-    """A folder in which its owner has run Snakemake, and that others may enter and read."""
+    """Folder in which its owner has run Snakemake, readable by others."""
     path = Path(tempfile.mkdtemp())
     (path / "results").mkdir()
     (path / ".snakemake/metadata").mkdir(parents=True)
@@ -28,8 +28,7 @@ def folder():
 
 
 def found(folder):
-    """What somebody other than the owner of the files is told; root, whom nothing stops, becomes
-    nobody for it."""
+    """Message for a user who does not own the files; root, whom nothing stops, becomes nobody."""
     if os.getuid():
         return obstacle(folder)
     with multiprocessing.get_context("fork").Pool(1, os.setuid, [NOBODY]) as pool:
@@ -57,7 +56,7 @@ def test_nothing_is_in_the_way_where_nobody_has_run(tmp_path):
 )
 def test_what_another_user_keeps_is_one_line_with_the_owner_and_the_remedy(folder, part, mode):
     if os.getuid():
-        mode &= 0o577  # the owner stands for the other user
+        mode &= 0o577  # the test's user acts as the other one
     (folder / part).chmod(mode)
     line = found(folder)
     (folder / part).chmod(0o777)

@@ -1,4 +1,4 @@
-"""Seeds that were trained as one stack stay one, whatever joins or leaves the configuration."""
+"""Seeds trained as one stack stay together, whatever joins or leaves the configuration."""
 
 import json
 import shutil
@@ -12,7 +12,7 @@ CELLS = [("baseline", "circle"), ("adaptive", "line")]
 
 @pytest.fixture(scope="module")
 def stacked(tmp_path_factory):
-    """Two tiny cells, the three seeds of each trained together; not to be changed."""
+    """Two tiny cells of three seeds each, trained as stacks; read-only."""
     project = copy_project(ROOT, tmp_path_factory.mktemp("stacked") / "project")
     project.configure(**TINY)
     project.configure(run={"seeds": SEEDS, "seeds_per_job": 3})
@@ -22,7 +22,7 @@ def stacked(tmp_path_factory):
 
 @pytest.fixture
 def project(stacked, tmp_path):
-    """A copy of the stacked runs that a test may change."""
+    """A private copy of the stacked runs, which a test may change."""
     copy = copy_project(stacked.path, tmp_path / "project")
     for part in ("results", ".snakemake"):
         shutil.copytree(stacked.path / part, copy.path / part, symlinks=True)

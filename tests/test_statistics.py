@@ -41,7 +41,7 @@ def test_few_seeds_get_students_interval_and_many_a_bootstraps():
 
 
 def test_the_sign_flip_p_counts_the_signs():
-    # Of the 2^4 ways to sign them only all + and all - are as far from 0.
+    # Of the 2^4 sign patterns only all + and all - give a mean as far from 0.
     assert sign_flip_p([1.0, 2.0, 3.0, 4.0]) == pytest.approx(2 / 16)
     assert smallest_p(4, 1) == 2 / 16
 
@@ -84,7 +84,7 @@ def test_the_seeds_needed_give_that_power():
     ("effect", "least", "most"),
     [
         (1e300, 2, 2),
-        (20.0, 2, 2),  # SciPy knows no lower tail here
+        (20.0, 2, 2),  # SciPy returns NaN for the lower tail
         (10.0, 3, 3),
         (0.1, 787, 787),
         (3e-3, 872_000, 873_000),
@@ -95,7 +95,7 @@ def test_the_seeds_needed_give_that_power():
     ],
 )
 def test_the_seeds_needed_are_told_however_small_or_large_the_effect(effect, least, most):
-    half = math.sqrt(0.5)  # the deviation of -half and half is 1
+    half = math.sqrt(0.5)  # -half and half have standard deviation 1
     assert least <= seeds_needed([effect - half, effect + half]) <= most
 
 
@@ -143,7 +143,7 @@ def test_one_seed_or_one_floor_has_no_interval(values, floors):
 
 def test_the_interval_of_a_share_covers_it_at_its_nominal_rate():
     rng = np.random.default_rng(0)
-    # True floor 0, share 0.3 of a reference at 1.
+    # True floor 0, true share 0.3 of a reference at 1.
     shares = [
         share_interval(rng.normal(0.3, 0.05, 5), rng.normal(0, 0.1, 10), 1) for _ in range(600)
     ]

@@ -1,4 +1,4 @@
-"""Results in an object store: the S3 plugin, against a server on this machine."""
+"""Results in an object store: the S3 plugin against a local server."""
 
 import os
 import shutil
@@ -31,7 +31,7 @@ def free_port():
 
 @pytest.fixture
 def bucket(tmp_path):
-    """A bucket's folder and the address of its server."""
+    """Folder of a bucket and the address of its server."""
     (tmp_path / "store/bucket").mkdir(parents=True)
     port = free_port()
     command = [RCLONE, "serve", "s3", "--addr", f"127.0.0.1:{port}", str(tmp_path / "store")]

@@ -15,7 +15,7 @@ SETTINGS = {"datasets": ["dino", "line"], "margin_bits": 0.02}
 
 
 def runs(seeds, gain):
-    """Metrics of two variants: `mine` is better by `gain` on dino and the same on line."""
+    """Metrics of two variants: `mine` is better by `gain` on dino, equal on line."""
     rng = np.random.default_rng(0)
     rows = []
     for dataset in ("dino", "line"):
@@ -189,7 +189,7 @@ def test_what_was_not_run_differs_from_too_few_seeds():
 
 
 def test_weights_are_compared_between_the_ends_of_denoising():
-    local = np.linspace(1, 0, 100)  # large at t = 0, where denoising ends
+    local = np.linspace(1, 0, 100)  # largest at t = 0, the end of denoising
     weights = pd.DataFrame({"timestep": range(100), "global": 1 - local, "local": local})
     metrics = Runs(runs(2, 0.1), {("mine", "dino"): [weights]})
     on = {"variant": "mine", "datasets": ["dino"]}

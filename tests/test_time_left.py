@@ -1,4 +1,4 @@
-"""The user is told how long the rest takes."""
+"""Estimate of the time left, as printed for the user."""
 
 import logging
 

@@ -56,12 +56,12 @@ def make_model(spec, data, streams=("0",)):
 
 
 def run(trainer):
-    """Train to the end; the losses of all steps, (steps, S)."""
+    """Train to the end; return the losses of all steps, (steps, S)."""
     return torch.cat([progress.losses for progress in trainer.run()])
 
 
 def literal_training(trainer, settings, steps, dtype=torch.float32):
-    """The plain loop: modules, torch.optim, ema-pytorch, on the trainer's random draws."""
+    """Reference loop of modules, torch.optim and ema-pytorch, on the trainer's random draws."""
     model = Literal(trainer.backbone.settings, trainer.backbone).to(dtype)
     ema = EMA(
         model,
@@ -109,7 +109,7 @@ def test_losses_and_ema_are_those_of_a_plain_loop(variant, settings):
 
 
 def test_losses_of_hundreds_of_steps_differ_from_a_plain_loops_by_rounding_alone():
-    """The yardstick: what the plain loop itself loses to float32, over the same draws."""
+    """The bound is the plain loop's own float32 error over the same draws."""
     spec = VARIANTS["learned"] | {"network": NETWORK | {"width": 256, "embedding": 128}}
     settings = PAPER | {"steps": 200, "batch_size": 256, "learning_rate": 3e-4}
     trainer = Trainer(make_model(spec, make_data()), make_data(), settings, ["0"])
@@ -203,8 +203,8 @@ def test_ema_warm_up_is_that_of_ema_pytorch():
         with torch.no_grad():
             model.weight.fill_(float(np.sin(done)))
         if done == 110:
-            # The release's older copy of the package takes its first average as a plain copy;
-            # newer ones do so on their first call.
+            # The release's older version copies the weights in its first average; newer versions
+            # do so in their first call.
             ema.initted.fill_(False)
         ema.update()
         decay = ema_decay(done, {"decay": 0.995, "every": 10, "warmup": True})

@@ -1,4 +1,4 @@
-"""The workflow from end to end, on a tiny config."""
+"""The workflow from end to end, on a tiny configuration."""
 
 import csv
 import subprocess
@@ -159,7 +159,7 @@ def test_a_model_that_diverges_stops_its_job_with_the_step_and_what_to_try(proje
     points = np.load(data)
     points[0] = np.inf
     np.save(data, points)
-    data.with_name(f".{data.name}.sha256").unlink()  # edited on purpose
+    data.with_name(f".{data.name}.sha256").unlink()  # the edit is deliberate
     failed = project.snakemake(target)
     assert failed.returncode != 0
     log = (project.path / "results/logs/train/baseline/circle/0.log").read_text()
@@ -202,10 +202,10 @@ def test_points_of_ones_own_go_from_a_file_to_samples_in_their_units(project):
     drawn = np.load(results / "samples/baseline/mine/0.npy")
     assert (drawn.shape, drawn.dtype) == ((100, 3), np.float32)
     np.testing.assert_allclose(drawn.mean(axis=0), [50, -3, 0.1], atol=12)
-    assert (drawn[:, 2] == np.float32(0.1)).all()  # a constant stays one
+    assert (drawn[:, 2] == np.float32(0.1)).all()  # constant columns stay constant
     assert drawn[:, 1].std() < 1 < drawn[:, 0].std()
     assert {row["dataset"] for row in rows(results / "metrics.csv")} == {"mine"}
-    project.configure(kl={"k": 4})  # the import checks it, and is not made anew for it
+    project.configure(kl={"k": 4})  # checked by the import, which does not rerun for it
     assert not {done for done in project.waiting() if done.startswith(("Import", "Train"))}
     (project.path / "mine.csv").write_text("x,y,z\n1,2,oops\n")
     failed = project.snakemake()

@@ -57,7 +57,7 @@ class UniformBox:
         return rng.uniform(self.low, self.high, size=(n, self.dimensions))
 
     def _log_mass(self, x: Array, alpha: float, sigma: float) -> tuple[Array, Array, Array]:
-        """log[Phi(u) - Phi(v)] for each axis, and u and v: distances to both ends in sigmas."""
+        """log[Phi(u) - Phi(v)] for each axis, with the distances u and v to both ends in sigmas."""
         u = (x - alpha * self.low) / sigma
         v = (x - alpha * self.high) / sigma
         # Phi(u) - Phi(v) = Phi(-v) - Phi(-u): take the tail in which nothing cancels.
@@ -215,12 +215,15 @@ _NODES, _NODE_WEIGHTS = np.polynomial.legendre.leggauss(48)
 def _noisy_disc(distance: Array, radius: float, sigma: float) -> tuple[Array, Array]:
     """Log-density and posterior mean for a perturbed disc at the origin.
 
-    The density is the mean over r in [0, radius] of exp(-(distance - r)² / 2 sigma²) i0e(distance r
-    / sigma²) / (2 pi sigma²), with i0e the exponentially scaled Bessel function.
+    The density is the mean over r in [0, radius] of
+
+        exp(-(distance - r)² / 2 sigma²) i0e(distance r / sigma²) / (2 pi sigma²),
+
+    with i0e the exponentially scaled Bessel function.
 
     Returns:
         The log-density, and the posterior mean of x_0 along the outward direction, both of the
-            shape of `distance`.
+        shape of `distance`.
     """
     # The integrand decays within a few sigmas of its peak. For points outside the disc it decays
     # from the rim as exp(-(distance - radius) depth / sigma²), which may be much faster.
