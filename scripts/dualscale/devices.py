@@ -1,4 +1,4 @@
-"""The device that a job computes on, and how fast it may be driven."""
+"""The device that a job computes on, and PyTorch's numerical settings."""
 
 import logging
 import os
@@ -13,11 +13,11 @@ from dualscale.lease import lease_gpu
 
 
 def open_device(gpus: int, threads: int) -> torch.device:
-    """The device of a job that was given so many GPUs; sets threads, determinism and precision.
+    """Return the device of a job with this many GPUs; set threads, determinism and precision.
 
     Raises:
-        RuntimeError: the job was given a GPU and PyTorch sees none.
-        ValueError: it never will, being a build for CPUs.
+        RuntimeError: the job has a GPU, but PyTorch sees none.
+        ValueError: the job has a GPU, but PyTorch is a CPU build.
     """
     torch.set_num_threads(threads)
     if not gpus:
@@ -29,7 +29,7 @@ def open_device(gpus: int, threads: int) -> torch.device:
             "this job was given a GPU, and the installed PyTorch is a build for CPUs: install one "
             "for CUDA, or set `device: cpu` in the config"
         )
-    lease_gpu()  # before CUDA looks for devices
+    lease_gpu()  # before CUDA enumerates devices
     if not torch.cuda.is_available():
         shown = os.environ.get("CUDA_VISIBLE_DEVICES", "not set")
         raise RuntimeError(
@@ -47,19 +47,21 @@ def open_device(gpus: int, threads: int) -> torch.device:
 
 
 def seed_generators(seed: int, device: torch.device) -> None:
-    """Seed PyTorch's own generators of the CPU and the device: modules such as dropout draw from
-    them. torch.manual_seed does the same, but loads PyTorch's compiler."""
+    """Seed PyTorch's global generators of the CPU and the device, which layers such as dropout use.
+
+    torch.manual_seed does the same, but loads PyTorch's compiler.
+    """
     torch.default_generator.manual_seed(seed)
     if device.type == "cuda":
         torch.cuda.manual_seed(seed)
 
 
 def use_fast_products() -> None:
-    """Let the CPU's products go through oneDNN where that is no less exact.
+    """Use oneDNN for matrix products on the CPU where that keeps float32 precision.
 
-    PyTorch sends float32 products to oneDNN at "medium", which on processors without bfloat16
-    units still computes in float32, about twice as fast as the default on some. Where it does
-    round to bfloat16 (an error near 1e-3), full precision stays.
+    At precision "medium", PyTorch uses oneDNN, which still computes in float32 on processors
+    without bfloat16 units, up to twice as fast as the default. Where it would round to bfloat16
+    (errors near 1e-3), full precision is kept.
     """
     generator = torch.Generator().manual_seed(0)
     a, b = torch.randn(2, 256, 256, generator=generator)
@@ -71,7 +73,7 @@ def use_fast_products() -> None:
 
 
 def device_name(device: torch.device) -> str:
-    """What the device is called in tables, e.g. "AMD EPYC, 1 thread"."""
+    """Name of the device for tables, for example "AMD EPYC, 1 thread"."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     threads = torch.get_num_threads()
@@ -88,15 +90,17 @@ def _processor() -> str:
 
 
 def to_device(tensor: Tensor, device: torch.device) -> Tensor:
-    """A tensor of the CPU on the device. No GPU is waited for: the copy starts from pinned memory,
-    which PyTorch keeps until the copy has been made."""
+    """Copy a CPU tensor to the device without synchronising: through pinned memory on CUDA.
+
+    PyTorch keeps the pinned memory until the copy is complete.
+    """
     if device.type == "cuda":
         tensor = tensor.pin_memory()
     return tensor.to(device, non_blocking=True)
 
 
 def captured(work: Callable[[], object]) -> Callable[[], None]:
-    """The work as one CUDA graph, recorded after a run that warms it up; a call replays it."""
+    """Capture the work as a CUDA graph after one warm-up run; return a function that replays it."""
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
@@ -109,6 +113,6 @@ def captured(work: Callable[[], object]) -> Callable[[], None]:
 
 
 def wait_for(device: torch.device) -> None:
-    """Return when the device has done all it was given."""
+    """Wait until the device has completed all work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)

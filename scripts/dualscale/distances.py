@@ -1,7 +1,7 @@
-"""Distances between samples, beside the paper's KL: each is blind to something else.
+"""Distances between samples, which complement the paper's KL: each has other blind spots.
 
-Samples are (n, d) and (m, d). Every distance but the classifier's is 0, and the coverage 1, where
-both come from one distribution, up to the scatter of finite samples.
+Samples are (n, d) and (m, d). If both come from one distribution, the energy and Wasserstein
+distances are 0 up to sampling error; the docstrings of the others give their values.
 """
 
 import numpy as np
@@ -17,9 +17,9 @@ Array = NDArray[np.floating]
 
 
 def energy_distance(x: Array, y: Array) -> float:
-    """2 E|X - Y| - E|X - X'| - E|Y - Y'| in the data's units, without bias.
+    """Unbiased energy distance 2 E|X - Y| - E|X - X'| - E|Y - Y'|, in the data's units.
 
-    Székely and Rizzo (2013), equation 2; pairs of a point with itself are left out.
+    Székely and Rizzo (2013), equation 2, without pairs of a point with itself.
     """
     within_x, within_y = _sum_of_distances(x, x), _sum_of_distances(y, y)
     n, m = len(x), len(y)
@@ -28,16 +28,16 @@ def energy_distance(x: Array, y: Array) -> float:
 
 
 def _sum_of_distances(x: Array, y: Array, rows: int = 500) -> float:
-    """Of all pairs, in blocks: the table of distances is never held whole."""
+    """Sum of all pairwise distances, in blocks that bound the memory."""
     return float(sum(cdist(x[i : i + rows], y).sum() for i in range(0, len(x), rows)))
 
 
 def sliced_wasserstein(
     x: Array, y: Array, rng: np.random.Generator, directions: int = 100
 ) -> float:
-    """Mean over random directions of the 1-Wasserstein distance of the projections.
+    """Sliced 1-Wasserstein distance, in the data's units (Bonneel et al. 2015).
 
-    Bonneel et al. (2015). In the data's units; directions uniform on the sphere.
+    Mean over random directions, uniform on the sphere, of the distance of the projections.
     """
     normals = rng.standard_normal((directions, x.shape[1]))
     normals /= np.linalg.norm(normals, axis=1, keepdims=True)
@@ -45,10 +45,10 @@ def sliced_wasserstein(
 
 
 def coverage(real: Array, generated: Array, k: int = 5) -> float:
-    """Share of real points with a generated one no farther than their k-th real neighbour.
+    """Share of real points with a generated point within the distance of their k-th real neighbour.
 
-    Naeem et al. (2020), equation 5. Two samples of one distribution and size have
-    1 - prod_{i = 1…k} (n - i) / (2 n - i), about 1 - 2^-k.
+    Naeem et al. (2020), equation 5. For two samples of one distribution and size n its expectation
+    is 1 - prod_{i = 1…k} (n - i) / (2 n - i), about 1 - 2^-k.
     """
     radius = cKDTree(real).query(real, [k + 1])[0][:, 0]
     nearest = cKDTree(generated).query(real, [1])[0][:, 0]
@@ -56,19 +56,19 @@ def coverage(real: Array, generated: Array, k: int = 5) -> float:
 
 
 def off_support(distribution: Distribution, generated: Array, real: Array) -> float:
-    """Share of generated points where the real density is below that of 99.9 % of real points.
+    """Share of generated points below the 0.1 % quantile of the real points' density.
 
-    0.001 where both come from one distribution; at a hard edge, less.
+    0.001 if both come from one distribution; less at a hard edge.
     """
     lowest = np.quantile(distribution.log_density(real.astype(np.float64)), 0.001)
     return float(np.mean(distribution.log_density(generated.astype(np.float64)) < lowest))
 
 
 def classifier_test(real: Array, generated: Array, seed: int) -> tuple[float, float]:
-    """Accuracy with which boosted trees tell real from generated, and its p-value.
+    """Classifier two-sample test (C2ST) with boosted trees: accuracy and p-value.
 
-    Trained on one half, judged on the other (Lopez-Paz and Oquab 2017); 0.5 where there is
-    nothing to tell. The p-value is the binomial one, against accuracy above 0.5.
+    Trained on one half and tested on the other (Lopez-Paz and Oquab 2017); accuracy 0.5 means
+    indistinguishable. The p-value is from a one-sided binomial test.
     """
     rng = np.random.default_rng(seed)
     points = np.concatenate([real, generated])
@@ -77,7 +77,7 @@ def classifier_test(real: Array, generated: Array, seed: int) -> tuple[float, fl
     train, judge = order[: len(order) // 2], order[len(order) // 2 :]
     trees = HistGradientBoostingClassifier(random_state=seed)
     right = trees.fit(points[train], labels[train]).predict(points[judge]) == labels[judge]
-    # Classes of unequal size would reward guessing the larger one.
+    # Equal class sizes, so that guessing has accuracy 0.5.
     chance = max(labels.mean(), 1 - labels.mean())
     test = stats.binomtest(int(right.sum()), len(right), chance, alternative="greater")
     return float(right.mean()), float(test.pvalue)

@@ -1,4 +1,4 @@
-"""One GPU for each job on this machine: Snakemake counts GPUs and does not hand them out."""
+"""Assignment of one GPU to each job on this machine; Snakemake only counts GPUs."""
 
 import fcntl
 import importlib.util
@@ -19,7 +19,7 @@ _held: list[TextIO] = []
 
 
 def installed_gpus() -> list[str]:
-    """The UUIDs of the machine's GPUs, as nvidia-smi lists them."""
+    """UUIDs of the machine's GPUs, from nvidia-smi."""
     if shutil.which("nvidia-smi") is None:
         return []
     listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False)
@@ -27,22 +27,22 @@ def installed_gpus() -> list[str]:
 
 
 def visible_gpus() -> list[str]:
-    """What CUDA_VISIBLE_DEVICES names, or all of the machine's; by UUID where that is known."""
+    """GPUs in CUDA_VISIBLE_DEVICES, or all of the machine's; as UUIDs where known."""
     uuids = installed_gpus()
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     if named is None:
         return uuids
     names = [name.strip() for name in named.split(",") if name.strip()]
-    shown = takewhile(lambda name: not name.startswith("-"), names)  # -1 hides all that follow
+    shown = takewhile(lambda name: not name.startswith("-"), names)  # -1 hides the rest
     return [
         uuids[int(name)] if name.isdigit() and int(name) < len(uuids) else name for name in shown
     ]
 
 
 def built_for_gpus() -> bool:
-    """Whether the installed PyTorch is a build for GPUs. Imports no PyTorch, which takes seconds.
+    """Whether the installed PyTorch is a GPU build, found without its slow import.
 
-    True where none is installed: jobs then run in an environment of their own.
+    True if none is installed: jobs then have an environment of their own.
     """
     found = importlib.util.find_spec("torch")
     if found is None or found.origin is None:
@@ -52,10 +52,10 @@ def built_for_gpus() -> bool:
 
 
 def lease_gpu() -> str | None:
-    """Take a GPU that no other job of this user holds, waiting for one; None where there is none.
+    """Reserve a GPU that no other job of this user holds, or wait for one; None without GPUs.
 
-    From then on it is the only one that CUDA shows this process. Slurm hands out GPUs itself, and
-    may call those of two allocations by one name: only jobs within one allocation share its GPUs.
+    CUDA then shows this process only that GPU. Slurm assigns GPUs itself, and the GPUs of two
+    allocations may have the same name, so under Slurm only jobs of one allocation share GPUs.
     """
     gpus = visible_gpus()
     if not gpus:
@@ -73,7 +73,7 @@ def lease_gpu() -> str | None:
                 file.close()
                 continue
             _held.append(file)
-            # UUIDs and nvidia-smi's numbers, which count in the order of the bus.
+            # UUIDs and nvidia-smi's indices, which follow the PCI bus order.
             os.environ.update(CUDA_DEVICE_ORDER="PCI_BUS_ID", CUDA_VISIBLE_DEVICES=gpu)
             logging.info("holding GPU %s, one of %d", gpu, len(gpus))
             return gpu

@@ -1,6 +1,7 @@
-"""Samplers: from noise to points, through a denoiser and a schedule.
+"""Samplers: from the prior to samples, through a denoiser and a schedule.
 
-A sampler runs through N of the schedule's timesteps, from the noisiest on, and ends at clean data.
+A sampler steps through N of the schedule's timesteps in order of falling noise, and ends at
+noise-free data.
 """
 
 import math
@@ -19,21 +20,21 @@ from dualscale.schedule import Schedule
 from dualscale.streams import stream_seed
 
 Denoise = Callable[[Tensor, int], Tensor]
-"""E[x_0 | x_t] for x_t (S, n, d) and a timestep that all points share."""
+"""Estimate of E[x_0 | x_t] from x_t (S, n, d) and a timestep shared by all points."""
 Run = Callable[[Tensor, Iterator[Tensor]], Tensor]
-"""A sampler with all but its start and its noise."""
+"""Sampler with everything bound but x at the highest noise level and the steps' noise."""
 
-BLOCK = 10_000  # points that share a random stream, and take every step together
-TILE = 1000  # points that a CPU denoises at once: what the network makes of them stays in its cache
+BLOCK = 10_000  # points that share a random stream and are sampled together
+TILE = 1000  # points denoised at once on a CPU, so that activations stay in its cache
 
 
 @dataclass(frozen=True)
 class Levels:
-    """The noise levels that a sampler visits, noisiest first, and then clean data.
+    """Noise levels that a sampler visits, in falling order, ending in noise-free data.
 
     Args:
         t: N timesteps.
-        alpha, sigma: N + 1 values; the last are 1 and 0.
+        alpha, sigma: N + 1 values, of which the last are 1 and 0.
     """
 
     t: list[int]
@@ -42,8 +43,10 @@ class Levels:
 
 
 def make_levels(schedule: Schedule, steps: int | None) -> Levels:
-    """The noisiest of the T timesteps and, evenly spaced below it, steps - 1 more (diffusers'
-    "trailing", Lin et al. 2024, table 2); steps None: all."""
+    """Return the noise levels of `steps` evenly spaced timesteps, including the noisiest.
+
+    This is "trailing" timestep spacing (Lin et al. 2024, table 2; diffusers). None: all timesteps.
+    """
     count = schedule.timesteps
     steps = steps or count
     t = [math.ceil(count * (steps - i) / steps) - 1 for i in range(steps)]
@@ -54,19 +57,20 @@ def make_levels(schedule: Schedule, steps: int | None) -> Levels:
 def ancestral(
     denoise: Denoise, levels: Levels, start: Tensor, noise: Iterator[Tensor], variance: str
 ) -> Tensor:
-    """Draw from q(x_s | x_t, E[x_0 | x_t]), level by level (the paper's equation 2).
+    """Sample from q(x_s | x_t, x_0 = E[x_0 | x_t]) level by level (the paper's equation 2).
 
-    Equations 6 and 7 of Ho et al. (2020) for any schedule (Kingma et al. 2021, appendix A.4).
+    Equations 6 and 7 of Ho et al. (2020), for any schedule (Kingma et al. 2021, appendix A.4).
 
     Args:
-        start: x at the noisiest level, (S, n, d).
-        noise: standard normal numbers (S, n, d) for each step but the last, in turn.
-        variance: "posterior", Ho et al.'s beta-tilde, or "forward", their beta.
+        start: x at the highest noise level, (S, n, d).
+        noise: standard normal tensors (S, n, d), one for each step but the last.
+        variance: "posterior", Ho et al.'s beta-tilde (fixed_small), or "forward", their beta
+            (fixed_large).
     """
     x = start
     for i, t in enumerate(levels.t):
         (alpha, beyond), (sigma, left) = levels.alpha[i : i + 2], levels.sigma[i : i + 2]
-        gained = sigma**2 - (alpha / beyond * left) ** 2  # variance of the noise between the two
+        gained = sigma**2 - (alpha / beyond * left) ** 2  # variance of q(x_t | x_s)
         x_0 = denoise(x, t)
         x = (beyond * gained / sigma**2) * x_0 + (alpha / beyond * left**2 / sigma**2) * x
         if left > 0:
@@ -76,8 +80,10 @@ def ancestral(
 
 
 def ddim(denoise: Denoise, levels: Levels, start: Tensor, noise: Iterator[Tensor]) -> Tensor:
-    """The probability flow's Euler steps in x / alpha (Song et al. 2021, DDIM, equation 12 with
-    eta = 0)."""
+    """Deterministic DDIM (Song et al. 2021, DDIM, equation 12 with eta = 0).
+
+    These are Euler steps of the probability-flow ODE in x / alpha over sigma / alpha.
+    """
     x = start
     for i, t in enumerate(levels.t):
         (alpha, beyond), (sigma, left) = levels.alpha[i : i + 2], levels.sigma[i : i + 2]
@@ -86,10 +92,10 @@ def ddim(denoise: Denoise, levels: Levels, start: Tensor, noise: Iterator[Tensor
 
 
 def heun(denoise: Denoise, levels: Levels, start: Tensor, noise: Iterator[Tensor]) -> Tensor:
-    """Euler steps corrected by the slope at their end (Karras et al. 2022, algorithm 1).
+    """Heun's method for the probability-flow ODE (Karras et al. 2022, algorithm 1).
 
-    The flow in y = x / alpha against s = sigma / alpha; but for the last step, which ends where
-    there is no slope, two evaluations a step. alpha must be above 0.
+    Integrates y = x / alpha over s = sigma / alpha with two evaluations per step, and one in the
+    last, since the slope is undefined at s = 0. alpha must be positive.
     """
     scale = levels.alpha
     s = [sigma / alpha for alpha, sigma in zip(scale, levels.sigma, strict=True)]
@@ -106,8 +112,10 @@ def heun(denoise: Denoise, levels: Levels, start: Tensor, noise: Iterator[Tensor
 
 
 def dpm_solver(denoise: Denoise, levels: Levels, start: Tensor, noise: Iterator[Tensor]) -> Tensor:
-    """DPM-Solver++ (2M): second order from the last two evaluations (Lu et al. 2023, algorithm 2),
-    of first order in the first and the last step."""
+    """DPM-Solver++(2M) (Lu et al. 2023, algorithm 2).
+
+    Second order from the last two evaluations; first order in the first and the last step.
+    """
     x, last, before = start, None, 0.0
     for i, t in enumerate(levels.t):
         (alpha, beyond), (sigma, left) = levels.alpha[i : i + 2], levels.sigma[i : i + 2]
@@ -131,18 +139,21 @@ SAMPLERS: dict[str, Callable[..., Tensor]] = {
 
 
 def evaluations(kind: str, steps: int) -> int:
-    """How often a sampler asks the network, a point."""
+    """Number of network function evaluations (NFE) per sample."""
     return 2 * steps - 1 if kind == "heun" else steps
 
 
 def standard(schedule: Schedule, moments: Moments) -> tuple[Tensor, Tensor]:
-    """As though the data had mean 0 and covariance I: N(0, I) where the variance is preserved."""
+    """Prior for data of mean 0 and covariance I: N(0, (alpha² + sigma²) I).
+
+    This is N(0, I) for variance-preserving schedules.
+    """
     power = schedule.alpha[-1] ** 2 + schedule.sigma[-1] ** 2
     return torch.zeros_like(moments.mean), power * torch.eye(len(moments.mean)).double()
 
 
 def matched(schedule: Schedule, moments: Moments) -> tuple[Tensor, Tensor]:
-    """With the mean and covariance that the noised data have."""
+    """Moment-matched Gaussian prior, with the mean and covariance of q(x_T)."""
     alpha, sigma = schedule.alpha[-1], schedule.sigma[-1]
     noise = sigma**2 * torch.eye(len(moments.mean)).double()
     return alpha * moments.mean, alpha**2 * moments.covariance + noise
@@ -152,17 +163,17 @@ STARTS: dict[str, Callable[[Schedule, Moments], tuple[Tensor, Tensor]]] = {
     "standard": standard,
     "matched": matched,
 }
-"""Mean (d,) and covariance (d, d) of the normal law that takes the place of the noised data's."""
+"""Gaussian priors used in place of q(x_T), each as mean (d,) and covariance (d, d)."""
 
 
 def normal_numbers(
     generators: Sequence[torch.Generator], steps: int, points: int, d: int
 ) -> Iterator[Tensor]:
-    """Standard normal numbers (S, points, d) for each step in turn: the very numbers of one call
-    `torch.randn(steps, points, d)` for each generator, of which few are held at a time.
+    """Standard normal tensors (S, points, d) for each step, generated a few at a time.
 
-    PyTorch turns uniform numbers into normal ones by sixteens, and makes the last sixteen of a call
-    anew. Pieces of the call are therefore multiples of sixteen, and the last holds sixteen or more.
+    They equal `torch.randn(steps, points, d)` for each generator. PyTorch transforms uniform into
+    normal numbers in groups of sixteen, and recomputes the last sixteen of a call. The pieces are
+    therefore multiples of sixteen, and the last has at least sixteen.
     """
     numbers = points * d
     piece = 16 // math.gcd(16, numbers)
@@ -174,16 +185,16 @@ def normal_numbers(
 
 
 class Sampler:
-    """Draws points of every model, each on its own random stream.
+    """Sampler of a stack of models, each with its own random stream.
 
-    The random numbers come from the CPU and are the same for every device.
+    Random numbers are drawn on the CPU, so they are the same for every device.
 
     Args:
-        denoise: for S models.
+        denoise: denoiser of S models.
         moments: of the data.
-        settings: of the config's `sampling`: start, sampler (kind, and what it takes), steps.
-        points: how many of each.
-        streams: one name a model.
+        settings: `start`, `sampler` and `steps` of the configuration's `sampling`.
+        points: number of samples per model.
+        streams: one stream name per model.
     """
 
     def __init__(
@@ -210,7 +221,7 @@ class Sampler:
 
     @torch.no_grad()
     def warm_up(self) -> None:
-        """Draw a tile for nothing; on CUDA, capture all steps of a block as one graph."""
+        """Run the sampler once on zeros; on CUDA, capture all steps of a block as one graph."""
         shape = len(self.streams), self.tile, len(self.mean)
         if self.device.type == "cuda":
             self.run = replayed(self.run, torch.zeros(self.steps, *shape, device=self.device))
@@ -220,16 +231,17 @@ class Sampler:
 
     @torch.no_grad()
     def draw(self, origin: Tensor | None = None) -> Tensor:
-        """All points, (S, points, d) in float32; the same ones each time.
+        """Return samples (S, points, d) in float32; repeated calls return the same ones.
 
         Args:
-            origin: clean points (points, d) whose noisy versions to start from instead.
+            origin: clean points (points, d); start from their perturbed versions, not from the
+                prior.
 
         Raises:
-            ValueError: a point is not finite.
+            ValueError: a sample is not finite.
         """
         alpha, sigma = self.schedule.alpha[-1].item(), self.schedule.sigma[-1].item()
-        # A network of the user's own may draw in evaluation mode too.
+        # User-defined networks may use random numbers in evaluation mode.
         seed_generators(stream_seed("/".join(map(str, self.streams)), "module"), self.device)
         out = torch.empty(len(self.streams), self.points, len(self.mean), device=self.device)
         for first in range(0, self.points, BLOCK):
@@ -251,7 +263,7 @@ class Sampler:
         return out
 
     def _draw_noise(self, block: slice) -> Iterator[Tensor]:
-        """The random numbers of a block of points, (S, points, d) for each step in turn."""
+        """Standard normal tensors of a block of points, (S, points, d) for each step."""
         generators = [
             torch.Generator().manual_seed(stream_seed(stream, "sampling", block.start))
             for stream in self.streams
@@ -261,7 +273,7 @@ class Sampler:
             yield to_device(numbers, self.device)
 
     def _denoise_tiles(self, x: Tensor, t: int) -> Tensor:
-        """Denoise a tile at a time; the last one is filled up, so that all have one shape."""
+        """Denoise tile by tile, padding the last so that all have one shape."""
         models, points, d = x.shape
         if points == self.tile:
             return self.denoise(x, t)
@@ -274,10 +286,11 @@ class Sampler:
 
 
 def replayed(run: Run, noise: Tensor) -> Run:
-    """A sampler's run as one CUDA graph.
+    """Return a sampler's run as one CUDA graph.
 
     Args:
-        noise: where the graph finds its start and the noise of every step, (N, S, n, d).
+        noise: the graph's input buffer for x at the highest noise level and the steps' noise, (N,
+            S, n, d).
     """
     x_0 = torch.zeros_like(noise[0])
     replay = captured(lambda: x_0.copy_(run(noise[0], iter(noise[1:]))))
