@@ -1,4 +1,4 @@
-"""Compute what a perfect network would say of noisy real points, at every timestep."""
+"""Compute the optimal denoiser's predictions for perturbed real points at every timestep."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,8 +14,11 @@ from job import job, whole
 
 
 def main(output: str | Path, settings: Mapping, dataset: str) -> None:
-    """Write an npz of noisy points `x` and their exact noise `noise`, both (T, n, d) float32, and
-    the exact log density `log_density` (n,) in nats of the least noisy ones."""
+    """Write exact references for evaluation as an npz file.
+
+    It holds perturbed points `x` and E[eps | x] `noise`, both (T, n, d) in float32, and the exact
+    log-density `log_density` (n,) in nats of the points at the lowest noise level.
+    """
     distribution = make_distribution(settings)
     schedule = make_schedule(settings["schedule"])
     exact = ExactDenoiser(distribution, schedule)

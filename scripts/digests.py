@@ -1,4 +1,4 @@
-"""Digests of files and of code, which tell what a job depends on, alike in every clone."""
+"""Digests of files and code, for tracking what jobs depend on; equal in every clone."""
 
 import ast
 import hashlib
@@ -8,15 +8,15 @@ from pathlib import Path
 
 
 def digest_files(*files: str | Path) -> str:
-    """Digest of the contents of files, in the order given."""
+    """Digest of the contents of files, in the given order."""
     return _digest(b"\0".join(Path(file).read_bytes() for file in files))
 
 
-@cache  # every job asks
+@cache  # called once per job
 def digest_code(script: Path, root: Path) -> str:
-    """Digest of a Python file and of all modules below the root that it imports, however far down.
+    """Digest of a Python file and, recursively, of the modules below the root that it imports.
 
-    Only what Python executes counts: comments, blank lines, docstrings and the layout do not.
+    Covers only what Python executes, not comments, blank lines, docstrings or layout.
     """
     digests, seen, waiting = [], set(), [script]
     while waiting:
@@ -35,26 +35,26 @@ def _read(file: Path, root: Path) -> tuple[str, list[Path]]:
     source = file.read_bytes()
     try:
         tree = ast.parse(source)
-    except (SyntaxError, ValueError):  # the job that runs it will say so
+    except (SyntaxError, ValueError):  # reported by the job that runs it
         return _digest(source), []
     imported = (part for node in ast.walk(tree) for part in _imported_files(node, file, root))
     return _digest(_canonical(tree).encode()), list(imported)
 
 
 def _canonical(node: object) -> str:
-    """The syntax tree without positions, docstrings and what differs between versions of Python."""
+    """Serialise a syntax tree without positions, docstrings and differences of Python versions."""
     if isinstance(node, list):
         return f"[{' '.join(_canonical(item) for item in node if not _is_docstring(item))}]"
     if not isinstance(node, ast.AST):
         return ascii(node)
-    if isinstance(node, ast.JoinedStr):  # Python 3.12 ends some f-strings in an empty part
+    if isinstance(node, ast.JoinedStr):  # Python 3.12 adds an empty part to some f-strings
         node.values = [part for part in node.values if getattr(part, "value", None) != ""]
     fields = ((name, value) for name, value in ast.iter_fields(node) if value not in (None, []))
     return f"{type(node).__name__}({' '.join(f'{k}={_canonical(v)}' for k, v in fields)})"
 
 
 def _is_docstring(node: object) -> bool:
-    """Whether it is a string that stands alone: of a module, a class, a function or a constant."""
+    """Whether a node is a bare string, as the docstrings of functions and constants are."""
     match node:
         case ast.Expr(value=ast.Constant(value=str())):
             return True
@@ -62,7 +62,7 @@ def _is_docstring(node: object) -> bool:
 
 
 def _imported_files(node: ast.AST, file: Path, root: Path) -> Iterator[Path]:
-    """The files below the root that an import statement of a file runs; none for other nodes."""
+    """Files below the root that an import statement executes; none for other nodes."""
     match node:
         case ast.Import(names=aliases):
             modules = [(root, alias.name.split(".")) for alias in aliases]
@@ -73,7 +73,7 @@ def _imported_files(node: ast.AST, file: Path, root: Path) -> Iterator[Path]:
         case _:
             return
     for folder, parts in modules:
-        for end in range(len(parts) + 1):  # a package runs before what is in it
+        for end in range(len(parts) + 1):  # packages execute before their modules
             path = folder.joinpath(*parts[:end])
             yield from filter(Path.is_file, (Path(f"{path}.py"), path / "__init__.py"))
 

@@ -1,4 +1,4 @@
-"""Estimate the floor of the KL: what fresh real points get instead of generated ones."""
+"""Estimate the floor of the KL: the estimate for fresh real points in place of generated ones."""
 
 import logging
 from collections.abc import Mapping

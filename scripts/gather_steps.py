@@ -1,4 +1,4 @@
-"""Gather the KLs at few steps, and find the fewest evaluations that lose next to nothing."""
+"""Collect the KL at few steps, and find the fewest evaluations within the margin."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,12 +11,12 @@ from job import job, whole
 def main(
     records: Sequence[str], runs: Sequence[str], outputs: Mapping[str, str], settings: Mapping
 ) -> None:
-    """Write all KLs; and a row a (variant, dataset, sampler) with the fewest evaluations.
+    """Write the KL of all runs, and the fewest evaluations per (variant, dataset, sampler).
 
     Args:
-        records: a CSV a run, as the runs lie in settings.
+        records: one CSV per run, in the order of `settings["runs"]`.
         runs: the variants' tables of runs, with the KL of their own full sampling.
-        settings: runs, as (variant, dataset, seed); margin_bits, to lose at most.
+        settings: runs, as (variant, dataset, seed); margin_bits, the largest increase allowed.
     """
     keys = ["variant", "dataset", "seed"]
     tables = [
@@ -35,13 +35,14 @@ def main(
 
 
 def fewest(table: pd.DataFrame, full: pd.DataFrame, margin: float) -> pd.DataFrame:
-    """The fewest evaluations from which on the mean KL over the seeds exceeds that of the full run
-    by at most the margin; empty where even the most do not suffice.
+    """Find the smallest NFE from which on the mean KL stays within the margin of the full run's.
+
+    The mean is over seeds. Cells are empty where even the largest NFE does not suffice.
 
     Args:
         table: variant, dataset, seed, sampler, evaluations, kl_bits.
-        full: variant, dataset, seed and kl_bits of the runs as the variants sample: their own
-            sampler in their own number of steps. Only the table's seeds are taken.
+        full: variant, dataset, seed and kl_bits of the runs with the variants' own sampler and
+            steps; only the table's seeds are used.
     """
     by = ["variant", "dataset", "sampler", "evaluations"]
     mean = table.groupby(by, sort=False)["kl_bits"].mean().reset_index()

@@ -1,4 +1,4 @@
-"""Gather every measure of every run, and of the references, into one table."""
+"""Collect all metrics of all runs and references into one table."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,10 +15,10 @@ def main(
     models: Sequence[str],
     output: str | Path,
 ) -> None:
-    """Write a row a (variant, dataset, seed): the references' first, then the variants'.
+    """Write one row per (variant, dataset, seed), the references before the variants.
 
     Args:
-        runs: of the references and the variants, as the records lie.
+        runs: references and variants, in the order of the records.
         models: records of the variants' runs alone, which come last.
     """
     if not runs:
@@ -37,7 +37,7 @@ def main(
 
 
 def flat(record: dict) -> dict:
-    """The KLs of the further samples as one column each."""
+    """Flatten a record: one column for the KL of each further sample."""
     draws = record.pop("kl_of_draws_bits")
     return {f"kl_draw{index}_bits": bits for index, bits in enumerate(draws, 1)} | record
 

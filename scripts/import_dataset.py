@@ -1,4 +1,4 @@
-"""Take a dataset from a file: check it, shuffle it, and hold some points out."""
+"""Import a dataset from a file: check it, shuffle it, and hold some points out."""
 
 import logging
 from collections.abc import Mapping
@@ -12,15 +12,15 @@ from dualscale.files import Table, read_table
 from dualscale.streams import stream_seed
 from job import job, whole_group
 
-FEWEST = 100  # points: with less, neither training nor the held-out points say anything
+FEWEST = 100  # points; fewer suffice neither for training nor for evaluation
 
 
 def main(source: str | Path, outputs: Mapping[str, str], settings: Mapping, k: int) -> None:
-    """Write the training points and the held-out ones, each (n, d) float32.
+    """Write training and held-out points, each (n, d) in float32.
 
     Args:
         settings: of the dataset: columns, header, delimiter, decimal, held_out (a share), seed.
-        k: which neighbour the KL takes.
+        k: neighbour of the KL estimator.
     """
     text = {key: settings[key] for key in ("columns", "header", "delimiter", "decimal")}
     table = read_table(Path(source), **text)
@@ -40,9 +40,10 @@ def main(source: str | Path, outputs: Mapping[str, str], settings: Mapping, k: i
 
 
 def require_usable(source: str | Path, table: Table) -> None:
-    """
+    """Check the number and the spread of the points.
+
     Raises:
-        ValueError: too few points, no column that varies, or a spread that float32 cannot hold.
+        ValueError: too few points, no column that varies, or a spread too large for float32.
     """
     points = table.values
     if len(points) < FEWEST:
@@ -61,9 +62,10 @@ def require_usable(source: str | Path, table: Table) -> None:
 
 
 def require_distinct(source: str | Path, points: NDArray[np.float32], k: int) -> None:
-    """
+    """Check that distances to the k-th neighbour are positive.
+
     Raises:
-        ValueError: k or more points are equal: distances to the k-th neighbour may be 0.
+        ValueError: more than k - 1 points are equal.
     """
     table = pd.DataFrame(points)
     repeated = table[table.duplicated(keep=False)]

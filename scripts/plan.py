@@ -1,8 +1,8 @@
-"""The plan of a run, handed to its jobs: they compute what was planned, whatever is edited since.
+"""The planned configuration, passed to jobs so that later edits do not affect them.
 
-A job on a cluster reads the workflow again when it starts, perhaps hours after it was planned. What
-the configuration said then travels with the job, in an environment variable that the workflow
-declares under `envvars:`: there is no file to share, to lose or to clean up.
+A cluster job reads the workflow when it starts, perhaps hours after planning. The configuration as
+planned travels in an environment variable that the workflow declares under `envvars:`, so there is
+no file to share, lose or clean up.
 """
 
 import base64
@@ -13,18 +13,18 @@ from typing import Any
 
 VARIABLE = "DUALSCALE_PLAN"
 MOST_BYTES = 128 * 1024 - len(VARIABLE) - 2
-"""Largest value of an environment variable on Linux."""
+"""Maximum size of the variable's value on Linux."""
 
 _handed_on: dict[str, Any] = {}
-"""Plans of this process, by the name of the workflow module: a host workflow may use several."""
+"""Plans of this process by workflow module; a host workflow may use several."""
 
 
 class PlanError(ValueError):
-    """A plan that cannot be handed on or read; the message is one line."""
+    """A plan cannot be passed on or read; the message is one line."""
 
 
 def hand_on(module: str, plan: Any) -> None:
-    """Put a plan of plain values (as in JSON) where the jobs of this process find it.
+    """Pass a plan of JSON values to the jobs of this process.
 
     Args:
         module: name of the workflow module that it belongs to; empty for the main workflow.
@@ -43,10 +43,10 @@ def hand_on(module: str, plan: Any) -> None:
 
 
 def received(module: str) -> Any:
-    """The plan that the process which started this job has handed on for a module.
+    """Return a module's plan from the process that started this job.
 
     Raises:
-        PlanError: there is none, or it is damaged.
+        PlanError: the plan is missing or damaged.
     """
     try:
         packed = base64.urlsafe_b64decode(os.environ[VARIABLE])

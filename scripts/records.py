@@ -1,4 +1,4 @@
-"""What earlier runs have left, as planning finds it: on this machine or in an object store."""
+"""Records of earlier runs for planning, local or in an object store."""
 
 import tempfile
 from pathlib import Path
@@ -13,10 +13,10 @@ TRAINING = "results/training"
 
 
 class Records:
-    """Files of the workflow, below the working directory or in the default object store.
+    """Workflow files below the working directory, or in the default object store.
 
     Args:
-        modify: Snakemake's, from a path in a rule to where the file lies.
+        modify: Snakemake's function from a rule's path to the file's location.
     """
 
     def __init__(self, modify: Any):
@@ -31,7 +31,7 @@ class Records:
         return async_run(stored.managed_exists()) if stored else Path(self.modify(path)).is_file()
 
     def trained_with(self, run: str) -> list[int] | None:
-        """The seeds that the job of "variant/dataset/seed" trained; None without a record."""
+        """Seeds trained together with the run "variant/dataset/seed"; None without a record."""
         path = self.modify(f"{TRAINING}/{run}.json")
         stored = get_flag_value(path, "storage_object")
         if stored is None:
@@ -44,5 +44,5 @@ class Records:
             return trained_with(stored.local_path())
 
     def _stored(self, path: str) -> Any:
-        """The object of a path in the default object store; None where results lie here."""
+        """Object of a path in the default object store; None if results are local."""
         return get_flag_value(self.modify(path), "storage_object")

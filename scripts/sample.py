@@ -1,4 +1,4 @@
-"""Draw points from a trained model, and note the weights of its branches."""
+"""Sample a trained model, and record the weights of its branches."""
 
 import logging
 import time
@@ -15,7 +15,7 @@ from dualscale.model import Model, load_model
 from dualscale.sampling import Sampler
 from job import digest_file, job, whole, write_json
 
-WEIGHED = 1000  # points over which weights that depend on x are averaged
+WEIGHED = 1000  # points for the mean of weights that depend on x
 
 
 def main(
@@ -61,7 +61,7 @@ def sample_model(
     stream: str,
     device: torch.device,
 ) -> float:
-    """Write samples and weights, and return the seconds of sampling."""
+    """Write samples and branch weights, and return the seconds of sampling."""
     points, parts = settings["points"], (trained.denoiser, trained.schedule, trained.moments)
     sampler = Sampler(*parts, settings, points, [stream], device)
     sampler.warm_up()
@@ -77,7 +77,7 @@ def sample_model(
 
 
 def write_weights(path: str | Path, model: Model, points: np.ndarray) -> None:
-    """CSV: timestep, then a column of weights for each branch, mean over the points (n, d)."""
+    """Write a CSV of timestep and mean weight of each branch over the points (n, d)."""
     backbone = model.backbone
     seen = torch.from_numpy(model.units.into_model(points[:WEIGHED]))
     table = mean_weights(model, seen.to(backbone.flat.device))
@@ -96,7 +96,7 @@ def write_weights(path: str | Path, model: Model, points: np.ndarray) -> None:
 
 @torch.no_grad()
 def mean_weights(model: Model, points: Tensor) -> Tensor:
-    """Of the branches at each timestep, over noised points, (T, K)."""
+    """Mean branch weights over perturbed points at each timestep, (T, K)."""
     backbone, schedule, into = model.backbone, model.schedule, model.prediction.into.tolist()
     if isinstance(backbone, ModuleBackbone) or not backbone.weighs_points:
         table = backbone.branch_weights()

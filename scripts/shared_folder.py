@@ -1,4 +1,4 @@
-"""A folder that several users run in, one after another."""
+"""Folders in which several users run the workflow in turn."""
 
 import getpass
 import os
@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-LOOKED_AT = 100  # of Snakemake's notes, of which there may be many thousands
+LOOKED_AT = 100  # Snakemake metadata files to check; there may be thousands
 
 
 def obstacle(folder: Path) -> str | None:
-    """Line that says what this user may not write to in a folder where another one has run
-    Snakemake; None where nothing is in the way."""
+    """Message about a path that this user cannot write to, in another user's Snakemake folder.
+
+    None if there is no such path.
+    """
     for path in _written_to(folder):
         if not os.access(path, os.W_OK):
             return (

@@ -1,4 +1,4 @@
-"""The configuration: checked once, then cut into the settings that each job depends on."""
+"""Configuration: validated once, then split into the settings that each job depends on."""
 
 import difflib
 import math
@@ -17,17 +17,17 @@ from dualscale.noise_levels import noise_levels
 from dualscale.parts import LEARNED_DEFAULTS, OF_KIND, REAL
 
 TEXT_DEFAULTS = {"decimal": ".", "delimiter": None, "header": None}
-"""What can be said about a text file of points."""
+"""Options for reading a text file of points."""
 SHARED_BY_KINDS = frozenset({"timesteps"})
-"""Settings that a part keeps when an override gives it another kind."""
+"""Settings that a part keeps when an override changes its kind."""
 SECTIONS = ("network", "prediction", "sampling", "schedule", "training")
-"""Sections of the configuration whose settings a variant can change for itself."""
+"""Sections of the configuration that a variant can override."""
 NOT_INHERITED = ("label", "like", "note", "stream")
-"""What a variant is called and where its random numbers come from."""
+"""Settings of a variant's name and random streams, which `like` does not copy."""
 ENDS_IN_NOISE = ("zero_terminal_snr", "interpolation")
-"""Schedules whose alpha is 0 at the last step."""
+"""Schedules with zero terminal SNR: alpha is 0 at the last step."""
 SMALLEST = 2.0**-149
-"""The smallest float32: what is less counts as 0 in training."""
+"""Smallest positive float32: training treats lesser weights as 0."""
 MOST_VALUES = 100_000
 KINDS = {
     dict: "a mapping",
@@ -59,7 +59,7 @@ Validator = jsonschema.validators.extend(
 
 
 class ConfigurationError(ValueError):
-    """A key of the configuration that cannot be used; the message is one line."""
+    """A key of the configuration cannot be used; the message is one line."""
 
 
 def patch(base: Any, change: Any, keep_nulls: bool = False) -> Any:
@@ -87,9 +87,9 @@ def patch(base: Any, change: Any, keep_nulls: bool = False) -> Any:
 
 
 def merge(layers: Iterable[Mapping]) -> dict[str, Any]:
-    """Return the configuration that its files make together, each a merge patch of those before.
+    """Merge the configuration's files in order, each a merge patch of those before.
 
-    Nulls stay: a variant is a patch of another one, or of the common sections.
+    Nulls are kept, since a variant is itself a patch of another one or of the common sections.
     """
     return reduce(lambda base, change: patch(base, change, keep_nulls=True), layers, {})
 
@@ -103,10 +103,10 @@ def check(
     """Return the configuration with defaults filled in and every variant resolved.
 
     Args:
-        config: as it was read, overrides applied.
-        schema: of the configuration (JSON Schema).
-        folders: where files of a user's own are looked for, in this order.
-        stored: whether the object store has a file, where datasets come from one.
+        config: as read, with overrides applied.
+        schema: JSON Schema of the configuration.
+        folders: where user-defined files are searched, in this order.
+        stored: whether the object store has a file, if datasets come from one.
 
     Raises:
         ConfigurationError: names the key, its value and what is allowed.
@@ -133,7 +133,7 @@ def check(
 
 
 def _chain(variants: Mapping, name: str) -> list[str]:
-    """Return the variants that one is copied from through `like`, original first, itself last."""
+    """Return the variants that a variant copies through `like`, from the original to itself."""
     chain = [name]
     while (copied := variants[chain[0]].get("like")) is not None:
         if copied in chain:
@@ -150,7 +150,7 @@ def _resolve(sections: Mapping, variants: Mapping, name: str, schema: Mapping) -
 
     Args:
         sections: the configuration, with defaults.
-        variants: as they were read: null takes a key of the section or of the copied variant away.
+        variants: as read; null removes a key of the section or of the copied variant.
     """
     resolved: dict[str, Any] = {section: sections[section] for section in SECTIONS}
     own: dict[str, Any] = {}
@@ -175,10 +175,10 @@ def _resolve(sections: Mapping, variants: Mapping, name: str, schema: Mapping) -
 
 
 def _complete_parts(settings: dict[str, Any], at: str = "") -> None:
-    """Fill in what the kind of each part takes beside what all kinds take, in place.
+    """Fill in the options of each part's kind with their defaults, in place.
 
     Raises:
-        ConfigurationError: a part has a key that its kind does not take.
+        ConfigurationError: a part has an option that its kind does not have.
     """
     for part, section, key in (
         ("schedule", settings, "schedule"),
@@ -197,7 +197,7 @@ def _complete_parts(settings: dict[str, Any], at: str = "") -> None:
 
 
 def model_settings(config: Mapping, name: str) -> dict[str, Any]:
-    """All that the training of a variant depends on, but for data and seed; keys sorted."""
+    """Settings that a variant's training depends on, without data and seed; keys sorted."""
     chosen = config["variants"][name]
     sections = {key: chosen[key] for key in ("prediction", "schedule", "training")}
     if "architecture" in chosen:
@@ -214,29 +214,29 @@ def model_settings(config: Mapping, name: str) -> dict[str, Any]:
 
 
 def training_settings(config: Mapping, name: str, dataset: str) -> dict[str, Any]:
-    """The same, and whether the data are standardised: those of files are."""
+    """Settings of `model_settings`, and whether data are standardised, as those of files are."""
     return {"standardise": "file" in config["datasets"][dataset], **model_settings(config, name)}
 
 
 def import_settings(config: Mapping, dataset: str) -> dict[str, Any]:
-    """How a dataset's file is read and divided."""
+    """Settings for reading and splitting a dataset's file."""
     chosen = TEXT_DEFAULTS | {"columns": None, "held_out": 0.1} | config["datasets"][dataset]
     return {key: chosen[key] for key in ("columns", *TEXT_DEFAULTS, "held_out", "seed")}
 
 
 def sampling_settings(config: Mapping, name: str) -> dict[str, Any]:
-    """All that sampling from a variant depends on beside its model; keys sorted."""
+    """Settings that sampling from a variant depends on besides its model; keys sorted."""
     return in_order(config["variants"][name]["sampling"])
 
 
 def drawing_settings(config: Mapping, name: str) -> dict[str, Any]:
-    """The same, whatever the number of points: start, sampler and steps."""
+    """Settings of `sampling_settings` without the number of points: prior, sampler and steps."""
     settings = sampling_settings(config, name)
     return {key: settings[key] for key in ("sampler", "start", "steps")}
 
 
 def process_settings(config: Mapping, name: str) -> dict[str, Any]:
-    """How a variant's points come from noise, whatever its network: schedule and sampling."""
+    """Settings of a variant's reverse process apart from its network: schedule and sampling."""
     return {
         "sampling": sampling_settings(config, name),
         "schedule": config["variants"][name]["schedule"],
@@ -244,15 +244,15 @@ def process_settings(config: Mapping, name: str) -> dict[str, Any]:
 
 
 def same_process(config: Mapping, name: str) -> str:
-    """The first variant defined whose process a variant has: the exact references are named so."""
+    """First variant with the same process; the optimal denoiser's samples are named after it."""
     own = process_settings(config, name)
     return next(other for other in config["variants"] if process_settings(config, other) == own)
 
 
 def stream(config: Mapping, name: str, dataset: str) -> str:
-    """What follows the seed in the name of a run's random numbers.
+    """Part of a run's stream names after the seed.
 
-    Variants share their numbers unless they name their own.
+    Variants share random numbers unless they have a `stream` of their own.
     """
     own = config["variants"][name]["stream"]
     return "/".join(part for part in (dataset, own) if part is not None)
@@ -261,16 +261,16 @@ def stream(config: Mapping, name: str, dataset: str) -> str:
 def batches(
     seeds: Sequence[int], size: int, trained: Callable[[int], Sequence[int] | None]
 ) -> list[tuple[int, ...]]:
-    """Seeds that one job trains together: what was trained together stays so, new ones follow.
+    """Group seeds into stacks that are trained together; stacks trained before stay together.
 
-    A seed that joins the config can thus never make an older one train again. One that leaves it
-    stays in its batch, while its record agrees, since the others' jobs depend on the whole batch.
-    While a run fills in whole batches, the others stay as they were.
+    A seed that joins the configuration therefore never retrains an older one. A seed that leaves
+    stays in its stack while its record agrees, since the others' jobs depend on the whole stack.
+    While a run adds whole stacks, the others stay unchanged.
 
     Args:
-        seeds: in the config's order.
-        size: of a batch of new seeds.
-        trained: from a seed to all seeds of the batch that trained it; None if none has.
+        seeds: in the configuration's order.
+        size: of a new stack.
+        trained: maps a seed to all seeds of the stack that trained it, or to None.
     """
     left, old, new = dict.fromkeys(seeds), [], []
     for seed in seeds:
@@ -293,14 +293,14 @@ def batches(
 
 
 def in_order(value: Any) -> Any:
-    """The same settings with the keys of every mapping sorted, as plain dicts."""
+    """Copy settings into plain dicts with sorted keys, at every depth."""
     if isinstance(value, Mapping):
         return {key: in_order(value[key]) for key in sorted(value)}
     return value
 
 
 def _filled(value: Any, schema: Mapping, named: Mapping) -> Any:
-    """Fill in the schema's defaults, and turn integers into floats where it says number."""
+    """Fill in the schema's defaults, and convert integers to floats where it asks for numbers."""
     if "$ref" in schema:
         schema = named[schema["$ref"].rpartition("/")[2]]
     if _is_integer(None, value) and "number" in schema.get("type", ()):
@@ -317,7 +317,7 @@ def _filled(value: Any, schema: Mapping, named: Mapping) -> Any:
 
 
 def _check_extent(config: Mapping) -> None:
-    """YAML's aliases can fold endless values into few lines."""
+    """Reject huge configurations, which YAML aliases can expand from a few lines."""
     waiting, seen = [config], 0
     while waiting:
         value = waiting.pop()
@@ -334,7 +334,7 @@ def _check_extent(config: Mapping) -> None:
 
 
 def _check_keys(value: object, at: str = "") -> None:
-    """YAML's keys can be numbers, dates or null."""
+    """Reject keys that are not strings; YAML also has numbers, dates and null."""
     if isinstance(value, Mapping):
         for key, item in value.items():
             if not isinstance(key, str):
@@ -388,7 +388,7 @@ def _check_marks(at: str, dataset: Mapping) -> None:
 def _find_files(
     config: Mapping, folders: Sequence[Path], stored: Callable[[str], bool] | None
 ) -> None:
-    """Let every file of a user's own that is used be named by where it was found, in place."""
+    """Replace the name of every used user-defined file by its path where it was found, in place."""
     for name in config["run"]["datasets"]:
         dataset = config["datasets"][name]
         if "file" not in dataset:
@@ -408,7 +408,7 @@ def _find_files(
 def _find_file(settings: dict[str, Any], key: str, folders: Sequence[Path]) -> None:
     file = Path(settings["file"])
     for path in (folder / file for folder in folders):
-        with suppress(OSError):  # a name too long, or a folder that cannot be read
+        with suppress(OSError):  # name too long, or unreadable folder
             if path.is_file():
                 found = str(file if file.is_absolute() else os.path.relpath(path))
                 if "{" in found or "}" in found:
@@ -453,7 +453,7 @@ def _check_sizes(config: Mapping) -> None:
         )
     for name in config["run"]["datasets"]:
         if "file" in config["datasets"][name]:
-            continue  # the job that reads it knows
+            continue  # checked by the job that reads the file
         points = config["datasets"][name]["points"]
         if k >= points:
             raise ConfigurationError(
@@ -462,7 +462,7 @@ def _check_sizes(config: Mapping) -> None:
 
 
 def _check_labels(config: Mapping) -> None:
-    """Refuse variants of one run that tables and figures would call the same."""
+    """Reject variants of one run with equal labels in tables and figures."""
     names: dict[str, str] = {}
     for name in config["run"]["variants"]:
         label = " ".join(config["variants"][name]["label"].split())
@@ -488,7 +488,7 @@ def _check_schedule(at: str, schedule: Mapping) -> None:
 
 
 def _check_log_normal(at: str, loss: Mapping, schedule: Mapping) -> None:
-    """Refuse loss weights that are 0 in float32 at every timestep."""
+    """Reject loss weights that are 0 in float32 at every timestep."""
     levels = noise_levels(schedule)
     distance = float(np.abs(levels - loss["mean"]).min()) / loss["deviation"]
     if math.exp(-0.5 * distance**2) < SMALLEST:
@@ -500,7 +500,7 @@ def _check_log_normal(at: str, loss: Mapping, schedule: Mapping) -> None:
 
 
 def _check_parts(config: Mapping, name: str) -> None:
-    """Refuse parts that do not go together, such as pairs that divide by zero."""
+    """Reject combinations of parts that do not work, such as those that divide by zero."""
     at = f"variants.{name}"
     model, sampling = model_settings(config, name), sampling_settings(config, name)
     schedule = model["schedule"]
@@ -612,7 +612,7 @@ def _kind(value: object) -> str:
 
 
 def _explain(error: jsonschema.ValidationError) -> str:
-    """One line of the form: key is value: what is allowed."""
+    """Format a validation error as one line: key is value: what is allowed."""
     key = ".".join(str(part) for part in error.absolute_path) or "the configuration"
     value, rule, limit = error.instance, error.validator, error.validator_value
     if rule == "additionalProperties" and isinstance(value, Mapping):
