@@ -30,7 +30,7 @@ LABELS = {
     "improved": "Improved weight network",
     "parameter_matched": "Baseline of the same size",
     "recommended": "Recommended",
-    "real": "Fresh real points (the floor)",
+    "real": "Fresh real points (floor)",
 }
 # Table 1's variants, and the released runs that their rows name.
 RELEASED = {
@@ -177,7 +177,7 @@ def compared(pairs: Sequence[tuple[str, str, str]], columns: Sequence[str]) -> l
     texts = {
         "share_of_excess": lambda value: f"{value:+.0%}",
         "p_holm": lambda value: "" if pd.isna(value) else f"{value:.3f}",
-        "verdict": str,
+        "verdict": lambda value: "equivalent" if value == "same" else value,
     }
     rows = []
     for variant, against, label in pairs:
@@ -209,7 +209,7 @@ def questions() -> str:
         ("adaptive", "fixed", "adaptive against fixed"),
         ("improved", "adaptive", "deeper gating network against adaptive"),
         ("adaptive", "parameter_matched", "adaptive against one branch of the same size"),
-        ("weight_analysis", "adaptive", "A/A: adaptive again"),
+        ("weight_analysis", "adaptive", "A/A control: adaptive again"),
     ]
     header = ["question", "dataset", "difference in bits", "p", "verdict"]
     return pipe(header, compared(pairs, ["p_holm", "verdict"]), texts=2)
@@ -227,8 +227,8 @@ def decomposition() -> str:
             inside = bracket(row["network_low_bits"], row["network_high_bits"])
             kl = f"{row['kl_bits']:.3f}"
             rows.append([dataset, LABELS[variant], *numbers(row[parts]), inside, kl])
-    header = ["dataset", "variant", "floor", "start", "steps", "network", "95 % interval", "KL"]
-    return pipe(header, once(rows), texts=2)
+    header = ["dataset", "variant", "floor", "prior", "discretisation", "network"]
+    return pipe([*header, "95 % interval", "KL"], once(rows), texts=2)
 
 
 MEASURES = {
@@ -237,11 +237,11 @@ MEASURES = {
     "kl_k20_bits": "k = 20",
     "reverse_kl_k5_bits": "reverse KL",
     "ode_kl_bits": "ODE likelihood, KL",
-    "classifier_accuracy": "classifier",
+    "classifier_accuracy": "C2ST accuracy",
     "coverage": "coverage",
-    "off_support_share": "off support",
+    "off_support_share": "share off support",
     "energy_distance": "energy distance",
-    "sliced_wasserstein": "sliced W",
+    "sliced_wasserstein": "sliced Wasserstein",
 }
 
 
@@ -252,8 +252,8 @@ def measures() -> str:
     mean = table[table["dataset"] == "dino"].groupby("variant")[list(MEASURES)].mean()
     names = {
         "real": "fresh real points",
-        "baseline.exact_start": "exact denoiser, from noised data",
-        "baseline.exact": "exact denoiser, from N(0, I)",
+        "baseline.exact_start": "optimal denoiser, from perturbed data",
+        "baseline.exact": "optimal denoiser, from N(0, I)",
     } | {name: label for name, label in LABELS.items() if name in mean.index and name != "real"}
     rows = [[label, *numbers(mean.loc[name])] for name, label in names.items()]
     return pipe(["dino", *MEASURES.values()], rows)
