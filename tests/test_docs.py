@@ -22,7 +22,7 @@ DEFINED = {
     METHOD: """norm 0.5|0.5 and 0.5|to 0.02;|EMA 0.995|0.350, dino 1.019|line 0.150|moons 0.094|
         0.820, 0.871, 1.034 and 0.862|12.8 %|3.3 %|0.090 to 0.093""",
     STUDY: """2.13.0|95 %|0.02 bits|0.01 bits|0.364|accuracy of 0.5|0.989""",
-    RECOMMENDED: """0.364|0.002 to 10|mean -2.5|0.0025|to 0.5|95 %|0.02 bit|2.13.0""",
+    RECOMMENDED: """0.364|0.002 to 10|mean -2.5|0.0025|to 0.5|95 %|0.02 bits|2.13.0""",
     SPEED: """2.13|1.05""",
     RELIABILITY: "9.27.1|22.05|2.8.0|1 %",
 }
@@ -133,7 +133,7 @@ def recommended_page():
     yield f"{min(cost):.1f} to {max(cost):.1f} times the training time"
     cell = runs["kl_bits"].unstack("variant").xs("circle", level="dataset")
     _, _, high = mean_interval((cell["recommended_dual"] - cell["recommended"]).tolist())
-    yield f"the interval reaches {high:.3f} bit to the worse"
+    yield f"the interval reaches {high:.3f} bits to the worse"
     recipe = tables.read("benchmarks/recipe.csv").set_index("variant").loc["recommended"]
     yield f"{recipe['ratio']:.3f} times"
     yield f"median of {recipe['rounds']:.0f} rounds"
