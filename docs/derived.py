@@ -1,15 +1,20 @@
-"""Tables derived from the committed runs, by the workflow's own code.
+"""Tables and figures derived from the committed runs, by the workflow's own code.
 
 Written by `python docs/tables.py` before the pages that show them.
 """
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pandas as pd
 import yaml
+from matplotlib.figure import Figure
 
+import compare_variants
+import plot_figure3
+import plot_figure5
 from dualscale.claims import Measured, Quantity, Runs, WeightShift, findings, measure, read_claims
 from dualscale.tables import Table, read_table
 from gather_steps import fewest
@@ -20,6 +25,7 @@ ROOT = Path(__file__).parents[1]
 CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
 STUDY, RECOMMENDED = ROOT / "docs/study", ROOT / "docs/recommended"
 PUBLISHED = ROOT / "workflow/published"
+LABELS = {name: variant["label"] for name, variant in CONFIG["variants"].items()}
 
 
 def csv(frame: pd.DataFrame) -> str:
@@ -38,6 +44,31 @@ def few_steps() -> str:
     """Fewest evaluations, as CSV, relative to the full runs of the same seeds."""
     steps, metrics = read_table(RECOMMENDED / "steps.csv"), read_table(RECOMMENDED / "metrics.csv")
     return csv(fewest(steps, metrics, CONFIG["steps"]["margin_bits"]))
+
+
+@cache
+def comparisons() -> tuple[pd.DataFrame, Table]:
+    """The study's comparisons as data and as a table of texts."""
+    runs, measured = read_table(STUDY / "metrics.csv"), read_table(STUDY / "measures.csv")
+    study = CONFIG["study"]
+    settings = {
+        "datasets": list(CONFIG["datasets"]),
+        "labels": LABELS,
+        "margin_bits": study["margin_bits"],
+    }
+    return compare_variants.tables(runs, measured, study["comparisons"], settings)
+
+
+def parts_of_kl() -> Figure:
+    """Figure 3 of the study."""
+    return plot_figure3.draw(read_table(STUDY / "decomposition.csv"), LABELS)
+
+
+def kl_against_nfe() -> Figure:
+    """Figure 5 of the recommended recipe."""
+    steps, floors = read_table(RECOMMENDED / "steps.csv"), read_table(RECOMMENDED / "floors.csv")
+    labels = {name: LABELS[name] for name in CONFIG["steps"]["variants"]}
+    return plot_figure5.draw(steps, floors, labels)
 
 
 def measured_or_kept(quantity: Quantity, runs: Runs) -> dict[str, Measured]:
@@ -68,7 +99,14 @@ DERIVED: dict[str, Callable[[], str]] = {
     "docs/recommended/fresh_excess.csv": lambda: above_floor("fresh.csv"),
     "docs/recommended/untuned_excess.csv": lambda: above_floor("untuned.csv"),
     "docs/recommended/fewest.csv": few_steps,
+    "docs/study/comparisons.csv": lambda: csv(comparisons()[0]),
+    "docs/study/comparisons.md": lambda: comparisons()[1].md(),
     "docs/study/claims.csv": lambda: csv(claims()[0]),
     "docs/study/claims.md": lambda: claims()[1].md(),
 }
 """Functions that produce the text of each file."""
+FIGURES: dict[str, Callable[[], Figure]] = {
+    "docs/study/figure3.png": parts_of_kl,
+    "docs/recommended/figure5.png": kl_against_nfe,
+}
+"""Functions that draw each figure."""

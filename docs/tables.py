@@ -1,6 +1,6 @@
 """Regenerate the tables of README.md, docs/ and benchmarks/ from the committed CSVs.
 
-CSVs that are derived from others are written first (`derived.py`).
+CSVs and figures that are derived from other CSVs are written first (`derived.py`).
 
 python docs/tables.py
 """
@@ -16,7 +16,8 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "scripts"))
 
 from blocks import fill
-from derived import DERIVED
+from derived import DERIVED, FIGURES
+from dualscale.figures import save_figure
 from dualscale.statistics import mean_interval, welch_interval
 from dualscale.tables import read_table
 
@@ -479,5 +480,7 @@ def page(name: str) -> str:
 if __name__ == "__main__":
     for path, text in DERIVED.items():
         (ROOT / path).write_text(text())
+    for path, draw in FIGURES.items():
+        save_figure(draw(), [ROOT / path])
     for name in dict.fromkeys(owner for owner, _ in BLOCKS):
         (ROOT / name).write_text(page(name))

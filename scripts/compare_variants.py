@@ -1,7 +1,7 @@
 """Compare pairs of variants, paired by seed on common random numbers."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -23,16 +23,17 @@ from dualscale.tables import Table, read_table
 from job import job, whole
 
 CAPTION = (
-    "Difference of KL in bits, variant less the other, on common random numbers; {seeds} a cell: "
-    "mean and 95 % interval, and the mean's share of what the other has above the floor, the KL "
-    "of fresh real points of the measured seeds; sign-flip permutation p, Holm-adjusted over the "
-    "datasets of a pair; probability that the variant is better, the same to within {margin:g} "
-    "bits, or worse; seeds that would show a difference of this size at 80 % power; standard "
-    "deviation of one model's KL from training and from sampling, over the measured seeds. {few}"
+    "KL of the variant minus KL of the other, in bits, paired by seed on common random numbers; "
+    "{seeds} per dataset: mean and 95 % interval, and the mean as a share of the other's KL above "
+    "the floor (the KL of fresh real points of the measured seeds). Sign-flip permutation p, "
+    "Holm-adjusted over the datasets of a pair. Posterior probabilities that the variant is "
+    "better, equivalent within {margin:g} bits, or worse. Seeds needed to detect a difference of "
+    "this size with 80 % power. Standard deviation of one model's KL due to training and due to "
+    "sampling, over the measured seeds. {few}"
 )
 FEW = (
-    "No p is given: {seeds} cannot bring an adjusted p below 0.05, whatever they show; "
-    "{needed} can."
+    "No p is given: with {seeds} the adjusted p cannot fall below 0.05, whatever the KLs; with "
+    "{needed} it can."
 )
 
 
@@ -47,20 +48,25 @@ def main(
         settings: pairs, datasets, labels by variant, margin_bits.
     """
     runs, measured = read_table(metrics), read_table(measures)
-    rows = [
-        row
-        for variant, other in settings["pairs"]
-        for row in compare(runs, measured, variant, other, settings)
-    ]
-    table = pd.DataFrame(rows, columns=COLUMNS)
+    table, texts = tables(runs, measured, settings["pairs"], settings)
     with whole(outputs["csv"]) as part:
         table.to_csv(part, index=False, lineterminator="\n", float_format="%.6g")
-    texts = Table(
-        "Comparisons", HEADER, printed(table, settings["labels"]), caption(table, settings), (), 3
-    )
     for name in ("md", "html"):
         with whole(outputs[name]) as part:
             part.write_text(getattr(texts, name)(), encoding="utf-8")
+
+
+def tables(
+    runs: pd.DataFrame,
+    measured: pd.DataFrame,
+    pairs: Iterable[tuple[str, str]],
+    settings: Mapping,
+) -> tuple[pd.DataFrame, Table]:
+    """Return the comparisons as data, one row per (pair, dataset), and as a table of texts."""
+    rows = [row for pair in pairs for row in compare(runs, measured, *pair, settings)]
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    texts = printed(table, settings["labels"])
+    return table, Table("Comparisons", HEADER, texts, caption(table, settings), (), 3)
 
 
 COLUMNS = [
@@ -91,7 +97,7 @@ HEADER = [
     "of excess",
     "p (Holm)",
     "better",
-    "same",
+    "equivalent",
     "worse",
     "seeds needed",
     "sd training",
@@ -178,7 +184,7 @@ def printed(table: pd.DataFrame, labels: Mapping[str, str]) -> list[list[str]]:
                 f"> {MOST_SEEDS:,}" if needed == math.inf else number(needed, ".0f"),
                 number(row["training_sd_bits"], ".3f"),
                 number(row["sampling_sd_bits"], ".3f"),
-                row["verdict"],
+                "equivalent" if row["verdict"] == "same" else row["verdict"],
             ]
         )
     return rows

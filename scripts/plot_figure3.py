@@ -1,27 +1,42 @@
-"""Figure 3: decomposition of the KL, one panel per dataset and one bar per variant."""
+"""Figure 3: the parts of the KL, one panel per dataset, one bar per variant."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
 
 from dualscale.figures import COLOURS, save_figure, use_style
 from dualscale.tables import read_table
 from job import job, whole_group
 
 PARTS = {
-    "floor_bits": "floor: fresh real points",
-    "start_bits": "start: a normal law, not the noisy data",
-    "steps_bits": "steps: discretisation",
-    "network_bits": "network: what training left over",
+    "floor_bits": "floor: bias of the estimator",
+    "start_bits": "prior: mismatch with the perturbed data",
+    "steps_bits": "discretisation",
+    "network_bits": "network: error of the model",
 }
 
 
 def main(decomposition: str | Path, outputs: Sequence[str | Path], labels: Mapping) -> None:
-    """Draw the stacked parts and save the figure; negative parts stack below zero."""
+    """Draw the figure and save it in every format.
+
+    Args:
+        decomposition: CSV of the parts of each KL by variant and dataset.
+        outputs: one path per format.
+        labels: labels by variant.
+    """
+    figure = draw(read_table(decomposition), labels)
+    with whole_group(outputs) as parts:
+        save_figure(figure, parts)
+    plt.close(figure)
+
+
+def draw(table: pd.DataFrame, labels: Mapping[str, str]) -> Figure:
+    """Return the figure: positive parts stack to the right of zero, negative ones to the left."""
     use_style()
-    table = read_table(decomposition)
     datasets = list(dict.fromkeys(table["dataset"]))
     figure, axes = plt.subplots(
         1, len(datasets), figsize=(2.3 * len(datasets) + 1.2, 2.6), squeeze=False, sharey=True
@@ -35,16 +50,14 @@ def main(decomposition: str | Path, outputs: Sequence[str | Path], labels: Mappi
             start = np.where(values >= 0, up, down)
             axis.barh(names, values, left=start, color=colour, label=label, height=0.7)
             up, down = up + np.maximum(values, 0), down + np.minimum(values, 0)
-        axis.plot(rows["kl_bits"], names, "k|", markersize=9, label="KL, the sum")
+        axis.plot(rows["kl_bits"], names, "k|", markersize=9, label="KL: the sum")
         axis.axvline(0, color="0.3", linewidth=0.6)
         axis.set_title(dataset, parse_math=False)
         axis.set_xlabel("bits")
     axes[0, 0].invert_yaxis()
     handles, texts = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, texts, loc="outside lower center", ncols=3)
-    with whole_group(outputs) as parts:
-        save_figure(figure, parts)
-    plt.close(figure)
+    return figure
 
 
 if snakemake := globals().get("snakemake"):

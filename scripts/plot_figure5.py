@@ -1,10 +1,12 @@
-"""Figure 5: KL against the number of network evaluations, a row a variant, a column a dataset."""
+"""Figure 5: KL against NFE, one row per variant, one column per dataset."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from dualscale.figures import COLOURS, save_figure, use_style
 from dualscale.tables import read_table
@@ -17,14 +19,25 @@ def main(
     outputs: Sequence[str | Path],
     labels: Mapping[str, str],
 ) -> None:
-    """
+    """Draw the figure and save it in every format.
+
     Args:
-        steps: the table of all KLs.
-        floors: the KL of fresh real points.
+        steps: CSV of KL by variant, dataset, seed, sampler and evaluations.
+        floors: CSV of the KL of fresh real points by dataset and seed.
+        outputs: one path per format.
+        labels: labels by variant.
     """
+    figure = draw(read_table(steps), read_table(floors), labels)
+    with whole_group(outputs) as parts:
+        save_figure(figure, parts)
+    plt.close(figure)
+
+
+def draw(table: pd.DataFrame, floors: pd.DataFrame, labels: Mapping[str, str]) -> Figure:
+    """Return the figure; only the datasets of the table are shown."""
     use_style()
-    table = read_table(steps)
-    floor = read_table(floors).groupby("dataset", sort=False)["kl_bits"].mean()
+    floors = floors[floors["dataset"].isin(table["dataset"])]
+    floor = floors.groupby("dataset", sort=False)["kl_bits"].mean()
     figure, axes = plt.subplots(
         len(labels),
         len(floor),
@@ -36,25 +49,23 @@ def main(
     for row, (variant, label) in zip(axes, labels.items(), strict=True):
         for axis, (dataset, bits) in zip(row, floor.items(), strict=True):
             cell = table[(table["variant"] == variant) & (table["dataset"] == dataset)]
-            draw(axis, cell, bits)
+            draw_panel(axis, cell, bits)
         row[0].set_ylabel(f"{label}\nKL (bits)", parse_math=False)
     for axis, dataset in zip(axes[0], floor.index, strict=True):
         axis.set_title(dataset, parse_math=False)
     for axis in axes[-1]:
-        axis.set_xlabel("network evaluations")
+        axis.set_xlabel("NFE per sample")
     handles, texts = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, texts, loc="outside lower center", ncols=len(texts))
-    with whole_group(outputs) as parts:
-        save_figure(figure, parts)
-    plt.close(figure)
+    return figure
 
 
-def draw(axis: plt.Axes, cell: pd.DataFrame, floor: float) -> None:
-    """A line a sampler, mean over the seeds, and the floor."""
+def draw_panel(axis: Axes, cell: pd.DataFrame, floor: float) -> None:
+    """Draw one line per sampler, the mean over the seeds, and the floor."""
     for colour, (sampler, line) in zip(COLOURS, cell.groupby("sampler", sort=False), strict=False):
         mean = line.groupby("evaluations")["kl_bits"].mean()
         axis.plot(mean.index, mean, color=colour, marker="o", markersize=2, label=sampler)
-    axis.axhline(floor, color="0.4", linewidth=0.8, label="fresh real points")
+    axis.axhline(floor, color="0.4", linewidth=0.8, label="floor: fresh real points")
     axis.set_xscale("log")
     axis.set_yscale("symlog", linthresh=0.1)
 

@@ -2,13 +2,16 @@
 
 import re
 
+import numpy as np
 import pandas as pd
 import pytest
 from conftest import ROOT
+from matplotlib.image import imread
 
 import blocks
 import tables
-from derived import DERIVED
+from derived import DERIVED, FIGURES
+from dualscale.figures import save_figure
 from dualscale.statistics import mean_interval, welch_interval
 
 STUDY, RECOMMENDED = tables.STUDY, tables.RECOMMENDED
@@ -190,6 +193,14 @@ def test_tables_are_those_of_the_committed_csvs(page):
 @pytest.mark.parametrize("path", DERIVED)
 def test_csvs_follow_from_the_committed_runs(path):
     assert (ROOT / path).read_text() == DERIVED[path](), "run: python docs/tables.py"
+
+
+@pytest.mark.parametrize("path", FIGURES)
+def test_figures_follow_from_the_committed_csvs(tmp_path, path):
+    save_figure(FIGURES[path](), [tmp_path / "drawn.png"])
+    drawn, committed = imread(tmp_path / "drawn.png"), imread(ROOT / path)
+    assert drawn.shape == committed.shape, "run: python docs/tables.py"
+    assert np.abs(drawn - committed).mean() < 1e-3, "run: python docs/tables.py"
 
 
 @pytest.mark.parametrize("page", STATED)
