@@ -6,10 +6,10 @@ min_version("9.0")
 report: "workflow/report/workflow.rst"
 
 
-include: "workflow/rules/common.smk"  # checks the configuration before Snakemake reads it
+include: "workflow/rules/common.smk"  # validates the configuration before Snakemake reads it
 
 
-if workflow.is_main_process:  # jobs elsewhere are handed what was planned
+if workflow.is_main_process:  # remote jobs receive the planned configuration
 
     configfile: f"{workflow.basedir}/config.yaml"
 

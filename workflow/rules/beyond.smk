@@ -1,9 +1,9 @@
-# Beyond the paper: fewer steps, what is left above the floor, and pictures of the reverse process.
+# Beyond the paper: fewer sampling steps, KL above the floor, animations of the reverse process.
 STEPPED = [name for name in CONFIG["steps"]["variants"] if name in VARIANTS] or VARIANTS
 PLANAR = [name for name in STUDIED if CONFIG["datasets"][name].get("dimensions", 2) == 2]
 
 
-# Drawn beside run.seeds, which may be few: the floor has a scatter too, and it is cheap.
+# Independent of run.seeds, which may be few: the floor varies between draws and is cheap.
 rule evaluate_floor:
     input:
         real="results/datasets/{dataset}.npy",
@@ -161,7 +161,7 @@ rule make_excess:
         script_path("make_excess")
 
 
-# Figure 1's script, with the real points as its first row.
+# Uses the script of figure 1, with the real points in the first row.
 rule plot_recommended:
     input:
         expand(

@@ -20,7 +20,7 @@ HOME = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parents[
 SCRIPTS = HOME / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
-# A graph of many jobs lives to the end: collect seldom, and leave the rest to the system at exit.
+# The job graph lives until exit: collect garbage rarely, and do not free it at exit.
 gc.set_threshold(100_000, 50, 1000)
 atexit.register(gc.freeze)
 
@@ -33,7 +33,7 @@ from shared_folder import obstacle
 
 
 def module_name():
-    """Name of the module that the workflow is used as, below those of its hosts; empty without."""
+    """Dotted name of the workflow module and its hosts' modules; empty for the main workflow."""
     modifier, names = workflow.modifier, []
     while modifier is not None:
         names.append(modifier.namespace)
@@ -42,7 +42,7 @@ def module_name():
 
 
 def layers():
-    """The configuration and its overrides; a workflow that imports this one has merged its own."""
+    """Configuration and overrides, in order; a host workflow passes its merged configuration."""
     if workflow.modifier.skip_configfile:
         return [config]
     given = workflow.config_settings
@@ -61,7 +61,7 @@ def read_configuration(path):
 
 def checked_configuration():
     schema = yaml.safe_load((HOME / "workflow/schemas/config.schema.yaml").read_text())
-    # Files of a user's own are looked for where results go, beside the configurations, and here.
+    # User files are searched in the working directory, beside the configurations, and here.
     beside = (Path(file).absolute().parent for file in workflow.configfiles)
     folders = [Path.cwd(), *beside, HOME]
     in_store = workflow.storage_settings.default_storage_provider is not None
@@ -74,8 +74,8 @@ in_the_way = obstacle(Path.cwd()) if workflow.is_main_process else None
 if in_the_way:
     sys.exit(in_the_way)
 
-# A job elsewhere reads the workflow anew when it starts: it takes what was planned, not what the
-# configuration says by then.
+# A remote job reads the workflow when it starts; it uses the planned configuration, since the
+# files may have changed since.
 try:
     PLANNED = None if workflow.is_main_process else plan.received(module_name())
     RECORDS = None if PLANNED else Records(workflow.modifier.path_modifier.modify)
@@ -105,23 +105,26 @@ def script_path(name):
 
 
 def published(name):
-    """Path of the published figures: relative, as in every clone, and never in an object store."""
+    """Path of a file of published figures: relative, so equal in every clone, and always local."""
     return local(os.path.relpath(HOME / "workflow/published" / name))
 
 
 def runs_of_variant(pattern):
-    """The pattern's path for every run of a variant, in the config's order."""
+    """Paths of a pattern for every run of a variant, in the configuration's order."""
     return expand(pattern, dataset=DATASETS, seed=SEEDS, allow_missing=True)
 
 
 def real_points(wildcards):
-    """The points that generated ones are compared with: the dataset, or what a file held out."""
+    """Path of the real points for evaluation: the dataset, or the held-out points of a file."""
     folder = "held_out" if wildcards.dataset in FILES else "datasets"
     return f"results/{folder}/{wildcards.dataset}.npy"
 
 
 def trained_together(variant, dataset):
-    """From a seed to those that were trained with it; None where it was not, or left without a model."""
+    """Function from a seed to the seeds trained with it.
+
+    It returns None if the seed is untrained, or has left the configuration and has no model.
+    """
 
     @cache
     def trained(seed):
@@ -133,9 +136,9 @@ def trained_together(variant, dataset):
 
 
 def stacks():
-    """Batches of several seeds, each with a pattern of the variants, before their datasets, that have it.
+    """Stacks of several seeds, each with a pattern of the (variant, dataset) cells that have it.
 
-    What earlier runs trained together stays so for each variant and dataset.
+    Seeds that earlier runs trained together in a cell stay together.
     """
     cells = defaultdict(lambda: defaultdict(list))
     size = CONFIG["run"]["seeds_per_job"]
@@ -147,7 +150,7 @@ def stacks():
 
 
 def pattern_of_cells(datasets):
-    """A pattern of the variants in a mapping, each only where one of its datasets follows."""
+    """Regular expression for the variants of a mapping, each only before one of its datasets."""
     variants = defaultdict(list)
     for variant, names in datasets.items():
         variants["|".join(names)].append(variant)
@@ -155,12 +158,12 @@ def pattern_of_cells(datasets):
 
 
 def of_batch(pattern, batch):
-    """The pattern's path for every seed of a batch; its other wildcards stay."""
+    """Paths of a pattern for every seed of a batch; other wildcards are kept."""
     return [pattern.replace("{seed}", str(seed)) for seed in batch]
 
 
 def batch_rule(name, batch):
-    """Name of a batch's rule, such as train_seeds_0_to_3_7: no two batches share one."""
+    """Name of a batch's rule, such as train_seeds_0_to_3_7, unique to the batch."""
     if batch == ANY_SEED:
         return name
     runs = [
@@ -178,12 +181,12 @@ def batch_label(batch):
 
 
 def code_digest(name):
-    """Digest of a script and of all modules of the project that it imports."""
+    """Digest of a script and of all project modules that it imports."""
     return digest_code(SCRIPTS / f"{name}.py", SCRIPTS)
 
 
 def architecture_file(variant):
-    """The Python file of a variant's own class, or None."""
+    """Python file of a variant's user-defined class, or None."""
     return CONFIG["variants"][variant].get("architecture", {}).get("file")
 
 
@@ -192,7 +195,7 @@ def architecture(wildcards):
 
 
 def network_code(name, variants=lambda wildcards: [wildcards.variant]):
-    """Digest of a script that runs networks, and of the variants' own classes where they have any."""
+    """Digest of a script that runs networks, and of the variants' user-defined classes."""
 
     def of_variants(wildcards):
         files = filter(None, map(architecture_file, variants(wildcards)))
@@ -203,13 +206,13 @@ def network_code(name, variants=lambda wildcards: [wildcards.variant]):
 
 
 def distribution_settings(wildcards):
-    """What a dataset is drawn from."""
+    """Settings of the distribution that a dataset is drawn from."""
     dataset = CONFIG["datasets"][wildcards.dataset]
     return {key: dataset[key] for key in ("distribution", "dimensions", "shape") if key in dataset}
 
 
 def reference_settings(wildcards):
-    """What a reference is drawn from, and how."""
+    """Settings of a reference: distribution, number of points, and process if it has one."""
     variant = wildcards.variant.partition(".")[0]
     process = {"sampling": {"points": CONFIG["sampling"]["points"]}}
     if variant != configuration.REAL:
@@ -218,13 +221,15 @@ def reference_settings(wildcards):
 
 
 def shown(wildcards):
-    """The variants in an animation."""
+    """Variants in an animation."""
     return VARIANTS if wildcards.variant == SIDE_BY_SIDE else [wildcards.variant]
 
 
 def gpus_a_job():
-    """GPUs that a job of training or sampling asks for, unless `--set-resources` says otherwise. Not
-    a parameter: another machine must not train again."""
+    """GPUs requested per training or sampling job, unless `--set-resources` overrides them.
+
+    A resource and not a parameter: another machine must not retrain.
+    """
     if CONFIG["device"] != "auto":
         return int(CONFIG["device"] == "cuda")
     if not installed_gpus() or not visible_gpus():
@@ -234,8 +239,10 @@ def gpus_a_job():
 
 
 def ask_as(name, rule):
-    """Have a rule ask for what `--set-resources` says of the rule that it stands for, and for no GPU
-    where the configuration says `device: cpu`."""
+    """Apply to a rule what `--set-resources` says of the rule that it stands for.
+
+    With `device: cpu` in the configuration, GPU resources are dropped.
+    """
     name, rule = map(workflow.modifier.modify_rulename, (name, rule))
     given = workflow.resource_settings._parsed_overwrite_resources
     asked = {**given.get(name, {}), **given.get(rule, {})}
@@ -257,7 +264,7 @@ else:
     except plan.PlanError as error:
         sys.exit(f"Plan: {error}")
     if Path(workflow.main_snakefile) == HOME / "Snakefile":
-        workflow.config_settings.configfiles = []  # jobs need none: these may change meanwhile
+        workflow.config_settings.configfiles = []  # jobs use the plan; the files may change
 
 
 envvars:

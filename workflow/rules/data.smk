@@ -34,7 +34,7 @@ rule import_dataset:
         "../../envs/analysis.yaml"
     params:
         settings=lambda wildcards: configuration.import_settings(CONFIG, wildcards.dataset),
-        # Taking `output`, it is not tracked: another k does not import, and so train, again.
+        # Functions of `output` are not tracked, so another k neither reimports nor retrains.
         k=lambda wildcards, output: CONFIG["kl"]["k"],
         code=code_digest("import_dataset"),
     message:

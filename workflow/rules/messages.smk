@@ -1,5 +1,4 @@
-# What the user reads: how long the rest takes, and when a run has ended, where the results lie and what they
-# say, or what went wrong.
+# Messages to the user: time left; after a run, the results and where they are, or the errors.
 import csv
 import time
 
@@ -29,12 +28,12 @@ if {Quietness.PROGRESS, Quietness.ALL}.isdisjoint(workflow.output_settings.quiet
 
 
 def made(path):
-    """Whether this run has made the file."""
+    """Whether this run wrote the file."""
     return Path(path).exists() and Path(path).stat().st_mtime >= START
 
 
 def headline():
-    """A line a dataset: the first variant's KL and the lowest."""
+    """One line per dataset: the first variant's KL and the lowest."""
     with open("results/paper/table1.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     for dataset in DATASETS:
@@ -55,7 +54,7 @@ def say(lines):
 
 
 def where_it_computes():
-    """Line that says on what the planned jobs of training and sampling compute; empty without any."""
+    """Line on the devices of the planned training and sampling jobs; empty without such jobs."""
     jobs = [job for job in workflow.dag.needrun_jobs() if "gpu" in job.rule.resources]
     on_gpus = sum(job.resources.gpu > 0 for job in jobs)
     if not jobs:

@@ -1,6 +1,6 @@
 LABELS = {name: CONFIG["variants"][name]["label"] for name in VARIANTS}
 NOTES = {name: CONFIG["variants"][name]["note"] for name in VARIANTS}
-# Figure 2 shows the variants that learn their weights, and all of them where none does.
+# Figure 2 shows the variants with learned weights, or all if there are none.
 WEIGHTED = [
     name
     for name in VARIANTS

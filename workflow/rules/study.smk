@@ -1,6 +1,6 @@
-# Whether the method helps, and where the error comes from. The references stand beside the variants:
-# fresh real points; and samples of the exact denoiser, from noisy real points and from the start that
-# a model has, one pair for all variants of one schedule, sampler and start.
+# Statistics and decomposition of the error. References are evaluated like variants: fresh real
+# points; and samples of the optimal denoiser, from perturbed real points and from the model's
+# prior, one pair for all variants with the same schedule, sampler and prior.
 PROCESS = {variant: configuration.same_process(CONFIG, variant) for variant in VARIANTS}
 REFERENCES = [configuration.REAL] + [
     f"{variant}.{kind}"

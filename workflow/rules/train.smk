@@ -1,4 +1,4 @@
-# A job takes one seed, any, or a stack of several; then its rule is named after them.
+# A job handles one seed, or a stack of several, in which case its rule is named after them.
 for batch, variants in [(ANY_SEED, "|".join(CONFIG["variants"])), *STACKS]:
     for name in ("train", "sample"):
         ask_as(name, batch_rule(name, batch))
@@ -17,7 +17,7 @@ for batch, variants in [(ANY_SEED, "|".join(CONFIG["variants"])), *STACKS]:
             of_batch(f"results/benchmarks/train/{RUN}.tsv", batch)[0]
         wildcard_constraints:
             variant=variants,
-        priority: 1  # the short jobs that follow then fill the gaps that long ones leave
+        priority: 1  # long jobs first; short ones then fill the gaps
         conda:
             "../../envs/torch.yaml"
         threads: 1
@@ -27,8 +27,8 @@ for batch, variants in [(ANY_SEED, "|".join(CONFIG["variants"])), *STACKS]:
             settings=lambda wildcards: configuration.training_settings(
                 CONFIG, wildcards.variant, wildcards.dataset
             ),
-            # For the model's file alone. Snakemake does not track a parameter that takes the input:
-            # other sampling settings must not train again.
+            # Stored in the model's file only. Functions of `input` are not tracked, so changed
+            # sampling settings do not retrain.
             sampling=lambda wildcards, input: configuration.drawing_settings(
                 CONFIG, wildcards.variant
             ),
