@@ -1,4 +1,4 @@
-"""A network of one's own: random Fourier features of x (Tancik et al. 2020), and SiLU layers.
+"""A user-defined network: random Fourier features of x (Tancik et al. 2020), and SiLU layers.
 
 variants:
   mine:
@@ -13,13 +13,14 @@ from torch import Tensor, nn
 
 
 class FourierNetwork(nn.Module):
-    """
+    """Network F(x, t) with fixed random Fourier features of x.
+
     Args:
         dimensions: d.
         timesteps: T.
         width: of the hidden layers.
-        features: how many random frequencies.
-        scale: their standard deviation, in radians a unit.
+        features: number of random frequencies.
+        scale: their standard deviation, in radians per unit.
     """
 
     frequencies: Tensor
@@ -40,7 +41,7 @@ class FourierNetwork(nn.Module):
         self.last = nn.Linear(width, dimensions)
 
     def forward(self, x: Tensor, t: Tensor) -> Tensor:
-        """x (n, d) and timesteps t (n,), integers in 0 … T-1, to (n, d)."""
+        """Map x (n, d) and integer timesteps t (n,) in 0 … T-1 to (n, d)."""
         angle = x @ self.frequencies
         features = torch.cat([x, math.sqrt(2) * angle.sin(), math.sqrt(2) * angle.cos()], dim=1)
         h = self.first(features) + self.time(t)

@@ -29,13 +29,15 @@ def main(
     gpus: int,
     threads: int,
 ) -> None:
-    """For every model of a batch: (points, d) float32 samples, weights at each timestep, and a
-    record: seconds, device, the model's digest, and the settings that it was sampled with.
+    """Sample every model of a batch; write its samples, branch weights and record.
+
+    Samples are (points, d) in float32, weights are one row per timestep. The record holds seconds,
+    device, digest of the model and sampling settings.
 
     Args:
-        models: paths, named after their seeds; each is sampled alone, so that its time is its own.
-        stream: what follows the seed in the names of the random numbers.
-        architecture: the file of the models' class, where that is a user's own.
+        models: paths named by seed; each is sampled alone, for its own timing.
+        stream: part of the stream names after the seed.
+        architecture: file of the models' class, if that is user-defined.
     """
     device = open_device(gpus, threads)
     for model, *outputs, record in zip(models, samples, weights, records, strict=True):

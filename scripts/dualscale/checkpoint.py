@@ -1,4 +1,4 @@
-"""Where a training stopped: all that it needs to go on to the same end, bit for bit."""
+"""Checkpoints: everything that an interrupted training needs to resume bit for bit."""
 
 import hashlib
 import json
@@ -12,13 +12,13 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A training between two of its steps.
+    """State of a training between two optimiser steps.
 
     Args:
-        origin: digest of all that the training depends on.
-        step: steps done.
-        seconds: wall time that they took.
-        state: as `Trainer.state` gives it.
+        origin: digest of everything that the training depends on.
+        step: number of steps done.
+        seconds: their wall time.
+        state: from `Trainer.state`.
     """
 
     origin: str
@@ -27,7 +27,7 @@ class Checkpoint:
     state: dict[str, Tensor]
 
     def to_bytes(self) -> bytes:
-        """A line of JSON, the state as safetensors, and before both their SHA-256."""
+        """Serialise to a SHA-256 digest, one line of JSON, and the state as safetensors."""
         about = {"origin": self.origin, "step": self.step, "seconds": self.seconds}
         tensors = {name: value.cpu().contiguous() for name, value in self.state.items()}
         content = json.dumps(about).encode() + b"\n" + save(tensors)
@@ -35,10 +35,10 @@ class Checkpoint:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Checkpoint":
-        """Runs no code of the file's.
+        """Deserialise a checkpoint, without running code from it.
 
         Raises:
-            ValueError: the bytes are not those of a checkpoint, whole and of this format.
+            ValueError: the bytes are damaged, or not a checkpoint of this format.
         """
         digest, content = data[:32], data[32:]
         if hashlib.sha256(content).digest() != digest:
