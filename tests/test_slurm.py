@@ -87,6 +87,20 @@ def test_the_whole_workflow_runs_on_slurm(tmp_path):
     assert len(pd.read_csv(project.path / "results/metrics.csv")) == 4
     assert (project.path / "results/paper/figure1.png").stat().st_size > 5000
     assert project.waiting(*profile, "--config", "device=cpu") == set()
+    asked = squeue("%k %C %l %m").splitlines()  # comment, processors, time, memory
+    assert "rule_kl_evaluate_kl 1 20:00 1000M" in asked, "members of a group run one by one"
+
+
+def test_a_job_that_was_given_a_gpu_which_pytorch_cannot_use_says_so(tmp_path):
+    project = copy_project(ROOT, tmp_path / "project")
+    project.configure(**TINY | {"device": "auto"})
+    model = "results/models/baseline/line/0.safetensors"
+    profile = ["--workflow-profile", "workflow/profiles/slurm", *HERE, "--retries", "0"]
+    done = project.snakemake(*profile, "--", model)
+    output = done.stdout + done.stderr
+    assert done.returncode != 0
+    assert "Training and sampling: on GPUs, one per job" in output
+    assert "this job was given a GPU, and " in output
 
 
 def test_what_was_planned_runs_whatever_is_edited_while_it_waits(finished, tmp_path):
@@ -145,10 +159,9 @@ def test_an_interrupt_cancels_what_was_submitted(jobs):
 
 
 def running():
-    states = subprocess.run(
-        ["squeue", "--noheader", "--states", "RUNNING,PENDING,COMPLETING"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return len(states.stdout.split("\n")) - 1
+    return len(squeue("%i", states="RUNNING,PENDING,COMPLETING").splitlines())
+
+
+def squeue(form, states="all"):
+    command = ["squeue", "--noheader", "--states", states, "--format", form]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
