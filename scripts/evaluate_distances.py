@@ -21,7 +21,9 @@ from job import job, write_json
 NEIGHBOURS = (1, 5, 20)
 
 
-def main(real: str | Path, generated: str | Path, output: str | Path, settings: Mapping) -> None:
+def main(
+    real: str | Path, generated: str | Path, output: str | Path, settings: Mapping, digest: str
+) -> None:
     """Write a record of all distances.
 
     The KLs take all real points; the others as many of them as there are generated ones.
@@ -41,7 +43,7 @@ def main(real: str | Path, generated: str | Path, output: str | Path, settings: 
         "classifier_accuracy": accuracy,
         "classifier_p": p_value,
     }
-    write_json(output, record)
+    write_json(output, record | {"settings_digest": digest})
 
 
 if snakemake := globals().get("snakemake"):
@@ -51,4 +53,5 @@ if snakemake := globals().get("snakemake"):
             snakemake.input.generated,
             snakemake.output[0],
             snakemake.params.settings,
+            snakemake.params.digest,
         )

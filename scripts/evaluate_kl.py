@@ -10,16 +10,21 @@ from job import job, write_json
 
 
 def main(
-    real: str | Path, generated: str | Path, output: str | Path, settings: Mapping, threads: int
+    real: str | Path,
+    generated: str | Path,
+    output: str | Path,
+    settings: Mapping,
+    digest: str,
+    threads: int,
 ) -> None:
-    """Write {"kl_bits": …}."""
+    """Write {"kl_bits": …, "settings_digest": …}."""
     bits = knn_kl(
         np.load(real, allow_pickle=False),
         np.load(generated, allow_pickle=False),
         k=settings["k"],
         workers=threads,
     )
-    write_json(output, {"kl_bits": bits})
+    write_json(output, {"kl_bits": bits, "settings_digest": digest})
 
 
 if snakemake := globals().get("snakemake"):
@@ -29,5 +34,6 @@ if snakemake := globals().get("snakemake"):
             snakemake.input.generated,
             snakemake.output[0],
             snakemake.params.settings,
+            snakemake.params.digest,
             snakemake.threads,
         )

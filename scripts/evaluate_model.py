@@ -23,6 +23,7 @@ def main(
     record: str | Path,
     scores: str | Path,
     settings: Mapping,
+    digest: str,
     stream: str,
     architecture: str | None,
 ) -> None:
@@ -46,6 +47,7 @@ def main(
             "kl_of_draws_bits": [knn_kl(data, draw, k) for draw in again],
             "kl_of_pooled_draws_bits": knn_kl(data, np.concatenate(again), k),
             "ode_kl_bits": ode_kl(trained, known, settings["sampling"]["start"]),
+            "settings_digest": digest,
         },
     )
     write_score_errors(scores, trained, known)
@@ -105,6 +107,7 @@ if snakemake := globals().get("snakemake"):
             snakemake.output.record,
             snakemake.output.scores,
             snakemake.params.settings,
+            snakemake.params.digest,
             f"{snakemake.wildcards.seed}/{snakemake.params.stream}",
             snakemake.params.architecture,
         )

@@ -14,6 +14,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from provenance import KEY, require_planned
+
 INTERRUPTED = 130
 """The exit status of a job that Ctrl-C ended: 128 and the signal's number, as shells have it."""
 
@@ -26,6 +28,7 @@ def job(snakemake: Any) -> Iterator[None]:
     try:
         log_to(snakemake.log)
         require_unchanged(snakemake.input)
+        require_planned(snakemake.input, snakemake.params.get("planned", {}))
         yield
     except KeyboardInterrupt:
         logging.info("interrupted")
@@ -161,7 +164,8 @@ def write_json(path: str | Path, record: Mapping) -> None:
 
 
 def read_json(path: str | Path) -> dict:
-    """
+    """What a job has measured, without the digest of its settings.
+
     Raises:
         ValueError: there is no record in that place, but something else or nothing.
     """
@@ -173,6 +177,7 @@ def read_json(path: str | Path) -> dict:
         raise ValueError(f"{path} is not a record: {error}") from error
     if not isinstance(record, dict):
         raise ValueError(f"{path} is not a record, but {type(record).__name__}")
+    record.pop(KEY, None)
     return record
 
 

@@ -24,6 +24,7 @@ def main(
     weights: Sequence[str | Path],
     records: Sequence[str | Path],
     settings: Mapping,
+    digest: str,
     stream: str,
     architecture: str | None,
     gpus: int,
@@ -51,6 +52,7 @@ def main(
                 "device": device_name(device),
                 "model": digest_file(Path(model)),
                 "sampling": settings,
+                "settings_digest": digest,
             },
         )
 
@@ -121,6 +123,7 @@ if snakemake := globals().get("snakemake"):
             snakemake.output.weights,
             snakemake.output.records,
             snakemake.params.settings,
+            snakemake.params.digest,
             snakemake.params.stream,
             snakemake.params.architecture,
             snakemake.resources.gpu,

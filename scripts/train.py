@@ -32,6 +32,7 @@ def main(
     records: Sequence[str | Path],
     settings: Mapping,
     sampling: Mapping,
+    digest: str,
     stream: str,
     code: str,
     gpus: int,
@@ -46,6 +47,7 @@ def main(
         models: paths, named after their seeds.
         sampling: how the variant samples, which the models' files say and nothing here depends on.
         records: paths: seconds, loss, parameters, device, and the seeds that shared the job.
+        digest: of all settings that a model is made with, kept in its file and its record.
         stream: what follows the seed in the names of the random numbers.
         code: digest of the code that trains.
     """
@@ -67,7 +69,7 @@ def main(
     logging.info("%.1f s of training, evaluation loss %s", seconds, listed(losses))
     for index, (model, record, loss) in enumerate(zip(models, records, losses, strict=True)):
         with whole(model) as part:
-            stack.save(part, trainer.ema, index, trainer.ema_constants[index])
+            stack.save(part, trainer.ema, index, trainer.ema_constants[index], digest)
         write_json(
             record,
             {
@@ -76,6 +78,7 @@ def main(
                 "parameters": stack.backbone.parameters_per_model,
                 "device": device_name(device),
                 "seeds": [int(seed) for seed in seeds],
+                "settings_digest": digest,
             },
         )
     with suppress(OSError):  # what the training ends with is there
@@ -192,6 +195,7 @@ if snakemake := globals().get("snakemake"):
             snakemake.output.records,
             snakemake.params.settings,
             snakemake.params.sampling,
+            snakemake.params.digest,
             snakemake.params.stream,
             snakemake.params.code,
             snakemake.resources.gpu,

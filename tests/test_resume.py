@@ -45,8 +45,8 @@ def job(tmp_path):
 
     def call(folder, **changes):
         (tmp_path / folder).mkdir(exist_ok=True)
-        chosen = {"settings": SETTINGS, "sampling": {}, "stream": "data", "code": "c0de"}
-        chosen |= changes
+        chosen = {"settings": SETTINGS, "sampling": {}, "digest": "d1"}
+        chosen |= {"stream": "data", "code": "c0de"} | changes
         return (
             f"import train; train.CHECKPOINT_SECONDS = 0; train.CHECKPOINT_SHARE = 1e9\n"
             f"train.main({str(tmp_path / 'data.npy')!r}, [{str(tmp_path / folder / '0.model')!r}],"
@@ -219,7 +219,8 @@ def test_a_checkpoint_serves_the_very_same_training_alone(tmp_path, monkeypatch,
     monkeypatch.setattr(train, "evaluation_loss", interrupt)  # after training, before its end
     data, settings = np.zeros((500, 2), "f4"), {"training": SETTINGS["training"] | {"steps": 300}}
     data[::2] = 1
-    arguments = {"settings": SETTINGS | settings, "sampling": {}, "stream": "data", "code": "c0de"}
+    arguments = {"settings": SETTINGS | settings, "sampling": {}, "digest": "d1"}
+    arguments |= {"stream": "data", "code": "c0de"}
 
     def job():
         np.save(tmp_path / "data.npy", data)

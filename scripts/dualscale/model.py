@@ -107,6 +107,7 @@ class Model:
         flat: Tensor,
         index: int,
         constants: Mapping[str, Tensor] | None = None,
+        digest: str | None = None,
     ) -> None:
         """Write one model of the stack as safetensors, with all settings needed to rebuild it.
 
@@ -114,6 +115,7 @@ class Model:
             flat: parameters to save, for example the EMA's.
             index: of the model in the stack.
             constants: non-learned tensors to save; None: the model's present ones.
+            digest: of all settings that the model was made with.
         """
         views = self.backbone.named_views(flat.detach())
         tensors = {name: view[index].cpu().contiguous() for name, view in views.items()}
@@ -127,6 +129,7 @@ class Model:
             "covariance": self.moments.covariance.tolist(),
             "shift": self.units.shift.tolist(),
             "scale": self.units.scale.tolist(),
+            "settings_digest": digest,
         }
         path.write_bytes(save(tensors, metadata={"dualscale": json.dumps(about)}))
 

@@ -74,6 +74,7 @@ rule evaluate_steps:
             "sampling": configuration.sampling_settings(CONFIG, wildcards.variant),
             "steps": CONFIG["steps"]["counts"],
         },
+        planned=planned_model,
         stream=lambda wildcards: configuration.stream(CONFIG, wildcards.variant, wildcards.dataset),
         architecture=architecture,
         code=network_code("evaluate_steps"),
@@ -227,6 +228,7 @@ rule animate:
             }
             for name in shown(wildcards)
         ],
+        planned=lambda wildcards: planned(["models"], shown(wildcards), [wildcards.dataset]),
         stream=lambda wildcards: f"{wildcards.seed}/{wildcards.dataset}/animation",
         code=network_code("animate", shown),
     message:
@@ -255,6 +257,7 @@ rule plot_fields:
     params:
         settings=distribution_settings,
         label=lambda wildcards: CONFIG["variants"][wildcards.variant]["label"],
+        planned=planned_model,
         architecture=architecture,
         code=network_code("plot_fields"),
     message:

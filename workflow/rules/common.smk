@@ -7,6 +7,7 @@ from collections import defaultdict
 from functools import cache
 from itertools import groupby, product
 from pathlib import Path
+from types import SimpleNamespace
 
 import yaml
 from snakemake.common.configfile import load_configfile
@@ -28,6 +29,7 @@ import plan
 from digests import digest_code, digest_files
 from dualscale import configuration
 from dualscale.lease import built_for_gpus, installed_gpus, visible_gpus
+from provenance import digest_settings
 from records import Records
 from shared_folder import obstacle
 
@@ -218,6 +220,66 @@ def reference_settings(wildcards):
     if variant != configuration.REAL:
         process = configuration.process_settings(CONFIG, variant)
     return distribution_settings(wildcards) | process
+
+
+def dataset_settings(dataset):
+    """All that the points of a dataset are made with."""
+    if dataset in FILES:
+        return configuration.import_settings(CONFIG, dataset)
+    return CONFIG["datasets"][dataset]
+
+
+def likelihood_settings(wildcards):
+    """How a model is evaluated beyond the KL of its sample."""
+    return {
+        "draws": CONFIG["study"]["draws"],
+        "k": CONFIG["kl"]["k"],
+        "sampling": configuration.sampling_settings(CONFIG, wildcards.variant),
+    }
+
+
+@cache
+def settings_digest(folder, variant, dataset):
+    """Digest of all settings that the files of a folder of results are made with, from the data on."""
+    cell = SimpleNamespace(variant=variant, dataset=dataset)
+    match folder:
+        case "models" | "training":
+            settings = configuration.training_settings(CONFIG, variant, dataset)
+            if "architecture" in settings:  # where the file lies differs between copies
+                settings["architecture"] = settings["architecture"] | {"file": None}
+            stream = configuration.stream(CONFIG, variant, dataset)
+            return digest_settings(dataset_settings(dataset), settings, stream)
+        case "sampling" if variant not in CONFIG["variants"]:  # a reference
+            return digest_settings(dataset_settings(dataset), reference_settings(cell))
+        case "sampling":
+            settings = configuration.sampling_settings(CONFIG, variant)
+            made_from = "models"
+        case "divergences":
+            settings, made_from = CONFIG["kl"], "sampling"
+        case "distances":
+            settings, made_from = distribution_settings(cell), "sampling"
+        case "likelihoods":
+            settings, made_from = likelihood_settings(cell), "models"
+    return digest_settings(settings_digest(made_from, variant, dataset), settings)
+
+
+def own_digest(folder):
+    """Params: the digest that a job's files in a folder of results keep."""
+    return lambda wildcards: settings_digest(folder, wildcards.variant, wildcards.dataset)
+
+
+def planned(folders, variants, datasets):
+    """Params: the digest that a job's inputs must have, for every folder that they lie in."""
+    return {
+        f"{folder}/{variant}/{dataset}": settings_digest(folder, variant, dataset)
+        for folder in folders
+        for variant in variants
+        for dataset in datasets
+    }
+
+
+def planned_model(wildcards):
+    return planned(["models"], [wildcards.variant], [wildcards.dataset])
 
 
 def shown(wildcards):

@@ -13,11 +13,15 @@ rule evaluate_kl:
     threads: 1
     params:
         settings=CONFIG["kl"],
+        digest=own_digest("divergences"),
         code=code_digest("evaluate_kl"),
     message:
         "Estimate KL of {wildcards.variant} on {wildcards.dataset}, seed {wildcards.seed}"
     script:
         script_path("evaluate_kl")
+
+
+GATHERED = ["training", "sampling", "divergences"]
 
 
 # Two rules, since Snakemake compares each input of a job with each job that it depends on.
@@ -37,6 +41,7 @@ rule gather_runs:
         runs=lambda wildcards: [
             (wildcards.variant, dataset, seed) for dataset in DATASETS for seed in SEEDS
         ],
+        planned=lambda wildcards: planned(GATHERED, [wildcards.variant], DATASETS),
         code=code_digest("gather_runs"),
     message:
         "Gather the runs of {wildcards.variant}"

@@ -5,7 +5,9 @@ import time
 from snakemake.logging import logger
 from snakemake.settings.enums import Quietness
 
+from at_start import AtStart
 from failures import failures
+from provenance import kept_digest, made_otherwise
 from time_left import TimeLeft
 
 START = time.time()
@@ -23,6 +25,39 @@ PAGES = {
     "results/steps/figure5.png": "Figure 5: KL against evaluations",
 }
 
+
+def require_known_settings():
+    """Refuse results of other settings than planned that no job is going to make again.
+
+    Snakemake compares what it has noted of its own jobs, in this folder. Results that were copied
+    here, or whose run was killed, have no such note.
+    """
+    expected = {}
+    for variant in VARIANTS:
+        table = Path(workflow.modifier.modify_path(f"results/runs/{variant}.csv"))
+        if table.is_file():
+            found = made_otherwise(table, planned(GATHERED, [variant], DATASETS))
+            expected |= {f"{table.parents[1]}/{record}": digest for record, digest in found}
+    if not expected:
+        return
+    kept = set(workflow.dag.jobs).difference(workflow.dag.needrun_jobs())
+    rules = {
+        str(file): job.rule.name
+        for job in kept
+        for file in job.output
+        if file in expected and kept_digest(Path(file)) != expected[file]
+    }
+    if rules:
+        first, *others = sorted(rules)
+        remade = [first, *others] if len(others) < 3 else sorted(set(rules.values()))
+        sys.exit(
+            f"{first}{f' and {len(others)} others' if others else ''}: made with other settings "
+            "than are planned, and Snakemake has no note of it; to make them again, add "
+            f"--forcerun {' '.join(remade)}"
+        )
+
+
+logger.addHandler(AtStart(require_known_settings))
 if {Quietness.PROGRESS, Quietness.ALL}.isdisjoint(workflow.output_settings.quiet or ()):
     logger.addHandler(TimeLeft())
 

@@ -76,6 +76,7 @@ rule evaluate_distances:
     threads: 1
     params:
         settings=distribution_settings,
+        digest=own_digest("distances"),
         code=code_digest("evaluate_distances"),
     message:
         "Measure distances of {wildcards.variant} on {wildcards.dataset}, seed {wildcards.seed}"
@@ -99,11 +100,9 @@ rule evaluate_model:
         "../../envs/torch.yaml"
     threads: 1
     params:
-        settings=lambda wildcards: {
-            "draws": CONFIG["study"]["draws"],
-            "k": CONFIG["kl"]["k"],
-            "sampling": configuration.sampling_settings(CONFIG, wildcards.variant),
-        },
+        settings=likelihood_settings,
+        digest=own_digest("likelihoods"),
+        planned=planned_model,
         stream=lambda wildcards: configuration.stream(CONFIG, wildcards.variant, wildcards.dataset),
         architecture=architecture,
         code=network_code("evaluate_model"),
@@ -129,6 +128,10 @@ rule gather_study:
         "../../envs/analysis.yaml"
     params:
         runs=[run.split("/") for run in EVERY],
+        planned={
+            **planned(["divergences", "distances"], [*REFERENCES, *VARIANTS], STUDIED),
+            **planned(["likelihoods"], VARIANTS, STUDIED),
+        },
         code=code_digest("gather_study"),
     message:
         "Gather the measures of the study"
@@ -204,6 +207,7 @@ rule decompose_kl:
     params:
         process=PROCESS,
         runs=[run.split("/") for run in REFERENCE_RUNS],
+        planned=planned(["divergences"], REFERENCES, STUDIED),
         code=code_digest("decompose_kl"),
     message:
         "Decompose the KL"

@@ -32,6 +32,7 @@ for batch, variants in [(ANY_SEED, "|".join(CONFIG["variants"])), *STACKS]:
             sampling=lambda wildcards, input: configuration.drawing_settings(
                 CONFIG, wildcards.variant
             ),
+            digest=own_digest("training"),
             stream=lambda wildcards: configuration.stream(
                 CONFIG, wildcards.variant, wildcards.dataset
             ),
@@ -63,6 +64,8 @@ for batch, variants in [(ANY_SEED, "|".join(CONFIG["variants"])), *STACKS]:
             gpu=GPUS,
         params:
             settings=lambda wildcards: configuration.sampling_settings(CONFIG, wildcards.variant),
+            digest=own_digest("sampling"),
+            planned=planned_model,
             stream=lambda wildcards: configuration.stream(
                 CONFIG, wildcards.variant, wildcards.dataset
             ),
