@@ -8,16 +8,22 @@ import logging
 import os
 import re
 import secrets
+import signal
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from joblog import KILLED, PERMANENT, close_logs, open_logs
 from provenance import KEY, require_planned
 
 INTERRUPTED = 130
 """The exit status of a job that Ctrl-C ended: 128 and the signal's number, as shells have it."""
+TERMINATED = 143
+MAY_PASS = 1
+PERMANENT_ERROR = 65
+"""The exit status after an error that another attempt would end in as well: EX_DATAERR."""
 
 
 @contextmanager
@@ -26,10 +32,12 @@ def job(snakemake: Any) -> Iterator[None]:
     the user as one line."""
     logging.raiseExceptions = False  # a full disk stops the log, not the job
     try:
-        log_to(snakemake.log)
+        open_logs(snakemake.log)
+        signal.signal(signal.SIGTERM, terminate)
         require_unchanged(snakemake.input)
         require_planned(snakemake.input, snakemake.params.get("planned", {}))
         yield
+        close_logs(snakemake.log)
     except KeyboardInterrupt:
         logging.info("interrupted")
         sys.exit(INTERRUPTED)
@@ -37,17 +45,21 @@ def job(snakemake: Any) -> Iterator[None]:
         message = " ".join(str(error).split()) or type(error).__name__
         if logging.root.handlers:
             logging.exception(message)
+            if not may_pass(error):
+                logging.info(PERMANENT)
         print(f"{Path(sys.argv[0]).stem.split('.')[-1]}: {message}", file=sys.stderr)
-        sys.exit(1)
+        sys.exit(MAY_PASS if may_pass(error) else PERMANENT_ERROR)
 
 
-def log_to(paths: Iterable[str | Path]) -> None:
-    logging.basicConfig(
-        handlers=[logging.FileHandler(path, mode="w", encoding="utf-8") for path in paths],
-        level=logging.INFO,
-        format="%(asctime)s %(message)s",
-        force=True,
-    )
+def may_pass(error: Exception) -> bool:
+    """Whether another attempt may do better: files, memory and devices have bad days."""
+    return isinstance(error, OSError | MemoryError | RuntimeError)
+
+
+def terminate(*_: object) -> None:
+    """Slurm's way to cancel a job, or to say that its time is over."""
+    logging.info("%sby signal 15 (SIGTERM): cancelled, or out of time", KILLED)
+    sys.exit(TERMINATED)
 
 
 @contextmanager

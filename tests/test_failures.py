@@ -12,7 +12,7 @@ from job import job
 class Rule:
     """The attributes of Snakemake's rule that `job` reads."""
 
-    input = ()
+    input, params = (), {}
 
     def __init__(self, log):
         self.log = [log]

@@ -54,8 +54,7 @@ def started(folder, *arguments):
 @pytest.fixture
 def jobs(tmp_path):
     """Starts Snakemake on the test jobs, in a folder of its own."""
-    shutil.copy(SLURM / "Snakefile", tmp_path / "Snakefile")
-    return partial(started, tmp_path)
+    return partial(started, tmp_path, "--snakefile", SLURM / "Snakefile")
 
 
 @contextmanager
@@ -132,15 +131,18 @@ def test_jobs_on_one_gpu_never_overlap_while_others_run_beside_them(jobs, tmp_pa
 
 
 def test_failures_are_retried_and_reported_with_their_reason(jobs, tmp_path):
-    process = jobs("--retries", "1", "--", "fails.out", "too_long.out", "too_big.out")
+    targets = ["fails.out", "wrong.out", "too_long.out", "too_big.out"]
+    process = jobs("--retries", "1", "--", *targets)
     output, _ = process.communicate(timeout=400)
     assert process.returncode != 0
     assert (tmp_path / "attempts").read_text().count("attempt") == 2
     assert "fails.log" in output
     assert (tmp_path / "fails.log").read_text() == "the reason why\n"
+    assert (tmp_path / "wrong_attempts").read_text().count("attempt") == 1
     assert "TIMEOUT" in output
-    logs = [log.read_text() for log in tmp_path.glob(".snakemake/slurm_logs/rule_too_big/*.log")]
-    assert any("exceeded memory limit" in log for log in logs)
+    assert "killed: SLURM-job" in (tmp_path / "too_long.log").read_text()
+    assert "DUE TO TIME LIMIT" in (tmp_path / "too_long.log").read_text()
+    assert "exceeded memory limit" in (tmp_path / "too_big.log").read_text()
     assert not list(tmp_path.glob("*.out"))
 
 

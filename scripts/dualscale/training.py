@@ -30,7 +30,7 @@ class Progress:
     losses: Tensor
 
 
-class DivergedError(RuntimeError):
+class DivergedError(ArithmeticError):
     """The loss is not finite, or the weights are not."""
 
 

@@ -8,6 +8,7 @@ from snakemake.settings.enums import Quietness
 from at_start import AtStart
 from failures import failures
 from provenance import kept_digest, made_otherwise
+from retries import Retries
 from time_left import TimeLeft
 
 START = time.time()
@@ -58,6 +59,7 @@ def require_known_settings():
 
 
 logger.addHandler(AtStart(require_known_settings))
+logger.addHandler(Retries(lambda: workflow.scheduler.running))
 if {Quietness.PROGRESS, Quietness.ALL}.isdisjoint(workflow.output_settings.quiet or ()):
     logger.addHandler(TimeLeft())
 

@@ -1,0 +1,69 @@
+"""The log of a job, over all its attempts: Snakemake deletes it before each of them."""
+
+import logging
+import os
+import re
+import socket
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+FORMAT = "%(asctime)s %(message)s"
+ATTEMPT = "attempt on "
+"""How the line begins that an attempt begins with."""
+PERMANENT = "it would fail again: not tried again"
+KILLED = "killed: "
+"""How the line begins that names what ended a job which could not say so itself."""
+CAUSE = re.compile(r"^slurmstepd: error: .*", flags=re.MULTILINE)
+"""What Slurm writes into its own log of a job that it ends."""
+
+
+def open_logs(paths: Iterable[str | Path]) -> None:
+    """Log to the files, behind what earlier attempts that failed have written."""
+    handlers = []
+    for path in map(Path, paths):
+        with suppress(FileNotFoundError):
+            _kept(path).replace(path)
+        handlers.append(logging.FileHandler(path, mode="a", encoding="utf-8"))
+        with suppress(OSError):  # without hard links, the log begins anew at each attempt
+            os.link(path, _kept(path))
+    logging.basicConfig(handlers=handlers, level=logging.INFO, format=FORMAT, force=True)
+    slurm = os.environ.get("SLURM_JOB_ID")
+    place = f"Slurm job {slurm}" if slurm else f"process {os.getpid()}"
+    logging.info("%s%s, %s", ATTEMPT, socket.gethostname(), place)
+
+
+def close_logs(paths: Iterable[str | Path]) -> None:
+    """An attempt that ends well is the last: the next job with these logs begins them anew."""
+    for path in map(Path, paths):
+        _kept(path).unlink(missing_ok=True)
+
+
+def _kept(path: Path) -> Path:
+    """A second name of the log, which Snakemake does not delete."""
+    return path.with_name(f".{path.name}.kept")
+
+
+def last_attempt(log: Path) -> str:
+    """What the last attempt has written; empty where there is no log."""
+    try:
+        text = log.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    return re.split(rf"^.*{ATTEMPT}", text, flags=re.MULTILINE)[-1]
+
+
+def is_permanent(log: Path) -> bool:
+    """Whether the last attempt ended in an error that another would end in as well."""
+    return last_attempt(log).rstrip().endswith(PERMANENT)
+
+
+def name_cause(log: Path, cause: str) -> None:
+    """Add to the log what ended the last attempt, unless that has said so itself."""
+    cause, last = f"{KILLED}{' '.join(cause.split())}", last_attempt(log)
+    if "\nTraceback" in last or cause in last:
+        return
+    line = f"{time.strftime('%Y-%m-%d %H:%M:%S')},000 {cause}\n"
+    with suppress(OSError), log.open("a", encoding="utf-8") as file:
+        file.write(line)
