@@ -15,6 +15,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from at_work import at_work
 from joblog import KILLED, PERMANENT, close_logs, open_logs
 from provenance import KEY, require_planned
 
@@ -28,15 +29,21 @@ PERMANENT_ERROR = 65
 
 @contextmanager
 def job(snakemake: Any) -> Iterator[None]:
-    """Log to the rule's files, and refuse damaged inputs; an error goes to the logs whole, and to
-    the user as one line."""
+    """Log to the rule's files, wait for others at work on the same output, and refuse damaged
+    inputs; an error goes to the logs whole, and to the user as one line."""
     logging.raiseExceptions = False  # a full disk stops the log, not the job
     try:
         open_logs(snakemake.log)
         signal.signal(signal.SIGTERM, terminate)
-        require_unchanged(snakemake.input)
-        require_planned(snakemake.input, snakemake.params.get("planned", {}))
-        yield
+        makes = hashlib.sha256(repr((list(snakemake.input), snakemake.params)).encode()).hexdigest()
+        with at_work(Path(snakemake.output[0]), makes) as before:
+            if before and before.makes == makes and all_made(snakemake.output):
+                logging.info("%s has made the same: nothing is left to do", before)
+                close_logs(snakemake.log)
+                sys.exit(0)
+            require_unchanged(snakemake.input)
+            require_planned(snakemake.input, snakemake.params.get("planned", {}))
+            yield
         close_logs(snakemake.log)
     except KeyboardInterrupt:
         logging.info("interrupted")
@@ -49,6 +56,15 @@ def job(snakemake: Any) -> Iterator[None]:
                 logging.info(PERMANENT)
         print(f"{Path(sys.argv[0]).stem.split('.')[-1]}: {message}", file=sys.stderr)
         sys.exit(MAY_PASS if may_pass(error) else PERMANENT_ERROR)
+
+
+def all_made(paths: Iterable[str | Path]) -> bool:
+    """Whether all files are there, and as they were written."""
+    try:
+        require_unchanged(paths)
+    except ValueError:
+        return False
+    return all(Path(path).exists() for path in paths)
 
 
 def may_pass(error: Exception) -> bool:

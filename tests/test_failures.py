@@ -15,7 +15,7 @@ class Rule:
     input, params = (), {}
 
     def __init__(self, log):
-        self.log = [log]
+        self.log, self.output = [log], [log.with_suffix(".out")]
 
 
 @pytest.fixture

@@ -231,6 +231,31 @@ def test_results_that_cannot_be_written_are_reported(finished, fresh, small_disk
     pd.testing.assert_frame_equal(measured(fresh), measured(finished))
 
 
+def test_jobs_that_outlive_snakemake_are_named_at_the_next_start_and_not_disturbed(fresh):
+    fresh.configure(training={"steps": 30000}, network={"width": 64})
+    target = f"results/models/{RUN}.safetensors"
+    first = start(fresh, "--", target)
+    log = fresh.path / f"results/logs/train/{RUN}.log"
+    while not log.exists() or "step " not in log.read_text():
+        assert first.poll() is None
+        time.sleep(0.05)
+    first.kill()
+    first.wait()
+    marker = fresh.path / f"results/models/{RUN.rpartition('/')[0]}/.0.safetensors.job"
+    process = json.loads(marker.read_text())["pid"]
+    fresh.run("--unlock")
+    done = fresh.snakemake("--", target)
+    os.kill(process, 0)  # it runs on
+    assert done.returncode != 0
+    said = (done.stdout + done.stderr).splitlines()
+    (line,) = [line for line in said if "Jobs of an earlier run are still at work" in line]
+    assert f"process {process} on" in line
+    assert f"end them (kill {process})" in line
+    os.kill(process, signal.SIGKILL)
+    done = fresh.run("--", target)
+    assert "going on from step" in log.read_text() or "step 30000 of 30000" in log.read_text()
+
+
 def test_a_second_run_in_the_same_folder_is_refused_and_harms_nothing(finished, fresh):
     first = start(fresh)
     while not (fresh.path / ".snakemake/locks").is_dir() or not any(

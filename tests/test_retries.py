@@ -62,7 +62,7 @@ class Rule:
     input, params = (), {}
 
     def __init__(self, log):
-        self.log = [log]
+        self.log, self.output = [log], [log.with_suffix(".out")]
 
 
 @pytest.fixture(scope="module")
@@ -128,8 +128,9 @@ def test_the_exit_status_says_whether_another_attempt_may_do_better(tmp_path, er
 def test_a_job_that_is_cancelled_says_so(tmp_path):
     log = tmp_path / "0.log"
     code = (
-        "import sys, time; from job import job; from test_retries import Rule\n"
-        f"with job(Rule({str(log)!r})): print(flush=True); time.sleep(60)"
+        "import time; from pathlib import Path\n"
+        "from job import job; from test_retries import Rule\n"
+        f"with job(Rule(Path({str(log)!r}))): print(flush=True); time.sleep(60)"
     )
     path = os.pathsep.join(map(str, (ROOT / "scripts", ROOT / "tests")))
     environment = {**os.environ, "PYTHONPATH": path}

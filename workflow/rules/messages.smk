@@ -6,6 +6,7 @@ from snakemake.logging import logger
 from snakemake.settings.enums import Quietness
 
 from at_start import AtStart
+from at_work import in_slurm, worker_on
 from failures import failures
 from provenance import kept_digest, made_otherwise
 from retries import Retries
@@ -58,7 +59,38 @@ def require_known_settings():
         )
 
 
-logger.addHandler(AtStart(require_known_settings))
+def require_no_live_jobs():
+    """Refuse to start while jobs of an earlier run, whose Snakemake was killed, work on the same.
+
+    Snakemake has marked what they make as incomplete, also where they still wait in Slurm's queue.
+    """
+    if workflow.dryrun or workflow.touch:
+        return
+    notes = workflow.persistence
+    jobs = {notes._get_key(job.output[0]): job for job in workflow.dag.needrun_jobs() if job.output}
+    found = {}
+    for key in notes._filter_incomplete_keys(jobs):
+        output = str(jobs[key].output[0])
+        for number in filter(in_slurm, notes.external_jobids(jobs[key])):
+            found[f"Slurm job {number}"] = output, f"scancel {number}"
+        worker = worker_on(Path(output))
+        if worker and worker.alive():
+            found[str(worker)] = output, worker.cancel
+    if found:
+        listed = ", ".join(f"{job} on {output}" for job, (output, _) in found.items())
+        cancel = "; ".join(command for _, command in found.values())
+        sys.exit(
+            f"Jobs of an earlier run are still at work: {listed}. Wait until they have ended, or "
+            f"end them ({cancel}), and run again: what they have finished is kept"
+        )
+
+
+def look():
+    require_no_live_jobs()
+    require_known_settings()
+
+
+logger.addHandler(AtStart(look))
 logger.addHandler(Retries(lambda: workflow.scheduler.running))
 if {Quietness.PROGRESS, Quietness.ALL}.isdisjoint(workflow.output_settings.quiet or ()):
     logger.addHandler(TimeLeft())

@@ -1,0 +1,169 @@
+"""Who is at work on a file: a marker beside it says so, and its process or Slurm is asked.
+
+When Snakemake is killed, its jobs run on. What starts next must neither disturb them nor do their
+work a second time.
+"""
+
+import json
+import logging
+import os
+import re
+import secrets
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+WAIT_SECONDS = 5.0
+SETTLE_SECONDS = 0.5
+"""After which the last of those who took a dead job's place at once is seen by all."""
+
+
+class BusyError(Exception):
+    """Another job may be at work on a file, and nobody here can tell."""
+
+
+@dataclass(frozen=True)
+class Worker:
+    """A job's process.
+
+    Args:
+        started: what tells it from a later process of the same number.
+        slurm: number of its Slurm job.
+        makes: digest of what it makes: equal ones leave the same files.
+    """
+
+    host: str
+    pid: int
+    started: str | None
+    slurm: str | None
+    makes: str
+
+    @classmethod
+    def this(cls, makes: str) -> "Worker":
+        pid = os.getpid()
+        slurm = os.environ.get("SLURM_JOB_ID")
+        return cls(socket.gethostname(), pid, _start_of(pid), slurm, makes)
+
+    def alive(self) -> bool | None:
+        """None: it runs elsewhere, without Slurm or where Slurm does not answer."""
+        if self.host == socket.gethostname():
+            return self.started is not None and self.started == _start_of(self.pid)
+        if self.slurm is None:
+            return None
+        if self.slurm == os.environ.get("SLURM_JOB_ID"):
+            return False  # this very job, before Slurm sent it to another node
+        return in_slurm(self.slurm)
+
+    @property
+    def cancel(self) -> str:
+        """The command that ends it, to be given on its machine."""
+        return f"kill {self.pid}" if self.slurm is None else f"scancel {self.slurm}"
+
+    def __str__(self) -> str:
+        if self.slurm is not None:
+            return f"Slurm job {self.slurm}"
+        return f"process {self.pid} on {self.host}"
+
+
+def _start_of(pid: int) -> str | None:
+    """Start of a process, and of the system that it runs on; None where there is no such one."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        if fields[0] == "Z":
+            return None
+        return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()} {fields[19]}"
+    except OSError:
+        return None
+
+
+def in_slurm(number: str) -> bool | None:
+    """Whether Slurm has yet to end a job; None where it does not answer."""
+    command = ["squeue", "--noheader", "--jobs", number, "--format", "%T"]
+    try:
+        asked = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    except (FileNotFoundError, subprocess.TimeoutExpired):
+        return None
+    if asked.returncode:
+        return False if re.search("invalid job id", asked.stderr, re.IGNORECASE) else None
+    return bool(asked.stdout.strip())
+
+
+def marker(path: Path) -> Path:
+    return path.with_name(f".{path.name}.job")
+
+
+def worker_on(path: Path) -> Worker | None:
+    """Whoever says to be at work on a file."""
+    try:
+        return Worker(**json.loads(marker(path).read_text()))
+    except (OSError, TypeError, ValueError):
+        return None
+
+
+@contextmanager
+def at_work(path: Path, makes: str) -> Iterator[Worker | None]:
+    """Be the only one at work on a file, once all others who were have ended.
+
+    Yields:
+        the last of them.
+
+    Raises:
+        BusyError: says what to do.
+    """
+    me, before = Worker.this(makes), None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    while (other := _take(path, me)) != me:
+        alive = other is not None and other.alive()
+        if alive is None:
+            raise BusyError(
+                f"{other} may be at work on {path}, and cannot be asked from here: once it has "
+                f"ended, delete {marker(path)} and run again"
+            )
+        if not alive:
+            _replace(path, me, other)
+            continue
+        if before != other:
+            logging.info("waiting for %s, which is at work on the same", other)
+            before = other
+        time.sleep(WAIT_SECONDS)
+    try:
+        yield before
+    finally:
+        if worker_on(path) == me:
+            marker(path).unlink(missing_ok=True)
+
+
+def _take(path: Path, me: Worker) -> Worker | None:
+    """Put the marker if there is none, and return whose there is then."""
+    if worker_on(path) != me:
+        with _new(path, me) as new:
+            try:
+                os.link(new, marker(path))  # unlike a renaming, never over another
+            except FileExistsError:
+                pass
+            except OSError:  # a file system without hard links
+                if not marker(path).exists():
+                    new.replace(marker(path))
+    return worker_on(path)
+
+
+def _replace(path: Path, me: Worker, dead: Worker | None) -> None:
+    """Take a dead one's place; of several who do so at once the last has it."""
+    with _new(path, me) as new:
+        if worker_on(path) == dead:
+            new.replace(marker(path))
+            time.sleep(SETTLE_SECONDS)
+
+
+@contextmanager
+def _new(path: Path, me: Worker) -> Iterator[Path]:
+    new = path.with_name(f".{secrets.token_hex(4)}.{path.name}.job")
+    try:
+        new.write_text(json.dumps(asdict(me)))
+        yield new
+    finally:
+        new.unlink(missing_ok=True)
