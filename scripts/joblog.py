@@ -27,7 +27,8 @@ def open_logs(paths: Iterable[str | Path]) -> None:
             _kept(path).replace(path)
         handlers.append(logging.FileHandler(path, mode="a", encoding="utf-8"))
         with suppress(OSError):  # without hard links, the log begins anew at each attempt
-            os.link(path, _kept(path))
+            if path.is_file():
+                os.link(path, _kept(path))
     logging.basicConfig(handlers=handlers, level=logging.INFO, format=FORMAT, force=True)
     slurm = os.environ.get("SLURM_JOB_ID")
     place = f"Slurm job {slurm}" if slurm else f"process {os.getpid()}"

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 from dualscale.files import WRITERS
-from job import job, read_json, require_unchanged, seal, trained_with, whole
+from job import PERMANENT_ERROR, job, read_json, require_unchanged, seal, trained_with, whole
 
 
 def test_a_file_has_its_name_only_once_it_is_whole(tmp_path):
@@ -219,9 +219,14 @@ def no_logging(monkeypatch):
     logging.root.setLevel(level)
 
 
+def rule(log, folder):
+    """What Snakemake tells a job."""
+    return SimpleNamespace(log=[log], input=[], output=[folder / "it"], params={})
+
+
 def run(log, body):
     """Exit status of a job."""
-    with pytest.raises(SystemExit) as caught, job(SimpleNamespace(log=[log], input=[])):
+    with pytest.raises(SystemExit) as caught, job(rule(log, log.parent)):
         body()
     return caught.value.code
 
@@ -230,7 +235,7 @@ def test_an_error_is_one_line_for_the_user_and_whole_in_the_log(tmp_path, capsys
     def body():
         raise ValueError("it is\n too long")
 
-    assert run(tmp_path / "log", body) == 1
+    assert run(tmp_path / "log", body) == PERMANENT_ERROR
     assert capsys.readouterr().err.splitlines()[0].endswith(": it is too long")
     assert "Traceback" in (tmp_path / "log").read_text()
 
@@ -251,7 +256,7 @@ def test_a_log_that_cannot_be_opened_is_one_line(tmp_path, capsys, no_logging):
     assert line.endswith(f": [Errno 21] Is a directory: '{tmp_path}/log'")
 
 
-def test_a_log_on_a_full_disk_stops_no_job(capsys, no_logging):
-    with job(SimpleNamespace(log=["/dev/full"], input=[])):
+def test_a_log_on_a_full_disk_stops_no_job(tmp_path, capsys, no_logging):
+    with job(rule("/dev/full", tmp_path)):
         logging.info("it goes on")
     assert capsys.readouterr().err == ""
