@@ -46,12 +46,12 @@ class Worker:
     def this(cls, makes: str) -> "Worker":
         pid = os.getpid()
         slurm = os.environ.get("SLURM_JOB_ID")
-        return cls(socket.gethostname(), pid, _start_of(pid), slurm, makes)
+        return cls(socket.gethostname(), pid, start_of(pid), slurm, makes)
 
     def alive(self) -> bool | None:
         """None: it runs elsewhere, without Slurm or where Slurm does not answer."""
         if self.host == socket.gethostname():
-            return self.started is not None and self.started == _start_of(self.pid)
+            return self.started is not None and self.started == start_of(self.pid)
         if self.slurm is None:
             return None
         if self.slurm == os.environ.get("SLURM_JOB_ID"):
@@ -69,7 +69,7 @@ class Worker:
         return f"process {self.pid} on {self.host}"
 
 
-def _start_of(pid: int) -> str | None:
+def start_of(pid: int) -> str | None:
     """Start of a process, and of the system that it runs on; None where there is no such one."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

@@ -17,6 +17,7 @@ from typing import Any
 
 from at_work import at_work
 from joblog import KILLED, PERMANENT, close_logs, open_logs
+from orphans import is_orphan, keep, take_over
 from provenance import KEY, require_planned
 
 INTERRUPTED = 130
@@ -36,14 +37,18 @@ def job(snakemake: Any) -> Iterator[None]:
         open_logs(snakemake.log)
         signal.signal(signal.SIGTERM, terminate)
         makes = hashlib.sha256(repr((list(snakemake.input), snakemake.params)).encode()).hexdigest()
-        with at_work(Path(snakemake.output[0]), makes) as before:
-            if before and before.makes == makes and all_made(snakemake.output):
-                logging.info("%s has made the same: nothing is left to do", before)
+        outputs = list(map(Path, snakemake.output))
+        with at_work(outputs[0], makes) as before:
+            by_another = before is not None and before.makes == makes
+            if (take_over(outputs, makes) or by_another) and all_made(outputs):
+                logging.info("another job has made the same meanwhile: nothing is left to do")
                 close_logs(snakemake.log)
                 sys.exit(0)
             require_unchanged(snakemake.input)
             require_planned(snakemake.input, snakemake.params.get("planned", {}))
             yield
+            if is_orphan():
+                keep(outputs, makes)
         close_logs(snakemake.log)
     except KeyboardInterrupt:
         logging.info("interrupted")

@@ -42,7 +42,7 @@ def squeue(tmp_path, monkeypatch):
 def ended():
     """A process that has run on this machine."""
     process = subprocess.Popen(["sleep", "60"])
-    worker = replace(Worker.this("x"), pid=process.pid, started=module._start_of(process.pid))
+    worker = replace(Worker.this("x"), pid=process.pid, started=module.start_of(process.pid))
     assert worker.alive()
     process.kill()
     process.wait()
@@ -68,7 +68,7 @@ def test_a_job_waits_for_another_that_is_at_work_and_knows_of_it(tmp_path, caplo
     caplog.set_level("INFO")
     path, order = tmp_path / "model", []
     other = subprocess.Popen(["sleep", "60"])
-    worker = replace(Worker.this("y"), pid=other.pid, started=module._start_of(other.pid))
+    worker = replace(Worker.this("y"), pid=other.pid, started=module.start_of(other.pid))
     mark(path, worker)
 
     def wait():
@@ -171,4 +171,4 @@ def test_what_the_other_has_made_with_the_same_settings_is_taken_over(tmp_path, 
     assert bool(made) == again
     assert (tmp_path / "model").read_text() == "made"
     log = (tmp_path / "0.log").read_text()
-    assert ("has made the same: nothing is left to do" in log) != again
+    assert ("has made the same meanwhile: nothing is left to do" in log) != again

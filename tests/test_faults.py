@@ -231,29 +231,45 @@ def test_results_that_cannot_be_written_are_reported(finished, fresh, small_disk
     pd.testing.assert_frame_equal(measured(fresh), measured(finished))
 
 
-def test_jobs_that_outlive_snakemake_are_named_at_the_next_start_and_not_disturbed(fresh):
-    fresh.configure(training={"steps": 30000}, network={"width": 64})
-    target = f"results/models/{RUN}.safetensors"
-    first = start(fresh, "--", target)
+@pytest.fixture
+def outliving(fresh):
+    """A training that goes on after its Snakemake was killed: the project and its process."""
+    fresh.configure(training={"steps": 15000}, network={"width": 64})
+    first = start(fresh, "--", f"results/models/{RUN}.safetensors")
     log = fresh.path / f"results/logs/train/{RUN}.log"
     while not log.exists() or "step " not in log.read_text():
         assert first.poll() is None
         time.sleep(0.05)
     first.kill()
     first.wait()
-    marker = fresh.path / f"results/models/{RUN.rpartition('/')[0]}/.0.safetensors.job"
-    process = json.loads(marker.read_text())["pid"]
     fresh.run("--unlock")
-    done = fresh.snakemake("--", target)
-    os.kill(process, 0)  # it runs on
+    folder = fresh.path / f"results/models/{RUN.rpartition('/')[0]}"
+    yield fresh, json.loads((folder / ".0.safetensors.job").read_text())["pid"]
+
+
+def test_jobs_that_outlive_snakemake_are_named_at_the_next_start_and_not_disturbed(outliving):
+    project, process = outliving
+    done = project.snakemake("--", f"results/models/{RUN}.safetensors")
+    os.kill(process, signal.SIGKILL)  # it ran on
     assert done.returncode != 0
     said = (done.stdout + done.stderr).splitlines()
     (line,) = [line for line in said if "Jobs of an earlier run are still at work" in line]
     assert f"process {process} on" in line
     assert f"end them (kill {process})" in line
-    os.kill(process, signal.SIGKILL)
-    done = fresh.run("--", target)
-    assert "going on from step" in log.read_text() or "step 30000 of 30000" in log.read_text()
+
+
+def test_a_training_that_outlived_snakemake_is_not_done_again(outliving):
+    project, process = outliving
+    model = project.path / f"results/models/{RUN}.safetensors"
+    while Path(f"/proc/{process}").exists():
+        time.sleep(0.1)
+    made = model.stat().st_ino
+    project.run("--", f"results/models/{RUN}.safetensors")
+    assert model.stat().st_ino == made
+    log = (project.path / f"results/logs/train/{RUN}.log").read_text()
+    assert "another job has made the same meanwhile" in log
+    left = {path.name for path in model.parent.iterdir()}
+    assert left == {"0.safetensors", ".0.safetensors.sha256"}
 
 
 def test_a_second_run_in_the_same_folder_is_refused_and_harms_nothing(finished, fresh):

@@ -1,6 +1,7 @@
 """The Slurm profile on a real Slurm of one node, with a GPU that is only a name."""
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -119,6 +120,34 @@ def test_what_was_planned_runs_whatever_is_edited_while_it_waits(finished, tmp_p
     assert (project.path / target).read_bytes() == (finished.path / target).read_bytes()
     (project.path / "config.yaml").write_text(planned)
     assert project.waiting("--", target) == set()
+
+
+def test_jobs_that_outlive_snakemake_are_named_at_the_next_start_and_their_results_kept(tmp_path):
+    project = copy_project(ROOT, tmp_path / "project")
+    project.configure(**TINY)
+    target = "results/models/adaptive/line/0.safetensors"
+    arguments = [project.path, "--config", "device=cpu", "--", target]
+    project.run("--", "results/datasets/line.npy")
+    with closed_node():
+        process = started(*arguments)
+        while not (project.path / ".snakemake/incomplete").exists() or not any(
+            "external_jobid" in note.read_text() and "null" not in note.read_text()
+            for note in (project.path / ".snakemake/incomplete").rglob("*")
+            if note.is_file()
+        ):
+            assert process.poll() is None
+            time.sleep(0.2)
+        process.kill()
+        process.communicate()
+        project.run("--unlock")
+        output, _ = started(*arguments).communicate(timeout=120)
+        assert re.search(rf"still at work: Slurm job (\d+) on {target}.*scancel \1", output), output
+    while running():
+        time.sleep(0.5)
+    made = (project.path / target).stat().st_mtime_ns
+    output, _ = started(*arguments).communicate(timeout=120)
+    assert "Nothing to be done" in output
+    assert (project.path / target).stat().st_mtime_ns == made
 
 
 def test_jobs_on_one_gpu_never_overlap_while_others_run_beside_them(jobs, tmp_path):

@@ -25,6 +25,7 @@ sys.path.insert(0, str(SCRIPTS))
 gc.set_threshold(100_000, 50, 1000)
 atexit.register(gc.freeze)
 
+import orphans
 import plan
 from digests import digest_code, digest_files
 from dualscale import configuration
@@ -317,6 +318,8 @@ def ask_as(name, rule):
 GPU_RESOURCES = ("gpu", "gpu_model")
 GPUS = PLANNED["gpus"] if PLANNED else gpus_a_job()
 ANY_SEED = ("{seed}",)
+if workflow.is_main_process:
+    orphans.name_snakemake()
 if PLANNED:
     STACKS = [(tuple(batch), pattern) for batch, pattern in PLANNED["stacks"]]
 else:
