@@ -1,4 +1,4 @@
-"""What is looked at once Snakemake knows what it is going to do, and before it does it."""
+"""Callback between Snakemake's planning and its first job."""
 
 import logging
 from collections.abc import Callable
@@ -9,9 +9,9 @@ NOTHING_TO_DO = "Nothing to be done"
 
 
 class AtStart(logging.Handler):
-    """Listens to Snakemake's events, and calls back when the graph of jobs stands.
+    """Log handler that calls back once Snakemake has built the graph of jobs.
 
-    Unlike `onstart`, also where nothing is to be done, in dry runs, and as a module of a host.
+    Unlike `onstart`, it also does so with nothing to do, in dry runs, and as a module of a host.
     """
 
     def __init__(self, look: Callable[[], None]):

@@ -1,7 +1,6 @@
-"""Who is at work on a file: a marker beside it says so, and its process or Slurm is asked.
+"""Markers beside files that jobs are working on, verified by asking the process or Slurm.
 
-When Snakemake is killed, its jobs run on. What starts next must neither disturb them nor do their
-work a second time.
+Jobs outlive a killed Snakemake. Later jobs must neither disturb them nor repeat their work.
 """
 
 import json
@@ -23,17 +22,17 @@ SETTLE_SECONDS = 0.5
 
 
 class BusyError(Exception):
-    """Another job may be at work on a file, and nobody here can tell."""
+    """Another job may be working on a file, and this machine cannot tell whether it is."""
 
 
 @dataclass(frozen=True)
 class Worker:
-    """A job's process.
+    """Process of a job.
 
     Args:
-        started: what tells it from a later process of the same number.
+        started: start of the process, which distinguishes it from a later one of the same number.
         slurm: number of its Slurm job.
-        makes: digest of what it makes: equal ones leave the same files.
+        makes: digest of what it makes; jobs with equal digests write the same files.
     """
 
     host: str
@@ -49,7 +48,7 @@ class Worker:
         return cls(socket.gethostname(), pid, start_of(pid), slurm, makes)
 
     def alive(self) -> bool | None:
-        """None: it runs elsewhere, without Slurm or where Slurm does not answer."""
+        """Whether the process runs; None if elsewhere, and Slurm is absent or does not answer."""
         if self.host == socket.gethostname():
             return self.started is not None and self.started == start_of(self.pid)
         if self.slurm is None:
@@ -60,7 +59,7 @@ class Worker:
 
     @property
     def cancel(self) -> str:
-        """The command that ends it, to be given on its machine."""
+        """Command that ends the process, to be run on its machine."""
         return f"kill {self.pid}" if self.slurm is None else f"scancel {self.slurm}"
 
     def __str__(self) -> str:
@@ -70,7 +69,7 @@ class Worker:
 
 
 def start_of(pid: int) -> str | None:
-    """Start of a process, and of the system that it runs on; None where there is no such one."""
+    """Start of a process and of its system; None if there is no such process."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         if fields[0] == "Z":
@@ -81,7 +80,7 @@ def start_of(pid: int) -> str | None:
 
 
 def in_slurm(number: str) -> bool | None:
-    """Whether Slurm has yet to end a job; None where it does not answer."""
+    """Whether Slurm still has a job; None if Slurm does not answer."""
     command = ["squeue", "--noheader", "--jobs", number, "--format", "%T"]
     try:
         asked = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
@@ -97,7 +96,7 @@ def marker(path: Path) -> Path:
 
 
 def worker_on(path: Path) -> Worker | None:
-    """Whoever says to be at work on a file."""
+    """Worker named by a file's marker; None without a marker."""
     try:
         return Worker(**json.loads(marker(path).read_text()))
     except (OSError, TypeError, ValueError):
@@ -106,10 +105,9 @@ def worker_on(path: Path) -> Worker | None:
 
 @contextmanager
 def at_work(path: Path, makes: str) -> Iterator[Worker | None]:
-    """Be the only one at work on a file, once all others who were have ended.
+    """Wait for all others working on a file, then hold its marker.
 
-    Yields:
-        the last of them.
+    Yields: the last of the others.
 
     Raises:
         BusyError: says what to do.
@@ -138,7 +136,7 @@ def at_work(path: Path, makes: str) -> Iterator[Worker | None]:
 
 
 def _take(path: Path, me: Worker) -> Worker | None:
-    """Put the marker if there is none, and return whose there is then."""
+    """Place a marker if there is none, and return the worker that the marker then names."""
     if worker_on(path) != me:
         with _new(path, me) as new:
             try:
@@ -152,7 +150,7 @@ def _take(path: Path, me: Worker) -> Worker | None:
 
 
 def _replace(path: Path, me: Worker, dead: Worker | None) -> None:
-    """Take a dead one's place; of several who do so at once the last has it."""
+    """Take over a dead worker's marker; of several who try at once, the last has it."""
     with _new(path, me) as new:
         if worker_on(path) == dead:
             new.replace(marker(path))

@@ -1,4 +1,4 @@
-"""Distances of a generated sample from its dataset, beside the paper's KL."""
+"""Evaluate the distances of a generated sample from its dataset that complement the paper's KL."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,7 +26,7 @@ def main(
 ) -> None:
     """Write a record of all distances.
 
-    The KLs take all real points; the others as many of them as there are generated ones.
+    The KL estimates use all real points; the others as many as there are generated ones.
     """
     data = np.load(real, allow_pickle=False)
     points = np.load(generated, allow_pickle=False)

@@ -1,4 +1,4 @@
-"""What went wrong in a run, from the logs of its jobs."""
+"""Errors of a run, collected from its jobs' logs."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -11,9 +11,14 @@ ERROR = re.compile(rf"^\d{{4}}-\d\d-\d\d \S+ (?:(.*)\nTraceback|({KILLED}.*))", 
 
 
 def failures(logs: Iterable[Path], since: float) -> Iterator[tuple[Path, str]]:
-    """The logs that were written since a time (in seconds since 1970) and whose last attempt
-    failed, each with the line of its last error. Older logs, of which there may be many thousands,
-    are not read, nor those that cannot be: their jobs have said so."""
+    """Yield every log whose last attempt failed since a time, with its last error line.
+
+    Older logs are not read, since there may be thousands; nor are unreadable ones, whose jobs have
+    reported their errors.
+
+    Args:
+        since: time of the log's last write, in seconds since 1970.
+    """
     for log in logs:
         errors = []
         with suppress(OSError):

@@ -1,4 +1,4 @@
-"""Gather the records of a variant's runs into one table, a row a run."""
+"""Collect the records of a variant's runs into one table, one row per run."""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -33,7 +33,7 @@ def main(
     output: str | Path,
     digests: Mapping[str, str],
 ) -> None:
-    """Write the table; the records lie in the order of the runs.
+    """Write the table; each list of records is in the order of the runs.
 
     Args:
         digests: of the settings that each folder of records was made with.

@@ -1,4 +1,4 @@
-"""What every script shares when it runs as a job: its log, its errors and its output files."""
+"""Behaviour shared by all scripts when run as jobs: logs, errors and output files."""
 
 import fcntl
 import glob
@@ -21,7 +21,7 @@ from orphans import is_orphan, keep, take_over
 from provenance import KEY, require_planned
 
 INTERRUPTED = 130
-"""The exit status of a job that Ctrl-C ended: 128 and the signal's number, as shells have it."""
+"""Exit status of a job interrupted by Ctrl-C: 128 plus the signal's number, as in shells."""
 TERMINATED = 143
 MAY_PASS = 1
 PERMANENT_ERROR = 65
@@ -30,9 +30,11 @@ PERMANENT_ERROR = 65
 
 @contextmanager
 def job(snakemake: Any) -> Iterator[None]:
-    """Log to the rule's files, wait for others at work on the same output, and refuse damaged
-    inputs; an error goes to the logs whole, and to the user as one line."""
-    logging.raiseExceptions = False  # a full disk stops the log, not the job
+    """Log to the rule's files, wait for other jobs on the same output, and reject damaged inputs.
+
+    An error is reported in full in the logs, and in one line to the user.
+    """
+    logging.raiseExceptions = False  # a full disk must not fail the job through its log
     try:
         open_logs(snakemake.log)
         signal.signal(signal.SIGTERM, terminate)
@@ -85,13 +87,13 @@ def terminate(*_: object) -> None:
 
 @contextmanager
 def whole(path: str | Path, sealed: bool = True) -> Iterator[Path]:
-    """A temporary path to write to; it takes the real name only once the block has ended well.
+    """Write a file atomically: yield a temporary path, renamed when the block ends without error.
 
-    Sealed, it has its SHA-256 beside it, hidden: who reads it later sees whether it is the same.
-    The SHA-256 takes its name first: a crash between the two leaves no file that passes unchecked.
+    If `sealed`, the file's SHA-256 is stored in a hidden file beside it, for readers to verify. The
+    checksum is renamed first: after a crash between the two, the old file fails verification.
 
     Raises:
-        OSError: names the path, also where the library that wrote names none.
+        OSError: names the path, even if the writing library's error does not.
     """
     path = Path(path)
     with replacement(path) as part:
@@ -101,20 +103,19 @@ def whole(path: str | Path, sealed: bool = True) -> Iterator[Path]:
                 digest.write_text(digest_file(part) + "\n")
         else:
             seal(path).unlink(missing_ok=True)
-    with suppress(OSError):  # not every network file system can flush a folder
+    with suppress(OSError):  # some network file systems cannot sync folders
         flush(path.parent)
 
 
 @contextmanager
 def replacement(path: Path) -> Iterator[Path]:
-    """A new, empty, hidden file beside the path, which takes its place once the block has ended
-    well.
+    """Yield a new hidden file, which replaces the path when the block ends without error.
 
-    Its name is random and it is locked while its process lives: attempts that run at once never
-    share one, and each removes what those before it left when they were killed.
+    Its name is random and it is locked while its process lives: concurrent attempts never share
+    one, and each removes files left by killed attempts.
     """
     for left in path.parent.glob(f".part.????????.{glob.escape(path.name)}"):
-        with suppress(OSError), left.open("r+b") as file:  # OSError: its process lives
+        with suppress(OSError), left.open("r+b") as file:  # OSError: its process is alive
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             left.unlink()
     part = path.with_name(f".part.{secrets.token_hex(4)}.{path.name}")
@@ -122,7 +123,7 @@ def replacement(path: Path) -> Iterator[Path]:
         try:
             file = stack.enter_context(part.open("xb"))
             stack.callback(part.unlink, missing_ok=True)
-            with suppress(OSError):  # not every network file system has locks
+            with suppress(OSError):  # some network file systems have no locks
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             yield part
             flush(part)
@@ -132,7 +133,7 @@ def replacement(path: Path) -> Iterator[Path]:
 
 
 def flush(path: Path) -> None:
-    """Wait until a file or a folder is on the disk."""
+    """Sync a file or a folder to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -141,10 +142,10 @@ def flush(path: Path) -> None:
 
 
 def naming(path: Path, part: Path, error: OSError) -> OSError:
-    """The error with the path in it, where it named nothing or the temporary file."""
+    """Return the error with the path in it, if it named none or the temporary file."""
     if error.filename is not None and str(error.filename) != str(part):
         return error
-    if error.errno is None:  # NumPy says how much it wrote; the next write says why no more
+    if error.errno is None:  # NumPy hides the cause; another write raises it
         try:
             with part.open("ab") as file:
                 file.write(bytes(2**20))
@@ -156,7 +157,7 @@ def naming(path: Path, part: Path, error: OSError) -> OSError:
 
 
 def seal(path: Path) -> Path:
-    """Where the digest of a file lies."""
+    """Path of a file's stored checksum."""
     return path.with_name(f".{path.name}.sha256")
 
 
@@ -166,16 +167,16 @@ def digest_file(path: Path) -> str:
 
 
 def require_unchanged(paths: Iterable[str | Path]) -> None:
-    """
+    """Verify files against their stored checksums; files without one are not checked.
+
     Raises:
-        ValueError: a file, or its SHA-256, is not as a job wrote it; files that no job wrote are
-            not looked at.
+        ValueError: a file or its checksum is damaged or was changed after a job wrote it.
     """
     for path in map(Path, paths):
         checksum = seal(path)
         if not os.path.lexists(checksum):
             continue
-        # By its name: where all that was made of the file is there, Snakemake does without it.
+        # Request the file by name: if all files made from it exist, Snakemake skips it.
         remedy = f"delete it and make it again: snakemake … -- {path}"
         digest = checksum.read_bytes().strip() if checksum.is_file() else b""
         if not re.fullmatch(rb"[0-9a-f]{64}", digest):
@@ -186,7 +187,7 @@ def require_unchanged(paths: Iterable[str | Path]) -> None:
 
 @contextmanager
 def whole_group(paths: Iterable[str | Path]) -> Iterator[list[Path]]:
-    """The same for several files that are written together."""
+    """Write several files atomically together, as `whole` does one."""
     with ExitStack() as stack:
         yield [stack.enter_context(whole(path)) for path in paths]
 
@@ -197,12 +198,12 @@ def write_json(path: str | Path, record: Mapping) -> None:
 
 
 def read_json(path: str | Path) -> dict:
-    """What a job has measured, without the digest of its settings.
+    """Read a job's JSON record, without the digest of its settings.
 
     Raises:
-        ValueError: there is no record in that place, but something else or nothing.
+        ValueError: the file is missing or is no record.
     """
-    if not Path(path).is_file():  # a pipe would be waited for
+    if not Path(path).is_file():  # reading a pipe would block
         raise ValueError(f"{path} is not a file")
     try:
         record = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -215,9 +216,9 @@ def read_json(path: str | Path) -> dict:
 
 
 def trained_with(path: str | Path) -> list[int] | None:
-    """The seeds that the job of a training's record trained; None where there is no such record.
+    """Seeds that were trained together, from a training's record; None without one.
 
-    A damaged one counts as none: the job that reads it next says so.
+    A damaged record counts as none; the job that reads it next reports it.
     """
     try:
         seeds = read_json(path).get("seeds")

@@ -1,4 +1,4 @@
-"""The log of a job, over all its attempts: Snakemake deletes it before each of them."""
+"""Log of a job over all its attempts; Snakemake deletes log files before each of them."""
 
 import logging
 import os
@@ -20,7 +20,7 @@ CAUSE = re.compile(r"^slurmstepd: error: .*", flags=re.MULTILINE)
 
 
 def open_logs(paths: Iterable[str | Path]) -> None:
-    """Log to the files, behind what earlier attempts that failed have written."""
+    """Log to the files, appending to what earlier failed attempts have written."""
     handlers = []
     for path in map(Path, paths):
         with suppress(FileNotFoundError):
@@ -36,18 +36,18 @@ def open_logs(paths: Iterable[str | Path]) -> None:
 
 
 def close_logs(paths: Iterable[str | Path]) -> None:
-    """An attempt that ends well is the last: the next job with these logs begins them anew."""
+    """Mark an attempt as successful: the next job with these logs starts them anew."""
     for path in map(Path, paths):
         _kept(path).unlink(missing_ok=True)
 
 
 def _kept(path: Path) -> Path:
-    """A second name of the log, which Snakemake does not delete."""
+    """Path of a hard link to the log, which Snakemake does not delete."""
     return path.with_name(f".{path.name}.kept")
 
 
 def last_attempt(log: Path) -> str:
-    """What the last attempt has written; empty where there is no log."""
+    """Text written by the last attempt; empty without a log."""
     try:
         text = log.read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -56,12 +56,12 @@ def last_attempt(log: Path) -> str:
 
 
 def is_permanent(log: Path) -> bool:
-    """Whether the last attempt ended in an error that another would end in as well."""
+    """Whether the last attempt ended in an error that would recur in another."""
     return last_attempt(log).rstrip().endswith(PERMANENT)
 
 
 def name_cause(log: Path, cause: str) -> None:
-    """Add to the log what ended the last attempt, unless that has said so itself."""
+    """Append the cause of the last attempt's end, unless it has logged its own error."""
     cause, last = f"{KILLED}{' '.join(cause.split())}", last_attempt(log)
     if "\nTraceback" in last or cause in last:
         return

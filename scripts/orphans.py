@@ -1,7 +1,7 @@
-"""What a local job has made after its Snakemake was killed.
+"""Outputs of local jobs that finished after their Snakemake was killed.
 
-Nobody has noted that its output is whole, so that the next run deletes it and has it made again:
-the next job finds it under a second name.
+Snakemake has not recorded these outputs as complete, so the next run deletes them. They are kept
+under a second name, where the next job finds them.
 """
 
 import os
@@ -15,12 +15,12 @@ SNAKEMAKE = "DUALSCALE_SNAKEMAKE"
 
 
 def name_snakemake() -> None:
-    """Tell the jobs of this process which it is."""
+    """Pass the identity of this Snakemake process to its jobs."""
     os.environ[SNAKEMAKE] = f"{os.getpid()} {start_of(os.getpid())}"
 
 
 def is_orphan() -> bool:
-    """Whether the process that started this job has ended. Slurm's jobs have one on their node."""
+    """Whether the Snakemake that started this job has ended; never so in Slurm jobs."""
     if SNAKEMAKE not in os.environ or "SLURM_JOB_ID" in os.environ:
         return False
     pid, _, start = os.environ[SNAKEMAKE].partition(" ")
@@ -28,19 +28,19 @@ def is_orphan() -> bool:
 
 
 def keep(paths: Sequence[Path], makes: str) -> None:
-    """Give the files a second name, and note what they were made with.
+    """Give the files a second name, and record what they were made with.
 
     Args:
-        makes: as of `at_work.Worker`.
+        makes: as in `at_work.Worker`.
     """
-    with suppress(OSError):  # a file system without hard links
+    with suppress(OSError):  # some file systems have no hard links
         for path in paths:
             os.link(path, _kept(path))
         _note(paths).write_text(makes)
 
 
 def take_over(paths: Sequence[Path], makes: str) -> bool:
-    """Give kept files their names back; those that were made with anything else are removed."""
+    """Restore kept files to their names; remove those made with anything else."""
     if not _note(paths).exists():
         return False
     same = _note(paths).read_text() == makes

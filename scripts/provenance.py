@@ -1,4 +1,4 @@
-"""Digests of the settings that made a file: kept in it, and compared by every job that reads it."""
+"""Digests of settings, stored in the files made with them and checked by later jobs."""
 
 import csv
 import hashlib
@@ -13,12 +13,12 @@ SUFFIX = "_settings"
 
 
 def digest_settings(*parts: object) -> str:
-    """16 hexadecimal digits of plain values, as in JSON; the order of keys makes no difference."""
+    """Digest of JSON values, 16 hexadecimal digits; independent of the order of keys."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def kept_digest(path: Path) -> str | None:
-    """The digest in a record (.json) or a model's file (.safetensors); None where there is none."""
+    """Digest stored in a record (.json) or a model (.safetensors); None without one."""
     try:
         if path.suffix == ".safetensors":
             about = _about_model(path)
@@ -30,7 +30,7 @@ def kept_digest(path: Path) -> str | None:
 
 
 def _about_model(path: Path) -> dict:
-    """From the header alone; jobs without models have no library that reads it."""
+    """Metadata of a model, from the file's header alone, for environments without safetensors."""
     with path.open("rb") as file:
         size = int.from_bytes(file.read(8), "little")
         if size > path.stat().st_size:
@@ -39,11 +39,11 @@ def _about_model(path: Path) -> dict:
 
 
 def require_planned(paths: Iterable[str | Path], planned: Mapping[str, str]) -> None:
-    """Refuse files that other settings made than those that are planned.
+    """Reject files made with other settings than the planned ones.
 
     Args:
-        planned: the digest for every folder with such files, as in "models/adaptive/dino": what a
-            seed is made with does not depend on it. Other paths are not looked at.
+        planned: digest for each folder of such files, as in "models/adaptive/dino"; it is the same
+            for all seeds. Other paths are not checked.
 
     Raises:
         ValueError: names the first such file.
@@ -58,17 +58,18 @@ def require_planned(paths: Iterable[str | Path], planned: Mapping[str, str]) -> 
 
 
 def made_otherwise(table: Path, planned: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Records that were gathered with other settings than those that are planned.
+    """Find records that were gathered with other settings than the planned ones.
 
-    One table of all runs of a variant is read, not its thousands of records.
+    Reads one table of all runs of a variant, not its thousands of records.
 
     Args:
-        table: with columns as `training_settings`, of the digests that each run was gathered with.
+        table: its columns, such as `training_settings`, hold the digests that each run was gathered
+            with.
         planned: as for `require_planned`.
 
     Returns:
-        for each its place in the results, as in "training/adaptive/dino/0.json", and the digest
-        that is planned.
+        for each, its path in the results, as in "training/adaptive/dino/0.json", and the planned
+            digest.
     """
     with table.open(newline="") as file:
         for run in csv.DictReader(file):

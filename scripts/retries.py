@@ -1,6 +1,6 @@
-"""What is done about a job that failed: its log names the cause, and what would fail again ends.
+"""Handling of failed jobs: log the cause, and cancel retries that would fail again.
 
-`retries` count attempts and cannot tell why one failed.
+Snakemake's `retries` only counts attempts, whatever the cause.
 """
 
 import logging
@@ -18,10 +18,10 @@ STATUS = re.compile(r"died with <Signals\.\w+: (\d+)>|non-zero exit status (\d+)
 
 
 class Retries(logging.Handler):
-    """Listens to Snakemake's events.
+    """Log handler for Snakemake's events.
 
     Args:
-        running: gives the jobs that the scheduler holds for running, with those that just failed.
+        running: returns the scheduler's running jobs, including those that just failed.
     """
 
     def __init__(self, running: Callable[[], Iterable[Any]]):
@@ -43,7 +43,7 @@ class Retries(logging.Handler):
                     self.give_up(number)
 
     def give_up(self, number: int) -> None:
-        """Let a job, or the group that it is part of, have no attempt left."""
+        """Cancel the remaining attempts of a job, or of the group that it belongs to."""
         for job in self.running():
             members = job.jobs if job.is_group() else [job]
             if any(member.jobid == number for member in members):
@@ -51,7 +51,7 @@ class Retries(logging.Handler):
 
 
 def reason_of_slurm(message: str | None, logs: Iterable[Path]) -> str:
-    """What the executor and Slurm's own log say of a job's end; empty where it ended itself."""
+    """Cause of a job's end by the executor and Slurm's log; empty if it ended by itself."""
     texts = [log.read_text(encoding="utf-8", errors="replace") for log in logs if log.is_file()]
     causes = [cause for text in texts for cause in CAUSE.findall(text)]
     if not message or ("'FAILED'" in message and not causes):
@@ -60,7 +60,7 @@ def reason_of_slurm(message: str | None, logs: Iterable[Path]) -> str:
 
 
 def reason_of_status(text: str) -> str:
-    """The signal that ended a script; empty where it ended by itself."""
+    """Signal that ended a script; empty if it ended by itself."""
     for died, status in STATUS.findall(text):
         number = int(died) if died else int(status) - 128
         if number in signal.valid_signals():

@@ -1,4 +1,4 @@
-"""Train a model, or a stack of several seeds, and keep the EMA weights."""
+"""Train a model, or a stack of several seeds, and save the EMA weights."""
 
 import hashlib
 import json
@@ -21,9 +21,9 @@ from job import job, whole, write_json
 
 REPORTS = 20  # lines of progress in the log
 SHOWN_SECONDS = 60.0  # between lines of progress for the user
-CHECKPOINT_SECONDS = 10.0  # between two checkpoints, at least
-CHECKPOINT_SHARE = 0.01  # of the training's time, at most
-WRITING_RATE = 2e8  # bytes a second; a guess for the first checkpoint, the others are timed
+CHECKPOINT_SECONDS = 10.0  # minimum interval between checkpoints
+CHECKPOINT_SHARE = 0.01  # maximum share of the training time
+WRITING_RATE = 2e8  # bytes per second, assumed for the first checkpoint; later ones are timed
 
 
 def main(
@@ -38,18 +38,18 @@ def main(
     gpus: int,
     threads: int,
 ) -> None:
-    """Write the models of a batch of seeds, trained as one stack, and a record of each.
+    """Train a stack of seeds; write a model and a record for each.
 
-    While it trains, a checkpoint lies beside the first model, from which a job that was stopped
-    goes on.
+    During training a checkpoint lies beside the first model, from which an interrupted job resumes.
 
     Args:
-        models: paths, named after their seeds.
-        sampling: how the variant samples, which the models' files say and nothing here depends on.
-        records: paths: seconds, loss, parameters, device, and the seeds that shared the job.
-        digest: of all settings that a model is made with, kept in its file and its record.
-        stream: what follows the seed in the names of the random numbers.
-        code: digest of the code that trains.
+        models: paths named by seed.
+        sampling: the variant's sampling, stored in the models' files only.
+        records: paths of the records: seconds, loss, parameters, device, and the seeds of the
+            stack.
+        digest: of all settings that determine a model, stored in its file and its record.
+        stream: part of the stream names after the seed.
+        code: digest of the training code.
     """
     seeds = [Path(model).stem for model in models]
     streams = [f"{seed}/{stream}" for seed in seeds]
@@ -62,7 +62,7 @@ def main(
     trainer = Trainer(stack, data, settings["training"], streams)
     logging.info("training seeds %s on %s", ", ".join(seeds), device_name(device))
     checkpoint = Path(models[0]).with_name(f".{seeds[0]}.checkpoint")
-    # Of the device by name: on another one the steps may round otherwise, and take other times.
+    # The device's name is included: rounding and times differ between devices.
     origin = digest_of(settings, streams, code, device_name(device), torch.__version__, points)
     seconds = timed_training(trainer, settings["training"]["steps"], checkpoint, origin)
     losses = evaluation_loss(stack, data, settings["training"]["loss"], streams).tolist()
@@ -81,12 +81,12 @@ def main(
                 "settings_digest": digest,
             },
         )
-    with suppress(OSError):  # what the training ends with is there
+    with suppress(OSError):  # the results exist, so a leftover checkpoint is harmless
         checkpoint.unlink(missing_ok=True)
 
 
 def digest_of(*parts: object) -> str:
-    """Of texts, settings and arrays."""
+    """Digest of texts, settings and arrays."""
     found = hashlib.sha256()
     for part in parts:
         content = (
@@ -103,9 +103,9 @@ def listed(losses: Sequence[float]) -> str:
 
 
 def timed_training(trainer: Trainer, steps: int, checkpoint: Path, origin: str) -> float:
-    """Train to the end and return the wall time of the optimiser's steps, in seconds.
+    """Train to the end and return the wall time of the optimiser steps in seconds.
 
-    Goes on from the checkpoint where there is one of the same origin; its seconds count.
+    Resumes from a checkpoint of the same origin, whose seconds are included.
     """
     trainer.warm_up()
     first, before = resume(trainer, checkpoint, origin)
@@ -131,7 +131,7 @@ def timed_training(trainer: Trainer, steps: int, checkpoint: Path, origin: str) 
 
 
 def resume(trainer: Trainer, path: Path, origin: str) -> tuple[int, float]:
-    """Steps that are done and the seconds they took."""
+    """Restore a checkpoint; return the steps done and the seconds they took."""
     if not path.is_file():
         return 0, 0.0
     try:
@@ -154,7 +154,7 @@ def resume(trainer: Trainer, path: Path, origin: str) -> tuple[int, float]:
 
 
 def keep(path: Path, checkpoint: Checkpoint) -> None:
-    """Write it, or go on without: the training needs none."""
+    """Write a checkpoint; failures to write are ignored, since training does not depend on it."""
     try:
         with whole(path, sealed=False) as part:  # it has a digest of its own
             part.write_bytes(checkpoint.to_bytes())
@@ -163,7 +163,7 @@ def keep(path: Path, checkpoint: Checkpoint) -> None:
 
 
 class Reporter:
-    """Progress of a training: twenty lines for its log, one a minute for the user."""
+    """Training progress: twenty lines in the log, and one per minute for the user."""
 
     def __init__(self, streams: Sequence[str], first: int, steps: int):
         self.streams, self.first, self.steps = streams, first, steps

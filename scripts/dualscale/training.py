@@ -1,4 +1,4 @@
-"""The training loop: the paper's objective, optimiser and EMA, for a stack of models."""
+"""Training loop: the paper's objective, optimiser and EMA, for a stack of models."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -19,25 +19,25 @@ from dualscale.model import Model
 from dualscale.schedule import Schedule
 from dualscale.streams import stream_seed
 
-CHUNK = 100  # steps whose random numbers are drawn, and on CUDA replayed, at once
+CHUNK = 100  # steps per draw of random numbers and per replay of the CUDA graph
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where training is: steps done, and the losses of the last chunk, (steps, S)."""
+    """Number of steps done, and the losses of the last chunk, (steps, S)."""
 
     step: int
     losses: Tensor
 
 
 class DivergedError(ArithmeticError):
-    """The loss is not finite, or the weights are not."""
+    """A loss or a parameter is not finite."""
 
 
 def ema_decay(done: int, settings: Mapping) -> float | None:
-    """The EMA's decay at the optimiser step that follows `done` steps; None where it rests.
+    """Decay of the EMA at the optimiser step after `done` steps; None if the EMA is not updated.
 
-    With warm-up it is a plain copy (0) while done <= 110, then min(decay, 1 - (done - 99)^(-2/3)).
+    With warm-up it is 0 (a copy) while done <= 110, then min(decay, 1 - (done - 99)^(-2/3)).
     """
     if done % settings["every"]:
         return None
@@ -47,25 +47,29 @@ def ema_decay(done: int, settings: Mapping) -> float | None:
 
 
 def learning_rate(done: int, settings: Mapping) -> float:
-    """Cosine annealing from the initial rate to 0 over all steps."""
+    """Learning rate after `done` steps: cosine annealing from the initial rate to 0."""
     return 0.5 * settings["learning_rate"] * (1 + math.cos(math.pi * done / settings["steps"]))
 
 
 def uniform(schedule: Schedule, prediction: Prediction) -> Tensor:
-    """The plain squared error of what is predicted (Ho et al. 2020, equation 14)."""
+    """Unit weights on the squared error of the prediction (Ho et al. 2020, equation 14)."""
     return torch.ones_like(schedule.sigma)
 
 
 def min_snr(schedule: Schedule, prediction: Prediction, limit: float) -> Tensor:
-    """The error of x_0 times the signal-to-noise ratio, or the limit where that is less (Hang et
-    al. 2023, equation 7)."""
+    """Min-SNR weights: min(SNR, limit) on the error of x_0 (Hang et al. 2023, equation 7)."""
     ratio = (schedule.alpha / schedule.sigma) ** 2
     return ratio.clamp(max=limit) * prediction.out**2
 
 
 def log_normal(schedule: Schedule, prediction: Prediction, mean: float, deviation: float) -> Tensor:
-    """As though ln(sigma / alpha) were drawn from a normal law (Karras et al. 2022, section 5),
-    with all weights averaging one."""
+    """Weights that make uniform timesteps act as if ln(sigma / alpha) ~ N(mean, deviation²).
+
+    These importance weights have mean 1 (Karras et al. 2022, section 5).
+
+    Raises:
+        ValueError: the schedule has zero terminal SNR.
+    """
     level = (schedule.sigma / schedule.alpha).log()
     if not level.isfinite().all():
         raise ValueError("log_normal weights a noise level that this schedule takes to infinity")
@@ -82,13 +86,13 @@ LOSS_WEIGHTINGS: dict[str, Callable[..., Tensor]] = {
 
 
 def example_table(model: Model, weighting: Mapping, device: torch.device) -> Tensor:
-    """What makes examples of clean points at each timestep, (T, 5) in float32.
+    """Per-timestep coefficients of inputs, targets and loss weights, (T, 5) in float32.
+
+    The columns are the coefficients of x_0 and eps in the backbone's input, those in its target,
+    and the weight of the squared error.
 
     Args:
-        weighting: the config's `training.loss`: kind, and what the kind takes.
-
-    The columns: factors on x_0 and eps in what the backbone sees and in what it should predict,
-    and the weight of the squared error.
+        weighting: `training.loss` of the configuration.
     """
     schedule, prediction = model.schedule, model.prediction
     settings = {key: value for key, value in weighting.items() if key != "kind"}
@@ -103,12 +107,13 @@ def example_table(model: Model, weighting: Mapping, device: torch.device) -> Ten
 
 
 def examples(x_0: Tensor, t: Tensor, noise: Tensor, table: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """What the backbone sees of x_t = alpha_t x_0 + sigma_t noise (equation 1), what it should
-    predict, both (…, n, d), and the weights of the squared errors (…, n).
+    """Return inputs and targets of the backbone, (…, n, d), and loss weights, (…, n).
+
+    The inputs are scaled x_t = alpha_t x_0 + sigma_t noise (equation 1).
 
     Args:
         t: timesteps, (…, n).
-        table: of `example_table`.
+        table: coefficients from `example_table`.
     """
     row = table[t]
     seen = row[..., 0:1] * x_0 + row[..., 1:2] * noise
@@ -117,14 +122,15 @@ def examples(x_0: Tensor, t: Tensor, noise: Tensor, table: Tensor) -> tuple[Tens
 
 
 def mirror(share: float, *drawn: Tensor, noise: Tensor) -> None:
-    """Make that share of every batch pairs that have all in common but the sign of the noise.
+    """Make a share of each batch antithetic pairs: same point and timestep, opposite noise.
 
-    Near the data, the noise adds more to the gradient than the data do, and pairs cancel it
-    (antithetic variates, Hammersley and Morton 1956). In an odd batch one example has no partner.
+    At low noise levels the noise contributes more to the gradient's variance than the data, and
+    pairs cancel it (antithetic variates, Hammersley and Morton 1956). An odd batch has one unpaired
+    example.
 
     Args:
-        drawn: points and timesteps of some batches, each (…, batch), changed in place.
-        noise: of them, (…, batch, d), changed in place.
+        drawn: points and timesteps of batches, each (…, batch), changed in place.
+        noise: of the same batches, (…, batch, d), changed in place.
     """
     batch = noise.shape[-2]
     pairs = min(round(share * batch / 2), batch // 2)
@@ -135,7 +141,7 @@ def mirror(share: float, *drawn: Tensor, noise: Tensor) -> None:
 
 
 def clip_norm(gradients: Iterable[Tensor], limit: float) -> None:
-    """Scale each model's gradient down to a norm of at most the limit, in place.
+    """Clip each model's gradient norm at the limit, in place.
 
     Args:
         gradients: of all parameters, each (S, …).
@@ -148,9 +154,9 @@ def clip_norm(gradients: Iterable[Tensor], limit: float) -> None:
 
 
 class Adam:
-    """Adam or AdamW over one tensor, in place, as one pass over it and its two moments.
+    """Adam or AdamW on one tensor, in place, in one fused pass.
 
-    torch.optim's own function without its class, whose bookkeeping would take as long as the pass.
+    Uses torch.optim's function without its class, whose overhead takes as long as the pass.
     """
 
     def __init__(self, parameters: Tensor, settings: Mapping):
@@ -181,7 +187,7 @@ class Adam:
 
 
 def generator_states(device: torch.device) -> list[Tensor]:
-    """The states of PyTorch's own generators, of the CPU and of the device."""
+    """States of PyTorch's global generators of the CPU and the device."""
     states = [torch.get_rng_state()]
     if device.type == "cuda":
         states.append(torch.cuda.get_rng_state(device))
@@ -189,20 +195,20 @@ def generator_states(device: torch.device) -> list[Tensor]:
 
 
 class Trainer:
-    """A stack of S models in training, each on random streams of its own.
+    """Training of a stack of S models, each on its own random streams.
 
     Args:
-        model: its backbone initialised, on its device.
-        data: the training set, (N, d) float32, on the same device.
-        settings: the config's `training`.
-        streams: one name a model; the batches, timesteps and noise, and what a network of the
-            user's own draws, depend on it alone.
+        model: on its device, with initialised backbone.
+        data: training set, (N, d) in float32, on the same device.
+        settings: `training` of the configuration.
+        streams: one stream name per model, which determines batches, timesteps, noise and the
+            random numbers of a user-defined network.
 
     Attributes:
-        ema: average of the parameters, in the order of `backbone.flat`.
-        ema_constants: what each model keeps and does not learn. Floating-point numbers, such as
-            BatchNorm's statistics, are averaged as the parameters are, since they belong to them;
-            the others are copied.
+        ema: exponential moving average of the parameters, in the order of `backbone.flat`.
+        ema_constants: non-learned tensors of each model. Floating-point tensors, such as
+            BatchNorm's statistics, are averaged like the parameters they belong to; others are
+            copied.
     """
 
     def __init__(self, model: Model, data: Tensor, settings: Mapping, streams: Sequence[int | str]):
@@ -221,7 +227,7 @@ class Trainer:
             else AutogradGradient(backbone)
         )
         self.optimiser = Adam(backbone.flat, settings)
-        # A chunk is a whole number of EMA periods: which of its steps update never changes.
+        # A chunk is a whole number of EMA periods, so every chunk updates at the same steps.
         self.chunk = settings["ema"]["every"] * math.ceil(CHUNK / settings["ema"]["every"])
         models, batch, d = backbone.models, settings["batch_size"], backbone.dimensions
         steps = self.chunk
@@ -235,10 +241,13 @@ class Trainer:
         self._run_chunk: Callable[[], None] = lambda: self._steps(self.chunk)
 
     def run(self, step: int = 0) -> Iterator[Progress]:
-        """Train from a step on, 0 or one that an earlier run yielded, yielding after every chunk.
+        """Train from a step, and yield the progress after every chunk.
+
+        Args:
+            step: 0, or a step that an earlier run yielded.
 
         Raises:
-            DivergedError: at the end of the chunk in which a loss was not finite, or a weight.
+            DivergedError: a loss or a parameter is not finite; raised at the end of the chunk.
         """
         steps = self.settings["steps"]
         drawn = self._draw(step)
@@ -250,20 +259,20 @@ class Trainer:
             else:
                 self._steps(count)
             if step + count < steps:
-                drawn = self._draw(step + count)  # while a GPU is at work on the chunk
+                drawn = self._draw(step + count)  # overlaps with the GPU's work on this chunk
             self._require_finite(step, count)
             step += count
             yield Progress(step, self.losses[:count].clone())
 
     def stops_at(self, step: int) -> bool:
-        """Whether a run can stop after that many steps, and go on from there."""
+        """Whether a run can stop after this step and resume there."""
         steps = self.settings["steps"]
         return step == steps or (0 <= step < steps and step % self.chunk == 0)
 
     def warm_up(self) -> None:
         """Run some steps and undo them; on CUDA, capture a chunk of steps as one graph.
 
-        A graph cannot seed a generator: a network that draws is not captured.
+        A graph cannot seed generators, so networks that use random numbers are not captured.
         """
         start = {name: value.clone() for name, value in self.state().items()}
         self._load(0, self._draw(0))
@@ -275,14 +284,14 @@ class Trainer:
         self.restore(start)
 
     def draws(self) -> bool:
-        """Whether a step takes numbers from PyTorch's own generators. Runs one."""
+        """Whether a step uses PyTorch's global generators; runs one step to find out."""
         before = generator_states(self.device)
         self._steps(1)
         after = generator_states(self.device)
         return not all(map(torch.equal, before, after))
 
     def state(self) -> dict[str, Tensor]:
-        """All that steps change: with it, and the step's number, training goes on as it would."""
+        """Mutable state, which with the step number suffices to resume training exactly."""
         constants = {
             f"{model}.{name}": constant
             for model in range(self.backbone.models)
@@ -304,10 +313,10 @@ class Trainer:
         }
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Take over a state, whole or not at all.
+        """Restore a state, or leave the trainer unchanged.
 
         Raises:
-            ValueError: it is not of such a training.
+            ValueError: the state's names, shapes or types differ from this training's.
         """
         own = self.state()
         if state.keys() != own.keys():
@@ -321,8 +330,10 @@ class Trainer:
                 value.copy_(state[name])
 
     def _draw(self, step: int) -> list[Tensor]:
-        """The random numbers of the chunk that starts at a step, drawn on the CPU for every device:
-        points and timesteps (chunk, S, batch), and noise (chunk, S, batch, d)."""
+        """Random numbers of the chunk from `step`, drawn on the CPU for every device.
+
+        Points and timesteps are (chunk, S, batch), noise is (chunk, S, batch, d).
+        """
         shape, drawn = (self.chunk, self.settings["batch_size"]), []
         for stream in self.streams:
             generator = torch.Generator().manual_seed(stream_seed(stream, "batches", step))
@@ -334,7 +345,7 @@ class Trainer:
         return [torch.stack(each, dim=1) for each in zip(*drawn, strict=True)]
 
     def _load(self, step: int, drawn: Sequence[Tensor]) -> None:
-        """Fill the chunk that starts at a step: its examples, rates and decays."""
+        """Fill the buffers of the chunk from `step`: examples, learning rates and EMA decays."""
         points, times, noise = (to_device(each, self.device) for each in drawn)
         self.times.copy_(times)
         made = examples(self.data[points], times, noise, self.table)
@@ -373,7 +384,7 @@ class Trainer:
                 average = averages[name]
                 if constant.is_floating_point():
                     between = average.lerp(constant, weight.to(average.dtype))
-                    # An infinity (of a mask, or a minimum yet to be found) has no average.
+                    # Infinities, as in masks or running minima, have no average.
                     constant = torch.where(between.isfinite(), between, constant)
                 average.copy_(constant)
 
@@ -397,12 +408,14 @@ class Trainer:
 def evaluation_loss(
     model: Model, data: Tensor, weighting: Mapping, streams: Sequence[int | str]
 ) -> Tensor:
-    """The training objective averaged once over the whole set, (S,): every point gets one
-    timestep and one noise, drawn on the CPU for every device."""
+    """Training objective averaged over the whole data set, (S,).
+
+    Each point has one timestep and one noise, drawn on the CPU for every device.
+    """
     backbone = model.backbone
     table = example_table(model, weighting, data.device)
     total = torch.zeros(backbone.models, device=data.device)
-    rows = 1000  # few enough for a CPU's cache
+    rows = 1000  # rows that fit a CPU's cache
     generators = [
         torch.Generator().manual_seed(stream_seed(stream, "evaluation loss")) for stream in streams
     ]

@@ -24,7 +24,7 @@ rule evaluate_kl:
 GATHERED = ["training", "sampling", "divergences"]
 
 
-# Two rules, since Snakemake compares each input of a job with each job that it depends on.
+# Two rules, since Snakemake compares every input of a job with every job it depends on.
 rule gather_runs:
     input:
         training=runs_of_variant(f"results/training/{RUN}.json"),
