@@ -1,4 +1,4 @@
-"""Draw what a perfect network would: fresh real points, or the exact denoiser's samples."""
+"""Draw what a perfect network would: real points, or the exact denoiser's samples."""
 
 import logging
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dualscale.datasets import make_distribution
+from dualscale.datasets import fresh_points, make_distribution
 from dualscale.model import moments_of
 from dualscale.oracle import ExactDenoiser
 from dualscale.sampling import Sampler
@@ -16,22 +16,24 @@ from dualscale.streams import stream_seed
 from job import job, whole
 
 
-def main(output: str | Path, kind: str, settings: Mapping, stream: str) -> None:
+def main(
+    training: str | Path | None, output: str | Path, kind: str, settings: Mapping, stream: str
+) -> None:
     """Write (points, d) float32.
 
     Args:
-        kind: "real", fresh points; "exact_start", the exact denoiser from noisy real points;
-            "exact", from the variant's start, on the random numbers that its samples take.
+        training: the training points of a file, whose distribution is not known; else None.
+        kind: "real", fresh points, of a file some that were trained on; "exact_start", the exact
+            denoiser from noisy real points; "exact", from the variant's start, on the random
+            numbers that its samples take.
         settings: the dataset's; sampling; for the exact denoiser, schedule.
         stream: seed and what follows it in the names of the random numbers.
     """
     torch.set_num_threads(1)
-    distribution = make_distribution(settings)
     rng = np.random.default_rng(stream_seed(stream, "reference", kind))
-    real = distribution.sample(settings["sampling"]["points"], rng).astype(np.float32)
-    points = real
+    points = real = fresh_points(settings, training)(settings["sampling"]["points"], rng)
     if kind != "real":
-        schedule = make_schedule(settings["schedule"])
+        distribution, schedule = make_distribution(settings), make_schedule(settings["schedule"])
         many = torch.from_numpy(distribution.sample(100_000, rng))
         sampler = Sampler(
             ExactDenoiser(distribution, schedule),
@@ -52,6 +54,7 @@ def main(output: str | Path, kind: str, settings: Mapping, stream: str) -> None:
 if snakemake := globals().get("snakemake"):
     with job(snakemake):
         main(
+            snakemake.input.get("training"),
             snakemake.output[0],
             snakemake.wildcards.variant.rpartition(".")[2],
             snakemake.params.settings,

@@ -1,6 +1,7 @@
 """Evaluate the distances of a generated sample from its dataset that complement the paper's KL."""
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,44 +15,77 @@ from dualscale.distances import (
     off_support,
     sliced_wasserstein,
 )
-from dualscale.divergence import knn_kl
+from dualscale.divergence import Reference, UndefinedError, knn_kl
 from dualscale.streams import stream_seed
-from job import job, write_json
-
-NEIGHBOURS = (1, 5, 20)
+from job import job, within_runtime, write_json
 
 
 def main(
-    real: str | Path, generated: str | Path, output: str | Path, settings: Mapping, digest: str
+    real: str | Path,
+    neighbours: Sequence[str | Path],
+    generated: str | Path,
+    output: str | Path,
+    dataset: str,
+    settings: Mapping,
+    digest: str,
+    expect: Callable[[float], None],
 ) -> None:
-    """Write a record of all distances.
+    """Write a record of all distances, each in the model's units.
 
-    The KL estimates use all real points; the others as many as there are generated ones.
+    The KL estimates use all real points, the others as many as there are generated ones. Null are a KL
+    that the points leave undefined and, where the density is not known, the share off the support.
+
+    Args:
+        neighbours: an npz of the real points for each k.
+        dataset: its name.
+        settings: what a known distribution is made of; empty for a file.
+        expect: is told how many seconds a search for neighbours will take.
     """
-    data = np.load(real, allow_pickle=False)
-    points = np.load(generated, allow_pickle=False)
-    equal = data[: len(points)]
-    seed = stream_seed("evaluate distances", settings["distribution"]) % 2**32
-    record = {f"kl_k{k}_bits": knn_kl(data, points, k) for k in NEIGHBOURS}
-    record |= {f"reverse_kl_k{k}_bits": knn_kl(points, data, k) for k in NEIGHBOURS}
+    data, drawn = (np.load(path, allow_pickle=False) for path in (real, generated))
+    references = [Reference.load(path, data) for path in neighbours]
+    record = {
+        f"kl_k{reference.k}_bits": defined(reference.kl, drawn, expect=expect)
+        for reference in references
+    }
+    points = references[0].units.into_model(drawn.astype(np.float64))
+    data = references[0].points
+    record |= {
+        f"reverse_kl_k{reference.k}_bits": defined(knn_kl, points, data, reference.k, expect=expect)
+        for reference in references
+    }
+    equal, points = data[: len(points)], points[: len(data)]
+    seed = stream_seed("evaluate distances", settings.get("distribution", dataset)) % 2**32
     accuracy, p_value = classifier_test(equal, points, seed)
+    outside = off_support(make_distribution(settings), points, equal) if settings else None
     record |= {
         "energy_distance": energy_distance(equal, points),
         "sliced_wasserstein": sliced_wasserstein(equal, points, np.random.default_rng(seed)),
         "coverage": coverage(equal, points),
-        "off_support_share": off_support(make_distribution(settings), points, equal),
+        "off_support_share": outside,
         "classifier_accuracy": accuracy,
         "classifier_p": p_value,
     }
     write_json(output, record | {"settings_digest": digest})
 
 
+def defined(estimate: Callable[..., float], *arguments: object, **options: object) -> float | None:
+    """The estimate; or None, with a line in the log, where it is undefined."""
+    try:
+        return estimate(*arguments, **options)
+    except UndefinedError as error:
+        logging.warning("left out: %s", error)
+        return None
+
+
 if snakemake := globals().get("snakemake"):
     with job(snakemake), threadpool_limits(snakemake.threads):
         main(
             snakemake.input.real,
+            snakemake.input.neighbours,
             snakemake.input.generated,
             snakemake.output[0],
+            snakemake.wildcards.dataset,
             snakemake.params.settings,
             snakemake.params.digest,
+            within_runtime(snakemake.resources),
         )

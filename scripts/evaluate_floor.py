@@ -1,33 +1,43 @@
 """Estimate the floor of the KL: the estimate for fresh real points in place of generated ones."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from dualscale.datasets import make_distribution
-from dualscale.divergence import knn_kl
+from dualscale.datasets import fresh_points
+from dualscale.divergence import Reference
 from dualscale.streams import stream_seed
-from job import job, whole
+from job import job, whole, within_runtime
 
 
 def main(
-    real: str | Path, output: str | Path, dataset: str, settings: Mapping, threads: int
+    real: str | Path,
+    neighbours: str | Path,
+    training: str | Path | None,
+    output: str | Path,
+    dataset: str,
+    settings: Mapping,
+    threads: int,
+    expect: Callable[[float], None],
 ) -> None:
     """Write one row per floor: dataset, seed, kl_bits.
 
     Args:
-        real: the dataset, which the models' samples are compared with too.
-        settings: the distribution's; floors, how many; points, of each; k.
+        real: the points which the models' samples are compared with too.
+        neighbours: the npz of the real points.
+        training: the training points of a file, whose distribution is not known; else None.
+        settings: the distribution's; floors, how many; points, of each.
+        expect: is told how many seconds each search for neighbours will take.
     """
-    data, distribution = np.load(real, allow_pickle=False), make_distribution(settings)
+    reference = Reference.load(neighbours, np.load(real, allow_pickle=False))
+    draw = fresh_points(settings, training)
     rows = []
     for seed in range(settings["floors"]):
         rng = np.random.default_rng(stream_seed(seed, dataset, "floor"))
-        fresh = distribution.sample(settings["points"], rng).astype(np.float32)
-        bits = knn_kl(data, fresh, settings["k"], workers=threads)
+        bits = reference.kl(draw(settings["points"], rng), threads, expect)
         logging.info("floor %d: %.4f bits", seed, bits)
         rows.append({"dataset": dataset, "seed": seed, "kl_bits": bits})
     with whole(output) as part:
@@ -38,8 +48,11 @@ if snakemake := globals().get("snakemake"):
     with job(snakemake):
         main(
             snakemake.input.real,
+            snakemake.input.neighbours,
+            snakemake.input.get("training"),
             snakemake.output[0],
             snakemake.wildcards.dataset,
             snakemake.params.settings,
             snakemake.threads,
+            within_runtime(snakemake.resources),
         )

@@ -1,29 +1,31 @@
 """Estimate the KL divergence of a generated sample from its dataset."""
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from dualscale.divergence import knn_kl
-from job import job, write_json
+from dualscale.divergence import Reference
+from job import job, within_runtime, write_json
 
 
 def main(
     real: str | Path,
+    neighbours: str | Path,
     generated: str | Path,
     output: str | Path,
-    settings: Mapping,
     digest: str,
     threads: int,
+    expect: Callable[[float], None],
 ) -> None:
-    """Write {"kl_bits": …, "settings_digest": …}."""
-    bits = knn_kl(
-        np.load(real, allow_pickle=False),
-        np.load(generated, allow_pickle=False),
-        k=settings["k"],
-        workers=threads,
-    )
+    """Write {"kl_bits": …, "settings_digest": …}.
+
+    Args:
+        neighbours: the npz of the real points.
+        expect: is told how many seconds the search will take.
+    """
+    reference = Reference.load(neighbours, np.load(real, allow_pickle=False))
+    bits = reference.kl(np.load(generated, allow_pickle=False), threads, expect)
     write_json(output, {"kl_bits": bits, "settings_digest": digest})
 
 
@@ -31,9 +33,10 @@ if snakemake := globals().get("snakemake"):
     with job(snakemake):
         main(
             snakemake.input.real,
+            snakemake.input.neighbours,
             snakemake.input.generated,
             snakemake.output[0],
-            snakemake.params.settings,
             snakemake.params.digest,
             snakemake.threads,
+            within_runtime(snakemake.resources),
         )

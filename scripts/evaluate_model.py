@@ -2,55 +2,59 @@
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from dualscale.devices import open_device
-from dualscale.divergence import knn_kl
+from dualscale.divergence import Reference
 from dualscale.likelihood import log_density
 from dualscale.model import Model, load_model
 from dualscale.sampling import STARTS, Sampler
-from job import job, whole, write_json
+from job import job, whole, within_runtime, write_json
 
 
 def main(
     model: str | Path,
     real: str | Path,
-    exact: str | Path,
+    neighbours: str | Path,
+    exact: str | Path | None,
     record: str | Path,
-    scores: str | Path,
+    scores: str | Path | None,
     settings: Mapping,
     digest: str,
     stream: str,
     architecture: str | None,
+    expect: Callable[[float], None],
 ) -> None:
     """Write a record of KLs, and a CSV of the score's error at each timestep.
 
     Args:
-        exact: the npz that compute_exact wrote.
-        settings: draws; k; sampling, with the points to a draw.
+        neighbours: the npz of the real points.
+        exact: the npz that compute_exact wrote; None for a file's points, whose density is not
+            known: the record is then of further samples alone, and there are no scores.
+        settings: draws; sampling, with the points to a draw.
         stream: seed and what follows it in the names of the random numbers.
         architecture: the file of the model's class, where that is a user's own.
+        expect: is told how many seconds each search for neighbours will take.
     """
     trained = load_model(Path(model), open_device(0, 1), architecture)
-    with np.load(exact, allow_pickle=False) as file:
-        known = {name: file[name] for name in file.files}
+    reference = Reference.load(neighbours, np.load(real, allow_pickle=False))
     again = further_samples(trained, settings, stream)
-    data, k = np.load(real, allow_pickle=False), settings["k"]
     logging.info("%d further samples drawn", settings["draws"])
-    write_json(
-        record,
-        {
-            "kl_of_draws_bits": [knn_kl(data, draw, k) for draw in again],
-            "kl_of_pooled_draws_bits": knn_kl(data, np.concatenate(again), k),
-            "ode_kl_bits": ode_kl(trained, known, settings["sampling"]["start"]),
-            "settings_digest": digest,
-        },
-    )
-    write_score_errors(scores, trained, known)
+    found: dict[str, object] = {
+        "kl_of_draws_bits": [reference.kl(draw, expect=expect) for draw in again],
+        "kl_of_pooled_draws_bits": reference.kl(np.concatenate(again), expect=expect),
+        "settings_digest": digest,
+    }
+    if exact is not None and scores is not None:
+        with np.load(exact, allow_pickle=False) as file:
+            known = {name: file[name] for name in file.files}
+        found["ode_kl_bits"] = ode_kl(trained, known, settings["sampling"]["start"])
+        write_score_errors(scores, trained, known)
+    write_json(record, found)
 
 
 def further_samples(model: Model, settings: Mapping, stream: str) -> list[np.ndarray]:
@@ -103,11 +107,13 @@ if snakemake := globals().get("snakemake"):
         main(
             snakemake.input.model,
             snakemake.input.real,
-            snakemake.input.exact,
+            snakemake.input.neighbours,
+            snakemake.input.get("exact"),
             snakemake.output.record,
-            snakemake.output.scores,
+            snakemake.output.get("scores"),
             snakemake.params.settings,
             snakemake.params.digest,
             f"{snakemake.wildcards.seed}/{snakemake.params.stream}",
             snakemake.params.architecture,
+            within_runtime(snakemake.resources),
         )

@@ -1,17 +1,17 @@
 """KL against the number of network evaluations, for every sampler."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 
 from dualscale.devices import open_device
-from dualscale.divergence import knn_kl
+from dualscale.divergence import Reference
 from dualscale.model import load_model
 from dualscale.parts import OF_KIND
 from dualscale.sampling import SAMPLERS, Sampler, evaluations
-from job import job, whole
+from job import job, whole, within_runtime
 
 MOST = 200  # evaluations
 
@@ -19,24 +19,29 @@ MOST = 200  # evaluations
 def main(
     model: str | Path,
     real: str | Path,
+    neighbours: str | Path,
     output: str | Path,
     settings: Mapping,
     stream: str,
     architecture: str | None,
     gpus: int,
     threads: int,
+    expect: Callable[[float], None],
 ) -> None:
     """Write a CSV of sampler, steps, evaluations and kl_bits.
 
     Args:
-        settings: k; steps, the numbers to try; sampling, the variant's own.
+        neighbours: the npz of the real points.
+        settings: steps, the numbers to try; sampling, the variant's own.
         stream: seed and what follows it in the names of the random numbers.
         architecture: the file of the model's class, where that is a user's own.
+        expect: is told how many seconds each search for neighbours will take.
     """
     device = open_device(gpus, threads)
     trained = load_model(Path(model), device, architecture)
     parts = trained.denoiser, trained.schedule, trained.moments
-    data, sampling = np.load(real, allow_pickle=False), settings["sampling"]
+    reference = Reference.load(neighbours, np.load(real, allow_pickle=False))
+    sampling = settings["sampling"]
     lines = ["sampler,steps,evaluations,kl_bits"]
     for kind in SAMPLERS:
         if kind == "heun" and trained.schedule.alpha[-1] == 0:
@@ -48,7 +53,7 @@ def main(
             chosen = with_sampler(sampling, kind, steps)
             sampler = Sampler(*parts, chosen, sampling["points"], [stream], device)
             points = trained.units.into_data(sampler.draw()[0].cpu().numpy())
-            bits = knn_kl(data, points, settings["k"], workers=threads)
+            bits = reference.kl(points, threads, expect)
             logging.info("%s, %d steps: %.4f bits", kind, steps, bits)
             lines.append(f"{kind},{steps},{asked},{bits:.6g}")
     with whole(output) as part:
@@ -68,10 +73,12 @@ if snakemake := globals().get("snakemake"):
         main(
             snakemake.input.model,
             snakemake.input.real,
+            snakemake.input.neighbours,
             snakemake.output[0],
             snakemake.params.settings,
             f"{snakemake.wildcards.seed}/{snakemake.params.stream}",
             snakemake.params.architecture,
             snakemake.resources.gpu,
             snakemake.threads,
+            within_runtime(snakemake.resources),
         )

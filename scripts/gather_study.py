@@ -21,8 +21,6 @@ def main(
         runs: references and variants, in the order of the records.
         models: records of the variants' runs alone, which come last.
     """
-    if not runs:
-        raise ValueError("run.datasets has no known distribution: the study needs one")
     rows = []
     without = len(runs) - len(models)
     for index, (run, *records) in enumerate(zip(runs, divergences, distances, strict=True)):

@@ -10,7 +10,8 @@ import re
 import secrets
 import signal
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,9 @@ TERMINATED = 143
 MAY_PASS = 1
 PERMANENT_ERROR = 65
 """The exit status after an error that another attempt would end in as well: EX_DATAERR."""
+STARTED = time.monotonic()
+LONG = 600.0
+"""Seconds of a search for neighbours from which on the user is told beforehand."""
 
 
 @contextmanager
@@ -61,7 +65,7 @@ def job(snakemake: Any) -> Iterator[None]:
             logging.exception(message)
             if not may_pass(error):
                 logging.info(PERMANENT)
-        print(f"{Path(sys.argv[0]).stem.split('.')[-1]}: {message}", file=sys.stderr)
+        tell(message)
         sys.exit(MAY_PASS if may_pass(error) else PERMANENT_ERROR)
 
 
@@ -76,13 +80,42 @@ def all_made(paths: Iterable[str | Path]) -> bool:
 
 def may_pass(error: Exception) -> bool:
     """Whether another attempt may do better: files, memory and devices have bad days."""
-    return isinstance(error, OSError | MemoryError | RuntimeError)
+    passing = isinstance(error, OSError | MemoryError | RuntimeError)
+    return passing and not isinstance(error, TimeoutError)
 
 
 def terminate(*_: object) -> None:
     """Slurm's way to cancel a job, or to say that its time is over."""
     logging.info("%sby signal 15 (SIGTERM): cancelled, or out of time", KILLED)
     sys.exit(TERMINATED)
+
+
+def tell(message: str) -> None:
+    """Say a line to the user, who sees what jobs write to standard error."""
+    print(f"{Path(sys.argv[0]).stem.split('.')[-1]}: {message}", file=sys.stderr)
+
+
+def within_runtime(resources: Any) -> Callable[[float], None]:
+    """Return a check that is told how many seconds a search for neighbours will take.
+
+    It raises TimeoutError where the search would outlast the job's `runtime` (in minutes, where its
+    resources have one), and tells the user of a search that takes long.
+    """
+
+    def check(seconds: float) -> None:
+        limit = resources.get("runtime")
+        hours, minutes = divmod(round(seconds / 60), 60)
+        text = f"the search for neighbours takes about {hours} h {minutes} min"
+        if limit is not None and time.monotonic() - STARTED + seconds > 60 * limit:
+            raise TimeoutError(
+                f"{text}, longer than the job's runtime of {limit} min allows: "
+                "lower kl.real_points, or give the rule more runtime"
+            )
+        if seconds > LONG:
+            logging.warning(text)
+            tell(f"{text}; fewer kl.real_points would shorten it")
+
+    return check
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from dualscale.statistics import share_interval, welch_interval
-from dualscale.tables import Table, read_table
+from dualscale.tables import FLOOR_OF_FILES, Table, read_table
 from job import job, whole
 
 CAPTION = (
@@ -33,7 +33,8 @@ def main(
         metrics: metrics.csv.
         published: the paper's Table 1.
         floors: floors.csv.
-        settings: labels by variant; best, the published row; base, whose time is the measure.
+        settings: labels by variant; best, the published row; base, whose time is the measure;
+            files, the datasets that are read from files.
     """
     best, base, labels = settings["best"], settings["base"], settings["labels"]
     runs, fresh = read_table(metrics), read_table(floors)
@@ -48,6 +49,8 @@ def main(
         best=best,
         base=labels.get(base, base),
     )
+    if settings["files"]:
+        caption += " " + FLOOR_OF_FILES.format(names=", ".join(settings["files"]))
     texts = Table("KL above the floor", header, printed(table, labels), caption, (), 2)
     for name in ("md", "html"):
         with whole(outputs[name]) as part:

@@ -1,12 +1,13 @@
 """Table 1: measured KL, training time and sampling time beside the published figures."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from dualscale.statistics import mean_interval
-from dualscale.tables import Table, read_table
+from dualscale.tables import FLOOR_OF_FILES, Table, read_table
 from job import job, whole
 
 QUANTITIES = ["kl_bits", "train_seconds", "sample_seconds"]
@@ -19,17 +20,30 @@ DIGITS = {"kl_bits": 3, "train_seconds": 2, "sample_seconds": 3}
 
 
 def main(
-    metrics: str | Path, published: str | Path, outputs: Mapping[str, str], settings: Mapping
+    metrics: str | Path,
+    published: str | Path,
+    neighbours: Mapping[str, str],
+    floors: Sequence[str | Path],
+    outputs: Mapping[str, str],
+    settings: Mapping,
 ) -> None:
     """Write Table 1 as CSV, Markdown, LaTeX and HTML.
 
     Args:
         metrics: metrics.csv.
         published: the published figures, one row per (variant, dataset).
+        neighbours: the npz of the real points, by dataset.
+        floors: a table of the floors of each dataset that is read from a file.
         outputs: path of each format.
         settings: labels, notes and training steps by variant, and the number of sampled points.
     """
     table = summarise(read_table(metrics), read_table(published), settings["labels"])
+    table["kl_real_points"] = table["dataset"].map(
+        {dataset: real_points(path) for dataset, path in neighbours.items()}
+    )
+    table["kl_floor_bits"] = table["dataset"].map(
+        {path.stem: read_table(path)["kl_bits"].mean() for path in map(Path, floors)}
+    )
     marked = [name for name in settings["labels"] if settings["notes"][name]]
     header, rows = printed(table, settings["labels"], marked)
     caption = describe(table, settings)
@@ -40,6 +54,12 @@ def main(
     for name in ("md", "tex", "html"):
         with whole(outputs[name]) as part:
             part.write_text(getattr(texts, name)(), encoding="utf-8")
+
+
+def real_points(neighbours: str | Path) -> int:
+    """How many of the real points the KL takes."""
+    with np.load(neighbours, allow_pickle=False) as file:
+        return len(file["distances"])
 
 
 def summarise(
@@ -72,9 +92,11 @@ def printed(
     table: pd.DataFrame, labels: Mapping[str, str], marked: list[str]
 ) -> tuple[list[str], list[list[str]]]:
     """Header and rows as text; a variant's label, marked if it has a note, is on its first row."""
-    header = ["variant", "dataset"]
+    header, floors = ["variant", "dataset"], table["kl_floor_bits"].notna().any()
     for name in QUANTITIES:
         header += [HEADINGS[name], "published"]
+    if floors:
+        header.insert(3, "floor")
     rows, last = [], None
     for record in table.to_dict("records"):
         name = record["variant"]
@@ -82,6 +104,8 @@ def printed(
         row = ["" if name == last else labels[name].replace("|", "∣") + mark, record["dataset"]]
         for quantity in QUANTITIES:
             row += [measured(record, quantity), rounded(record[f"{quantity}_published"], quantity)]
+        if floors:
+            row.insert(3, rounded(record["kl_floor_bits"], "kl_bits"))
         rows.append(row)
         last = name
     return header, rows
@@ -106,11 +130,14 @@ def describe(table: pd.DataFrame, settings: Mapping) -> str:
     devices = "; ".join(dict.fromkeys(table["device"]))
     together = "; ".join(dict.fromkeys(table["models_trained_together"]))
     steps = "; ".join(f"{count:,}" for count in dict.fromkeys(settings["steps"].values()))
+    real = "; ".join(f"{count:,}" for count in dict.fromkeys(table["kl_real_points"]))
+    files = dict.fromkeys(table.loc[table["kl_floor_bits"].notna(), "dataset"])
+    floor = " " + FLOOR_OF_FILES.format(names=", ".join(files)) if files else ""
     return (
-        f"k-nearest-neighbour KL(real ‖ generated) in bits, seconds of {steps} training steps "
-        f"and of drawing {settings['points']:,} points; {count} a cell{spread}; measured on "
-        f"{devices}, models trained together: {together}. Published: one run a cell on an "
-        "NVIDIA V100."
+        f"k-nearest-neighbour KL(real ‖ generated) in bits, real points: {real}; seconds of "
+        f"{steps} training steps and of drawing {settings['points']:,} points; {count} a "
+        f"cell{spread}; measured on {devices}, models trained together: {together}. "
+        f"Published: one run a cell on an NVIDIA V100.{floor}"
     )
 
 
@@ -119,6 +146,8 @@ if snakemake := globals().get("snakemake"):
         main(
             snakemake.input.metrics,
             snakemake.input.published,
+            dict(zip(snakemake.params.datasets, snakemake.input.neighbours, strict=True)),
+            snakemake.input.floors,
             dict(snakemake.output.items()),
             snakemake.params.settings,
         )

@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dualscale.divergence import knn_kl
+from dualscale.divergence import EVERY_PAIR_FROM, Reference, knn_kl, kth_distances
+from dualscale.units import Units, standard_units
 
 
 def brute_force(real, generated, k):
@@ -101,5 +102,72 @@ def test_too_few_points_are_refused():
 
 
 def test_samples_of_different_dimension_are_refused():
+    rng = np.random.default_rng(0)
     with pytest.raises(ValueError, match="real points have 2 dimensions, generated ones 3"):
-        knn_kl(np.zeros((9, 2)), np.zeros((9, 3)), 1)
+        knn_kl(rng.normal(size=(9, 2)), rng.normal(size=(9, 3)), 1)
+
+
+def two_clouds(scale=(1.0, 1.0, 1.0)):
+    """A normal sample and one whose last column is shifted by 1.5, in chosen units."""
+    rng = np.random.default_rng(4)
+    real, generated = rng.normal(size=(4000, 3)), rng.normal((0, 0, 1.5), 1, (4000, 3))
+    return real * np.array(scale), generated * np.array(scale)
+
+
+@pytest.mark.parametrize("scale", [(1000.0, 1.0, 0.02), (3.0, 1e6, 1.0)], ids=str)
+def test_the_unit_of_a_column_does_not_move_the_estimate_in_the_models_units(scale):
+    (real, generated), (same, drawn) = two_clouds(), two_clouds(scale)
+    expected = Reference.of(real, 5, standard_units(real)).kl(generated)
+    again = Reference.of(same, 5, standard_units(same)).kl(drawn)
+    assert again == pytest.approx(expected, abs=1e-4)
+    assert again == pytest.approx(1.5**2 / 2 / np.log(2), abs=0.3)
+    assert abs(knn_kl(same, drawn, 5) - again) > 1  # what the data's own units would say
+
+
+def test_a_constant_column_says_nothing_about_the_kl():
+    real, generated = two_clouds()
+    expected = Reference.of(real, 5, standard_units(real)).kl(generated)
+    wide, drawn = (np.insert(points, 1, 7.0, axis=1) for points in (real, generated))
+    assert Reference.of(wide, 5, standard_units(wide)).kl(drawn) == expected
+
+
+def test_a_reference_that_was_saved_gives_the_same_estimate(tmp_path):
+    real, generated = two_clouds((1000.0, 1.0, 0.02))
+    reference = Reference.of(real[:3000], 5, standard_units(real))
+    with (tmp_path / "5.npz").open("wb") as file:
+        reference.save(file)
+    loaded = Reference.load(tmp_path / "5.npz", real)
+    assert len(loaded.points) == 3000
+    assert loaded.kl(generated) == reference.kl(generated)
+
+
+def test_the_datas_own_units_change_no_bit():
+    real, generated = two_clouds()
+    own = Units(np.zeros(3, np.float32), np.ones(3, np.float32))
+    assert Reference.of(real, 5, own).kl(generated) == knn_kl(real, generated, 5)
+
+
+@pytest.mark.parametrize("k", [1, 7])
+@pytest.mark.parametrize("times", [(1.0, 2.0), (2.0, 1.0)], ids=["tree", "every pair"])
+def test_either_search_of_many_dimensions_finds_the_same_distances(times, k, monkeypatch):
+    rng = np.random.default_rng(2)
+    points, others = rng.normal(size=(60, EVERY_PAIR_FROM)), rng.normal(size=(900, EVERY_PAIR_FROM))
+    every = np.sort(np.abs(points[:, None] - others).max(axis=2), axis=1)
+    left = list(times)
+    monkeypatch.setattr("dualscale.divergence.PAIRS", 5000)
+    monkeypatch.setattr("dualscale.divergence._seconds_a_point", lambda *_: left.pop(0))
+    assert (kth_distances(points, others, k) == every[:, k - 1]).all()
+    assert left == []  # both were timed
+
+
+def test_a_search_says_beforehand_how_long_it_will_take():
+    points = np.random.default_rng(0).normal(size=(3000, 3))
+    said = []
+
+    def refuse(seconds):
+        said.append(seconds)
+        raise TimeoutError
+
+    with pytest.raises(TimeoutError):
+        Reference.of(points, 5, expect=refuse)
+    assert 0 < said[0] < 60

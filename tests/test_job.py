@@ -15,7 +15,16 @@ import pandas as pd
 import pytest
 
 from dualscale.files import WRITERS
-from job import PERMANENT_ERROR, job, read_json, require_unchanged, seal, trained_with, whole
+from job import (
+    PERMANENT_ERROR,
+    job,
+    read_json,
+    require_unchanged,
+    seal,
+    trained_with,
+    whole,
+    within_runtime,
+)
 
 
 def test_a_file_has_its_name_only_once_it_is_whole(tmp_path):
@@ -260,3 +269,22 @@ def test_a_log_on_a_full_disk_stops_no_job(tmp_path, capsys, no_logging):
     with job(rule("/dev/full", tmp_path)):
         logging.info("it goes on")
     assert capsys.readouterr().err == ""
+
+
+def test_a_search_that_outlasts_the_jobs_runtime_is_refused_with_what_to_do():
+    check = within_runtime({"runtime": 60})
+    check(3000)
+    with pytest.raises(
+        TimeoutError, match="about 13 h 20 min, longer than the job's runtime of 60"
+    ):
+        check(48_000)
+
+
+def test_a_long_search_is_told_of_where_there_is_no_limit(capsys):
+    check = within_runtime({})
+    check(60)
+    assert capsys.readouterr().err == ""
+    check(48_000)
+    assert (
+        "takes about 13 h 20 min; fewer kl.real_points would shorten it" in capsys.readouterr().err
+    )

@@ -32,6 +32,10 @@ def gathering(variants=VARIANTS):
     return tables | {"Gather the metrics of all runs"}
 
 
+def neighbours(k=5, datasets=DATASETS):
+    return {f"Find the neighbours of the real points of {name}, k = {k}" for name in datasets}
+
+
 ALL_OF_A_RUN = ("Train", "Sample", "Estimate KL of")
 PAGES = {TABLE, FIGURE1, FIGURE2}
 PAPER = gathering() | PAGES
@@ -96,8 +100,8 @@ def test_seeds_that_train_together_leave_those_that_have_trained_alone(project):
 
 def test_a_dataset_more_runs_that_dataset(project):
     project.configure(run={"datasets": [*DATASETS, "moons"]})
-    expected = {"Draw dataset moons"} | jobs(*ALL_OF_A_RUN, datasets=["moons"]) | PAPER
-    assert project.waiting() == expected
+    data = {"Draw dataset moons"} | neighbours(datasets=["moons"])
+    assert project.waiting() == data | jobs(*ALL_OF_A_RUN, datasets=["moons"]) | PAPER
 
 
 def test_a_variant_more_runs_that_variant(project):
@@ -111,7 +115,12 @@ def test_a_variant_more_runs_that_variant(project):
 
 def test_another_k_neither_trains_nor_samples(project):
     project.configure(kl={"k": 3})
-    assert project.waiting() == jobs("Estimate KL of") | gathering() | {TABLE}
+    assert project.waiting() == neighbours(3) | jobs("Estimate KL of") | gathering() | {TABLE}
+
+
+def test_fewer_real_points_for_the_kl_neither_train_nor_sample(project):
+    project.configure(kl={"real_points": 200})
+    assert project.waiting() == neighbours() | jobs("Estimate KL of") | gathering() | {TABLE}
 
 
 def test_more_points_to_sample_do_not_train(project):
@@ -175,7 +184,7 @@ def test_the_training_module_trains_again(project):
 
 def test_the_divergence_module_neither_trains_nor_samples(project):
     edit(project, "dualscale/divergence.py")
-    assert project.waiting() == jobs("Estimate KL of") | gathering() | {TABLE}
+    assert project.waiting() == neighbours() | jobs("Estimate KL of") | gathering() | {TABLE}
 
 
 def test_other_published_figures_make_the_table_again(project):

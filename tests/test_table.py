@@ -1,6 +1,7 @@
 import json
 import math
 
+import numpy as np
 import pandas as pd
 
 from dualscale.tables import Table, read_table
@@ -16,7 +17,7 @@ NA,01,1,2.0,2.0,3.0,4.0,5,A,1
 PUBLISHED = "variant,dataset,kl_bits,train_seconds,sample_seconds\nbaseline,dino,1,2,3\n"
 
 
-def make(tmp_path, label="My variant", note=None):
+def make(tmp_path, label="My variant", note=None, floor=False):
     (tmp_path / "metrics.csv").write_text(METRICS)
     (tmp_path / "published.csv").write_text(PUBLISHED)
     outputs = {name: str(tmp_path / f"table1.{name}") for name in ("csv", "md", "tex", "html")}
@@ -26,7 +27,12 @@ def make(tmp_path, label="My variant", note=None):
         "points": 100,
         "steps": {"NA": 20},
     }
-    make_table(tmp_path / "metrics.csv", tmp_path / "published.csv", outputs, settings)
+    np.savez(tmp_path / "5.npz", distances=np.ones(3000))
+    (tmp_path / "01.csv").write_text("dataset,seed,kl_bits\n01,0,-0.5\n01,1,-0.25\n")
+    floors = [tmp_path / "01.csv"] if floor else []
+    neighbours = {"01": tmp_path / "5.npz"}
+    paths = tmp_path / "metrics.csv", tmp_path / "published.csv", neighbours, floors
+    make_table(*paths, outputs, settings)
     return {name: (tmp_path / f"table1.{name}").read_text("utf-8") for name in outputs}
 
 
@@ -38,6 +44,16 @@ def test_names_that_look_like_numbers_or_gaps_stay_names(tmp_path):
 
 def test_several_seeds_show_mean_and_interval(tmp_path):
     assert "1.500 [-4.853, 7.853]" in make(tmp_path)["md"]
+
+
+def test_a_floor_stands_beside_the_kl_where_it_was_estimated(tmp_path):
+    assert "| 1.500 [-4.853, 7.853] |  -0.375 |" in make(tmp_path, floor=True)["md"]
+    assert "floor" not in make(tmp_path)["md"]
+
+
+def test_the_table_says_how_many_real_points_its_kl_takes(tmp_path):
+    assert "real points: 3,000" in make(tmp_path)["md"]
+    assert pd.read_csv(tmp_path / "table1.csv")["kl_real_points"].tolist() == [3000]
 
 
 def test_every_row_of_a_page_says_its_names_so_that_it_can_be_sorted():

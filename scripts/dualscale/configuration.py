@@ -451,6 +451,9 @@ def _check_sizes(config: Mapping) -> None:
         raise ConfigurationError(
             f"kl.k is {k}: at most sampling.points, {config['sampling']['points']}, is allowed"
         )
+    most = config["kl"]["real_points"]
+    if most is not None and k >= most:
+        raise ConfigurationError(f"kl.k is {k}: less than kl.real_points, {most}, is allowed")
     for name in config["run"]["datasets"]:
         if "file" in config["datasets"][name]:
             continue  # checked by the job that reads the file

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -177,3 +178,22 @@ def make_distribution(settings: Mapping[str, Any]) -> Distribution:
     """
     options = {key: settings[key] for key in ("dimensions", "shape") if settings.get(key)}
     return DISTRIBUTIONS[settings["distribution"]](**options)
+
+
+def fresh_points(
+    settings: Mapping[str, Any], training: str | Path | None
+) -> Callable[[int, np.random.Generator], Array]:
+    """Return what draws real points, (n, d) in float32, for the KL to take as though generated.
+
+    Args:
+        settings: of a known distribution, which is sampled.
+        training: else, the training points of a file: they are as fresh as can be to those held
+            out. None is drawn twice; where there are fewer than n, all are.
+    """
+    if training is None:
+        distribution = make_distribution(settings)
+        return lambda n, rng: distribution.sample(n, rng).astype(np.float32)
+    points = np.load(training, mmap_mode="r", allow_pickle=False)
+    return lambda n, rng: points[
+        np.sort(rng.choice(len(points), min(n, len(points)), replace=False))
+    ]

@@ -1,48 +1,187 @@
-"""Distances between a real and a generated sample."""
+"""The k-nearest-neighbour estimate of the KL divergence between two samples."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
+from scipy.spatial.distance import cdist
+
+from dualscale.units import Units, own_units
+
+Array = NDArray[np.floating]
+
+PROBE = 50  # points whose search is timed before the others'
+PAIRS = 2**20  # distances that are held at a time where every pair is looked at
+EVERY_PAIR_FROM = 24  # dimensions; below, the tree was always faster (benchmarks/neighbours.py)
+
+
+class UndefinedError(ValueError):
+    """A KL that the k-nearest-neighbour estimate does not define for the points."""
 
 
 def knn_kl(
-    real: NDArray[np.floating], generated: NDArray[np.floating], k: int, workers: int = 1
+    real: Array,
+    generated: Array,
+    k: int,
+    workers: int = 1,
+    expect: Callable[[float], None] = lambda seconds: None,
 ) -> float:
-    """The k-nearest-neighbour estimate of KL(real || generated), in bits.
+    """The estimate for samples that are compared once, in their own units; see `Reference`."""
+    reference = Reference.of(real, k, workers=workers, expect=expect)
+    return reference.kl(generated, workers, expect)
 
-    D = [ln(m / (n - 1)) + d mean(ln nu_k - ln rho_k)] / ln 2, with rho_k the Chebyshev distance
-    of a real point to its k-th nearest other real point and nu_k to its k-th nearest generated
-    one (Wang, Kulkarni and Verdu 2009, equation 5 with one k for both).
+
+@dataclass(frozen=True)
+class Reference:
+    """Real points with all that an estimate of KL(real || generated) takes of them alone.
+
+    The KL is the same in all units, its estimate is not: a column of large numbers would decide
+    every Chebyshev distance. It is therefore made in the model's units.
 
     Args:
-        real: (n, d), n > k.
-        generated: (m, d), m >= k.
+        points: (n, d) in float64, in the model's units, without constant columns.
+        distances: (n,), of each to its k-th nearest other one, in the Chebyshev norm.
         k: which neighbour.
-        workers: threads of the search.
-
-    Raises:
-        ValueError: a sample is too small, has points that are not finite, or has so many equal
-            points that a distance is 0, where the estimate is undefined.
+        units: the model's.
     """
-    n, d = real.shape
-    m = len(generated)
-    if generated.shape[1] != d:
-        raise ValueError(f"real points have {d} dimensions, generated ones {generated.shape[1]}")
-    for name, points, least in (("real", real, k + 1), ("generated", generated, k)):
-        if len(points) < least:
-            raise ValueError(f"k = {k} needs {least} {name} points, there are {len(points)}")
-        broken = int((~np.isfinite(points)).any(axis=1).sum())
-        if broken:
-            raise ValueError(f"{broken} of {len(points)} {name} points are not finite")
-    real, generated = real.astype(np.float64), generated.astype(np.float64)
-    # The nearest real point of a real point is itself, hence k + 1.
-    rho = cKDTree(real).query(real, [k + 1], p=np.inf, workers=workers)[0]
-    nu = cKDTree(generated).query(real, [k], p=np.inf, workers=workers)[0]
-    for name, distance in (("real", rho), ("generated", nu)):
-        zero = int((distance == 0).sum())
-        if zero:
+
+    points: Array
+    distances: Array
+    k: int
+    units: Units
+
+    @classmethod
+    def of(
+        cls,
+        real: Array,
+        k: int,
+        units: Units | None = None,
+        workers: int = 1,
+        expect: Callable[[float], None] = lambda seconds: None,
+    ) -> Self:
+        """Find the neighbours of the real points.
+
+        Args:
+            real: (n, columns), in the data's units.
+            units: the model's; None: the data's own.
+            workers: threads of the search.
+            expect: is told how many seconds the search will take, and may raise.
+
+        Raises:
+            ValueError: points that are not finite.
+        """
+        require_finite("real", real)
+        units = units or own_units(real.shape[1])
+        points = units.into_model(real.astype(np.float64))
+        # The nearest real point of a real point is itself, hence k + 1.
+        distances = kth_distances(points, points, k + 1, workers, expect)
+        return cls(points, distances, k, units)
+
+    def save(self, file: BinaryIO) -> None:
+        """Write all but the points, as npz."""
+        shift, scale = self.units.shift, self.units.scale
+        np.savez(file, distances=self.distances, k=np.array(self.k), shift=shift, scale=scale)
+
+    @classmethod
+    def load(cls, path: str | Path, real: Array) -> Self:
+        """Read what was saved; of the real points, only as many as it is about are taken."""
+        with np.load(path, allow_pickle=False) as file:
+            distances, k = file["distances"], int(file["k"])
+            units = Units(file["shift"], file["scale"])
+        points = units.into_model(real[: len(distances)].astype(np.float64))
+        return cls(points, distances, k, units)
+
+    def kl(
+        self,
+        generated: Array,
+        workers: int = 1,
+        expect: Callable[[float], None] = lambda seconds: None,
+    ) -> float:
+        """The k-nearest-neighbour estimate of KL(real || generated), in bits.
+
+        D = [ln(m / (n - 1)) + d mean(ln nu_k - ln rho_k)] / ln 2, with rho_k the Chebyshev distance
+        of a real point to its k-th nearest other real point and nu_k to its k-th nearest generated
+        one (Wang, Kulkarni and Verdu 2009, equation 5 with one k for both).
+
+        Args:
+            generated: (m, columns), m >= k, in the data's units.
+            workers, expect: as in `of`.
+
+        Raises:
+            UndefinedError: a sample is too small, or has so many equal points that a distance is 0.
+            ValueError: the samples have points that are not finite, or not the same columns.
+        """
+        columns, (n, d), m = len(self.units.scale), self.points.shape, len(generated)
+        if generated.shape[1] != columns:
             raise ValueError(
-                f"{zero} of {n} real points coincide with {k} or more {name} points: "
-                "the k-NN estimate is undefined for repeated points; remove them or raise k"
+                f"real points have {columns} dimensions, generated ones {generated.shape[1]}"
             )
-    return float((np.log(m / (n - 1)) + d * np.mean(np.log(nu) - np.log(rho))) / np.log(2))
+        for name, count, least in (("real", n, self.k + 1), ("generated", m, self.k)):
+            if count < least:
+                raise UndefinedError(f"k = {self.k} needs {least} {name} points, there are {count}")
+        require_finite("generated", generated)
+        require_distinct(self.distances, self.k, "real")
+        inside = self.units.into_model(generated.astype(np.float64))
+        nu = kth_distances(self.points, inside, self.k, workers, expect)
+        require_distinct(nu, self.k, "generated")
+        ratio = np.mean(np.log(nu) - np.log(self.distances))
+        return float((np.log(m / (n - 1)) + d * ratio) / np.log(2))
+
+
+def kth_distances(
+    points: Array,
+    others: Array,
+    k: int,
+    workers: int = 1,
+    expect: Callable[[float], None] = lambda seconds: None,
+) -> Array:
+    """Chebyshev distance of each point to its k-th nearest of the others, (n,).
+
+    By a k-d tree, or in many dimensions by looking at every pair, whichever is faster for the first
+    few points: how much of a tree is searched depends on the data. Both are exact.
+
+    Args:
+        points: (n, d) in float64.
+        others: (m, d) in float64; where m < k, all distances are infinite.
+    """
+    tree = cKDTree(others)
+    searches = [lambda some: tree.query(some, [k], p=np.inf, workers=workers)[0][:, 0]]
+    if points.shape[1] >= EVERY_PAIR_FROM and len(others) >= k:
+        searches.append(lambda some: _kth_of_every_pair(some, others, k))
+    seconds = [_seconds_a_point(search, points[:PROBE]) for search in searches]
+    fastest = searches[int(np.argmin(seconds))]
+    expect(min(seconds) * len(points))
+    return fastest(points)
+
+
+def _kth_of_every_pair(points: Array, others: Array, k: int) -> Array:
+    """The same by looking at every pair, in blocks."""
+    rows = max(1, PAIRS // len(others))
+    blocks = (cdist(points[i : i + rows], others, "chebyshev") for i in range(0, len(points), rows))
+    return np.concatenate([np.partition(block, k - 1)[:, k - 1] for block in blocks])
+
+
+def _seconds_a_point(search: Callable[[Array], Array], points: Array) -> float:
+    start = time.perf_counter()
+    search(points)
+    return (time.perf_counter() - start) / len(points)
+
+
+def require_finite(name: str, points: Array) -> None:
+    broken = int((~np.isfinite(points)).any(axis=1).sum())
+    if broken:
+        raise ValueError(f"{broken} of {len(points)} {name} points are not finite")
+
+
+def require_distinct(distances: Array, k: int, name: str) -> None:
+    zero = int((distances == 0).sum())
+    if zero:
+        raise UndefinedError(
+            f"{zero} of {len(distances)} real points coincide with {k} or more {name} points: "
+            "the k-NN estimate is undefined for repeated points; remove them or raise k"
+        )

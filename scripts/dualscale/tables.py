@@ -8,6 +8,12 @@ from pathlib import Path
 import pandas as pd
 from tabulate import tabulate
 
+FLOOR_OF_FILES = (
+    "Points from files ({names}): KLs are against the held-out points, in units in which every "
+    "column has standard deviation 1; the floor is that of as many training points as were "
+    "generated, or of all."
+)
+
 NAMES = ("variant", "against", "dataset", "sampler", "device")
 
 

@@ -6,15 +6,15 @@ PLANAR = [name for name in STUDIED if CONFIG["datasets"][name].get("dimensions",
 # Independent of run.seeds, which may be few: the floor varies between draws and is cheap.
 rule evaluate_floor:
     input:
-        real="results/datasets/{dataset}.npy",
+        unpack(training_points),
+        real=real_points,
+        neighbours=neighbours(CONFIG["kl"]["k"]),
     output:
         "results/floors/{dataset}.csv",
     log:
         "results/logs/evaluate_floor/{dataset}.log",
     benchmark:
         "results/benchmarks/evaluate_floor/{dataset}.tsv"
-    wildcard_constraints:
-        dataset="|".join(name for name in CONFIG["datasets"] if name not in FILES) or "$",
     conda:
         "../../envs/analysis.yaml"
     threads: 1
@@ -23,7 +23,6 @@ rule evaluate_floor:
             **distribution_settings(wildcards),
             "floors": CONFIG["study"]["floors"],
             "points": CONFIG["sampling"]["points"],
-            "k": CONFIG["kl"]["k"],
         },
         code=code_digest("evaluate_floor"),
     message:
@@ -34,7 +33,7 @@ rule evaluate_floor:
 
 rule gather_floors:
     input:
-        expand("results/floors/{dataset}.csv", dataset=STUDIED),
+        expand("results/floors/{dataset}.csv", dataset=DATASETS),
     output:
         "results/floors.csv",
     log:
@@ -57,6 +56,7 @@ rule evaluate_steps:
     input:
         model=f"results/models/{RUN}.safetensors",
         real=real_points,
+        neighbours=neighbours(CONFIG["kl"]["k"]),
     output:
         f"results/steps/{RUN}.csv",
     log:
@@ -70,7 +70,6 @@ rule evaluate_steps:
         gpu=GPUS,
     params:
         settings=lambda wildcards: {
-            "k": CONFIG["kl"]["k"],
             "sampling": configuration.sampling_settings(CONFIG, wildcards.variant),
             "steps": CONFIG["steps"]["counts"],
         },
@@ -153,7 +152,7 @@ rule make_excess:
     conda:
         "../../envs/analysis.yaml"
     params:
-        settings={"labels": LABELS, "best": "improved", "base": VARIANTS[0]},
+        settings={"labels": LABELS, "best": "improved", "base": VARIANTS[0], "files": READ},
         published=digest_files(published("table1.csv")),
         code=code_digest("make_excess"),
     message:
@@ -168,7 +167,7 @@ rule plot_recommended:
         expand(
             f"results/samples/{RUN}.npy",
             variant=[configuration.REAL, *VARIANTS],
-            dataset=STUDIED,
+            dataset=DATASETS,
             seed=SEEDS[0],
         ),
     output:
@@ -187,7 +186,7 @@ rule plot_recommended:
     params:
         settings={
             "labels": {configuration.REAL: "Real points", **LABELS},
-            "datasets": STUDIED,
+            "datasets": DATASETS,
         },
         code=code_digest("plot_figure1"),
     message:

@@ -91,6 +91,8 @@ except plan.PlanError as error:
 VARIANTS, DATASETS = CONFIG["run"]["variants"], CONFIG["run"]["datasets"]
 SEEDS = CONFIG["run"]["seeds"]
 FILES = [name for name, dataset in CONFIG["datasets"].items() if "file" in dataset]
+KNOWN = [name for name in CONFIG["datasets"] if name not in FILES]  # with an exact density
+READ = [name for name in DATASETS if name in FILES]
 RUN = "{variant}/{dataset}/{seed}"
 TABLE_FORMATS = ["csv", "md", "tex", "html"]
 FIGURE_FORMATS = ["png", "svg", "pdf"]
@@ -121,6 +123,17 @@ def real_points(wildcards):
     """Path of the real points for evaluation: the dataset, or the held-out points of a file."""
     folder = "held_out" if wildcards.dataset in FILES else "datasets"
     return f"results/{folder}/{wildcards.dataset}.npy"
+
+
+def training_points(wildcards):
+    """What a file's points are standardised with, and its floor is drawn from; else nothing."""
+    files = wildcards.dataset in FILES
+    return {"training": f"results/datasets/{wildcards.dataset}.npy"} if files else {}
+
+
+def neighbours(k):
+    """Path of the distances between a dataset's real points, which every KL with that k reads."""
+    return f"results/neighbours/{{dataset}}/{k}.npz"
 
 
 def trained_together(variant, dataset):
@@ -234,7 +247,7 @@ def likelihood_settings(wildcards):
     """How a model is evaluated beyond the KL of its sample."""
     return {
         "draws": CONFIG["study"]["draws"],
-        "k": CONFIG["kl"]["k"],
+        "kl": CONFIG["kl"],
         "sampling": configuration.sampling_settings(CONFIG, wildcards.variant),
     }
 

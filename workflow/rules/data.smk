@@ -6,7 +6,7 @@ rule generate_dataset:
     benchmark:
         "results/benchmarks/generate_dataset/{dataset}.tsv"
     wildcard_constraints:
-        dataset="|".join(name for name in CONFIG["datasets"] if name not in FILES) or "$",
+        dataset="|".join(KNOWN) or "$",
     conda:
         "../../envs/analysis.yaml"
     params:

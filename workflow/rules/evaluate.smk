@@ -1,6 +1,31 @@
+rule find_neighbours:
+    input:
+        unpack(training_points),
+        real=real_points,
+    output:
+        neighbours("{k}"),
+    log:
+        "results/logs/find_neighbours/{dataset}/{k}.log",
+    benchmark:
+        "results/benchmarks/find_neighbours/{dataset}/{k}.tsv"
+    wildcard_constraints:
+        k=r"\d+",
+    conda:
+        "../../envs/analysis.yaml"
+    threads: 1
+    params:
+        settings={"real_points": CONFIG["kl"]["real_points"]},
+        code=code_digest("find_neighbours"),
+    message:
+        "Find the neighbours of the real points of {wildcards.dataset}, k = {wildcards.k}"
+    script:
+        script_path("find_neighbours")
+
+
 rule evaluate_kl:
     input:
         real=real_points,
+        neighbours=neighbours(CONFIG["kl"]["k"]),
         generated=f"results/samples/{RUN}.npy",
     output:
         f"results/divergences/{RUN}.json",
@@ -12,7 +37,6 @@ rule evaluate_kl:
         "../../envs/analysis.yaml"
     threads: 1
     params:
-        settings=CONFIG["kl"],
         digest=own_digest("divergences"),
         code=code_digest("evaluate_kl"),
     message:

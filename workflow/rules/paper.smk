@@ -12,6 +12,8 @@ rule make_table1:
     input:
         metrics="results/metrics.csv",
         published=ancient(published("table1.csv")),
+        neighbours=expand(neighbours(CONFIG["kl"]["k"]), dataset=DATASETS),
+        floors=expand("results/floors/{dataset}.csv", dataset=READ),
     output:
         csv="results/paper/table1.csv",
         md="results/paper/table1.md",
@@ -36,6 +38,7 @@ rule make_table1:
                 for name in VARIANTS
             },
         },
+        datasets=DATASETS,
         published=digest_files(published("table1.csv")),
         code=code_digest("make_table1"),
     message:

@@ -2,17 +2,20 @@
 # points; and samples of the optimal denoiser, from perturbed real points and from the model's
 # prior, one pair for all variants with the same schedule, sampler and prior.
 PROCESS = {variant: configuration.same_process(CONFIG, variant) for variant in VARIANTS}
-REFERENCES = [configuration.REAL] + [
+EXACT = [
     f"{variant}.{kind}"
     for variant in dict.fromkeys(PROCESS.values())
     for kind in ("exact_start", "exact")
 ]
-STUDIED = [name for name in DATASETS if name not in FILES]
+REFERENCES = [configuration.REAL, *EXACT]
+# Only where the density is known are there exact references, and what is measured against them.
+STUDIED = [name for name in DATASETS if name in KNOWN]
 MEASURED = SEEDS[: CONFIG["study"]["seeds"]]
+NEIGHBOURS = [1, 5, 20]  # the KLs beside the paper's
 EVERY = [
     f"{variant}/{dataset}/{seed}"
     for variant in [*REFERENCES, *VARIANTS]
-    for dataset in STUDIED
+    for dataset in (STUDIED if variant in EXACT else DATASETS)
     for seed in MEASURED
 ]
 REFERENCE_RUNS = expand(RUN, variant=REFERENCES, dataset=STUDIED, seed=SEEDS)
@@ -20,6 +23,8 @@ COMPARISONS = [pair for pair in CONFIG["study"]["comparisons"] if set(pair) <= s
 
 
 rule draw_reference:
+    input:
+        unpack(training_points),
     output:
         f"results/samples/{RUN}.npy",
     log:
@@ -63,7 +68,8 @@ rule compute_exact:
 
 rule evaluate_distances:
     input:
-        real="results/datasets/{dataset}.npy",
+        real=real_points,
+        neighbours=[neighbours(k) for k in NEIGHBOURS],
         generated=f"results/samples/{RUN}.npy",
     output:
         f"results/distances/{RUN}.json",
@@ -87,7 +93,8 @@ rule evaluate_distances:
 rule evaluate_model:
     input:
         model=f"results/models/{RUN}.safetensors",
-        real="results/datasets/{dataset}.npy",
+        real=real_points,
+        neighbours=neighbours(CONFIG["kl"]["k"]),
         exact=lambda wildcards: f"results/exact/{PROCESS[wildcards.variant]}/{wildcards.dataset}.npz",
     output:
         record=f"results/likelihoods/{RUN}.json",
@@ -96,6 +103,8 @@ rule evaluate_model:
         f"results/logs/evaluate_model/{RUN}.log",
     benchmark:
         f"results/benchmarks/evaluate_model/{RUN}.tsv"
+    wildcard_constraints:
+        dataset="|".join(KNOWN) or "$",
     conda:
         "../../envs/torch.yaml"
     threads: 1
@@ -112,12 +121,24 @@ rule evaluate_model:
         script_path("evaluate_model")
 
 
+# Without the exact scores, which a file's points do not have.
+use rule evaluate_model as evaluate_model_of_file with:
+    input:
+        model=f"results/models/{RUN}.safetensors",
+        real=real_points,
+        neighbours=neighbours(CONFIG["kl"]["k"]),
+    output:
+        record=f"results/likelihoods/{RUN}.json",
+    wildcard_constraints:
+        dataset="|".join(FILES) or "$",
+
+
 rule gather_study:
     input:
         divergences=expand("results/divergences/{run}.json", run=EVERY),
         distances=expand("results/distances/{run}.json", run=EVERY),
         models=expand(
-            f"results/likelihoods/{RUN}.json", variant=VARIANTS, dataset=STUDIED, seed=MEASURED
+            f"results/likelihoods/{RUN}.json", variant=VARIANTS, dataset=DATASETS, seed=MEASURED
         ),
     output:
         report("results/study/metrics.csv", category="3 Study", caption="../report/study.rst"),
@@ -157,7 +178,8 @@ rule compare_variants:
     params:
         settings={
             "pairs": COMPARISONS,
-            "datasets": STUDIED,
+            "datasets": DATASETS,
+            "files": READ,
             "labels": LABELS,
             "margin_bits": CONFIG["study"]["margin_bits"],
         },
@@ -261,6 +283,6 @@ rule study:
     input:
         expand("results/study/comparisons.{format}", format=["csv", "md", "html"]),
         expand("results/study/claims.{format}", format=["csv", "md", "html"]),
-        "results/study/decomposition.csv",
-        expand("results/study/figure3.{format}", format=FIGURE_FORMATS),
-        expand("results/study/figure4.{format}", format=FIGURE_FORMATS),
+        ["results/study/decomposition.csv"] if STUDIED else [],
+        expand("results/study/figure3.{format}", format=FIGURE_FORMATS if STUDIED else []),
+        expand("results/study/figure4.{format}", format=FIGURE_FORMATS if STUDIED else []),
