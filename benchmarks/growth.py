@@ -1,6 +1,7 @@
 """Measure how time and memory scale with seeds per job, points, width, dimensions and KL samples.
 
     python benchmarks/growth.py     # one core; writes benchmarks/growth.csv, growth.png, growth.svg
+    python benchmarks/growth.py --memory "points in the dataset"     # memory of that curve alone
 
 Every figure is the median of several chunks of work in its own process.
 """
@@ -25,6 +26,7 @@ from dualscale.divergence import knn_kl
 from dualscale.figures import COLOURS, save_figure, use_style
 from dualscale.model import Model, moments_of
 from dualscale.training import Trainer
+from dualscale.units import standard_units
 
 SIZES = {
     "seeds in a job": [1, 2, 4, 8, 16, 32],
@@ -33,6 +35,7 @@ SIZES = {
     "dimensions": [1, 2, 4, 8, 16, 32],
     "points for the KL": [10**4, 10**5, 10**6],
 }
+TABLE = ROOT / "benchmarks/growth.csv"
 COLUMNS = ["curve", "size", "milliseconds", "peak_mb", "device"]
 STEPS, REPEATS = 20, 5
 
@@ -42,11 +45,12 @@ def milliseconds_a_step(seeds=1, points=100_000, width=256, dimensions=2):
     settings = settings_of("adaptive")
     settings["network"]["width"] = width
     streams = [str(seed) for seed in range(seeds)]
-    data = torch.from_numpy(
-        np.random.default_rng(0).standard_normal((points, dimensions), dtype=np.float32)
-    )
+    # As a training job prepares the points of a file, which it keeps for a checkpoint's digest.
+    table = np.random.default_rng(0).standard_normal((points, dimensions), dtype=np.float32)
+    units = standard_units(table)
+    data = torch.from_numpy(units.into_model(table))
     training = settings["training"] | {"steps": STEPS}
-    model = Model(settings, moments_of(data), seeds)
+    model = Model(settings, moments_of(data), seeds, units=units)
     model.backbone.initialise(streams)
     trainer = Trainer(model, data, training, streams)
     trainer.warm_up()
@@ -86,6 +90,13 @@ def measure(curve, size):
     }
 
 
+def read_rows():
+    numbers = {"size": int, "milliseconds": float, "peak_mb": int}
+    with TABLE.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    return [{key: numbers.get(key, str)(row[key]) for key in COLUMNS} for row in rows]
+
+
 def in_own_process(curve, size):
     command = [sys.executable, __file__, "--worker", curve, str(size)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
@@ -118,11 +129,21 @@ def plot(rows):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--worker", nargs=2, help=argparse.SUPPRESS)
-    if worker := parser.parse_args().worker:
+    parser.add_argument(
+        "--memory", choices=SIZES, help="of this curve alone, as on a busy machine; keep all times"
+    )
+    options = parser.parse_args()
+    if worker := options.worker:
         print(json.dumps(measure(worker[0], int(worker[1]))))
         return
-    rows = [in_own_process(curve, size) for curve, sizes in SIZES.items() for size in sizes]
-    with (ROOT / "benchmarks/growth.csv").open("w", newline="") as file:
+    if options.memory:
+        rows = read_rows()
+        for row in rows:
+            if row["curve"] == options.memory:
+                row["peak_mb"] = in_own_process(row["curve"], row["size"])["peak_mb"]
+    else:
+        rows = [in_own_process(curve, size) for curve, sizes in SIZES.items() for size in sizes]
+    with TABLE.open("w", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)

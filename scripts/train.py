@@ -90,7 +90,7 @@ def digest_of(*parts: object) -> str:
     found = hashlib.sha256()
     for part in parts:
         content = (
-            part.tobytes()
+            np.ascontiguousarray(part).data
             if isinstance(part, np.ndarray)
             else json.dumps(part, sort_keys=True).encode()
         )

@@ -10,7 +10,7 @@ from draw import parse
 from dualscale.model import Model, load_model, moments_of
 from dualscale.parts import BETAS
 from dualscale.sampling import Sampler
-from dualscale.units import Units, own_units, standard_units
+from dualscale.units import BLOCK, Units, own_units, standard_units
 
 DATA = 3 + torch.randn(500, 2, generator=torch.Generator().manual_seed(0))
 
@@ -175,3 +175,21 @@ def test_other_files_are_no_models(tmp_path):
             load_model(path)
     with pytest.raises(ValueError, match="there is no such file"):
         load_model(tmp_path / "absent.safetensors")
+
+
+@pytest.mark.parametrize("dimensions", [1, 2, 7])
+def test_the_moments_of_the_papers_datasets_are_what_torch_computes_to_the_bit(dimensions):
+    data = torch.randn(100_000, dimensions) * 3 - 1
+    moments = moments_of(data)
+    assert torch.equal(moments.mean, data.double().mean(dim=0))
+    assert torch.equal(moments.covariance, torch.atleast_2d(torch.cov(data.double().T)))
+
+
+def test_the_moments_of_a_large_dataset_are_summed_in_blocks(monkeypatch):
+    data, double, seen = torch.randn(2 * BLOCK + 17, 3) + 5, torch.Tensor.double, []
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.Tensor, "double", lambda x: seen.append(len(x)) or double(x))
+        moments = moments_of(data)
+    assert max(seen) == BLOCK
+    torch.testing.assert_close(moments.mean, data.double().mean(dim=0))
+    torch.testing.assert_close(moments.covariance, torch.cov(data.double().T))

@@ -1,7 +1,9 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 
-from dualscale.units import own_units, standard_units
+from dualscale.units import BLOCK, own_units, standard_units
 
 DATA = np.random.default_rng(0).normal([3, 0.1, -5], [10, 0, 0.1], (500, 3)).astype(np.float32)
 
@@ -33,3 +35,15 @@ def test_the_datas_own_units_change_no_bit():
     units = own_units(3)
     np.testing.assert_array_equal(units.into_model(DATA), DATA)
     np.testing.assert_array_equal(units.into_data(DATA), DATA)
+
+
+def test_a_large_dataset_is_not_copied_to_float64_whole():
+    data = np.random.default_rng(0).normal(size=(8 * BLOCK, 1)).astype(np.float32)
+    tracemalloc.start()
+    units = standard_units(data)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < data.nbytes  # float64 would be twice as large
+    exact = data.astype(np.float64)
+    np.testing.assert_allclose(units.shift, exact.mean(axis=0), rtol=1e-6)
+    np.testing.assert_allclose(units.scale, exact.std(axis=0, ddof=1), rtol=1e-6)

@@ -16,7 +16,7 @@ from dualscale.architecture import ArchitectureError, ModuleBackbone
 from dualscale.backbone import Backbone
 from dualscale.denoiser import Denoiser, Prediction, make_prediction
 from dualscale.schedule import Schedule, make_schedule
-from dualscale.units import Units, own_units
+from dualscale.units import Units, blocks, own_units
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,16 @@ class Moments:
 
 
 def moments_of(data: Tensor) -> Moments:
-    """Return the moments of data (n, d)."""
-    data = data.double().cpu()
-    return Moments(data.mean(dim=0), torch.atleast_2d(torch.cov(data.T)))
+    """Return the moments of data (n, d), summed in float64."""
+    mean = torch.zeros(data.shape[1]).double()
+    for block in blocks(data):
+        mean += block.double().cpu().sum(dim=0)
+    mean /= len(data)
+    covariance = torch.zeros(data.shape[1], data.shape[1]).double()
+    for block in blocks(data):
+        centred = block.double().cpu() - mean
+        covariance += centred.T @ centred
+    return Moments(mean, covariance / (len(data) - 1))
 
 
 KEPT = (

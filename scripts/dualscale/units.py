@@ -1,11 +1,14 @@
 """Normalisation: the units in which a model sees its data."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.floating]
+BLOCK = 2**17  # rows that are copied to float64 at a time
 
 
 @dataclass(frozen=True)
@@ -52,9 +55,17 @@ def standard_units(data: Array) -> Units:
     """Units in which each column has mean 0 and variance 1, or is constant.
 
     Args:
-        data: (n, d).
+        data: (n, d); summed in float64.
     """
-    deviation = data.std(axis=0, dtype=np.float64, ddof=1)
+    count = len(data)
+    mean = sum(block.sum(axis=0, dtype=np.float64) for block in blocks(data)) / count
+    squares = sum(np.square(block - mean).sum(axis=0) for block in blocks(data))
+    deviation = np.sqrt(squares / (count - 1))
     constant = data.min(axis=0) == data.max(axis=0)
-    shift = np.where(constant, data[0], data.mean(axis=0, dtype=np.float64))
+    shift = np.where(constant, data[0], mean)
     return Units(shift.astype(np.float32), np.where(constant, 0, deviation).astype(np.float32))
+
+
+def blocks(data: Any) -> Iterator[Any]:
+    """The rows of an array or a tensor a block at a time, so that sums copy no more of them."""
+    return (data[start : start + BLOCK] for start in range(0, len(data), BLOCK))
