@@ -36,6 +36,7 @@ bench: .venv/run
 	$(BIN)/python benchmarks/workflow.py
 	$(BIN)/python benchmarks/recipe.py
 	$(BIN)/python benchmarks/graph.py
+	$(BIN)/python benchmarks/neighbours.py
 
 .venv/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -11,6 +11,7 @@ from matplotlib.image import imread
 import blocks
 import tables
 from derived import DERIVED, FIGURES
+from dualscale.divergence import EVERY_PAIR_FROM
 from dualscale.figures import save_figure
 from dualscale.statistics import mean_interval, welch_interval
 
@@ -150,13 +151,25 @@ def recommended_page():
 
 
 def speed_page():
-    growth = tables.read("benchmarks/growth.csv").set_index(["curve", "size"])["milliseconds"]
+    growth = tables.read("benchmarks/growth.csv").set_index(["curve", "size"])
+    memory = growth["peak_mb"]["points in the dataset"]
+    yield f"add {memory[10**7] - memory[10**5]} MB to the peak of 100,000"
+    growth = growth["milliseconds"]
     seeds = growth["seeds in a job"]
     yield f"{seeds[1]:.1f} ms for one, {seeds[32] / 32:.1f} per seed for 32"
     width = growth["hidden width"]
     yield f"{width[1024] / width[512]:.1f} times for the step from 512 to 1024"
     dimensions = growth["dimensions"]
     yield f"at {(dimensions[32] - dimensions[4]) / 28:.2f} ms per dimension"
+    searches = (
+        tables.read("benchmarks/neighbours.csv").set_index(["data", "dimensions"]).sort_index()
+    )
+    ratio = searches["every_pair_ms"] / searches["tree_ms"]
+    assert ratio.loc[:, : EVERY_PAIR_FROM - 1].min() > 1
+    normal, clusters = (ratio[name].loc[EVERY_PAIR_FROM:] for name in ("normal", "gaussians"))
+    yield f"{normal.min():.2f} to {normal.max():.2f}"
+    yield f"{clusters.min():.1f} to {clusters.max():.1f} times its time on ten clusters"
+    assert ratio["surface"].min() > clusters.max()
     recipe = tables.read("benchmarks/recipe.csv").set_index("variant")
     steps = recipe["ms_a_step"]
     yield f"{steps['baseline']:.2f} and {steps['recommended']:.2f} ms"

@@ -152,14 +152,14 @@ def kth_distances(
     tree = cKDTree(others)
     searches = [lambda some: tree.query(some, [k], p=np.inf, workers=workers)[0][:, 0]]
     if points.shape[1] >= EVERY_PAIR_FROM and len(others) >= k:
-        searches.append(lambda some: _kth_of_every_pair(some, others, k))
+        searches.append(lambda some: kth_of_every_pair(some, others, k))
     seconds = [_seconds_a_point(search, points[:PROBE]) for search in searches]
     fastest = searches[int(np.argmin(seconds))]
     expect(min(seconds) * len(points))
     return fastest(points)
 
 
-def _kth_of_every_pair(points: Array, others: Array, k: int) -> Array:
+def kth_of_every_pair(points: Array, others: Array, k: int) -> Array:
     """The same by looking at every pair, in blocks."""
     rows = max(1, PAIRS // len(others))
     blocks = (cdist(points[i : i + rows], others, "chebyshev") for i in range(0, len(points), rows))
