@@ -55,6 +55,7 @@ def comparisons() -> tuple[pd.DataFrame, Table]:
         "datasets": list(CONFIG["datasets"]),
         "labels": LABELS,
         "margin_bits": study["margin_bits"],
+        "files": [],
     }
     return compare_variants.tables(runs, measured, study["comparisons"], settings)
 
