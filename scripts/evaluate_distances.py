@@ -32,8 +32,9 @@ def main(
 ) -> None:
     """Write a record of all distances, each in the model's units.
 
-    The KL estimates use all real points, the others as many as there are generated ones. Null are a KL
-    that the points leave undefined and, where the density is not known, the share off the support.
+    The KL estimates use all real points, the others as many as there are generated ones. A KL
+    that the points leave undefined is null, as is the share off the support where the density is
+    not known.
 
     Args:
         neighbours: an npz of the real points for each k.
