@@ -38,6 +38,7 @@ def main(
         raise ValueError(f"fields are of two dimensions; the dataset has {distribution.dimensions}")
     trained = load_model(Path(model), open_device(0, 1), architecture)
     alpha, sigma = trained.schedule.alpha.tolist(), trained.schedule.sigma.tolist()
+    level = (trained.schedule.sigma / trained.schedule.alpha).tolist()
     use_style()
     figure, axes = plt.subplots(
         2, LEVELS, figsize=(1.9 * LEVELS + 0.6, 4.1), sharex="col", sharey="col"
@@ -62,7 +63,7 @@ def main(
             None,
         )
         panel(axes[1, column], error, reach, arrows, drawn, 1.0)
-        axes[0, column].set_title(f"t = {t}\nsigma / alpha = {sigma[t] / alpha[t]:.3g}")
+        axes[0, column].set_title(f"t = {t}\nsigma / alpha = {level[t]:.3g}")
     axes[0, 0].set_ylabel("exact: root of the density,\nscore")
     axes[1, 0].set_ylabel(f"{label}:\nerror of the score, score", parse_math=False)
     with whole_group(outputs) as parts:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 
 from dualscale.figures import COLOURS, DASHES, save_figure, use_style
@@ -31,6 +32,8 @@ def main(scores: Sequence[str | Path], outputs: Sequence[str | Path], settings: 
         }
         for axis in axes[0]:
             runs = pd.concat([next(tables) for _ in range(seeds)])
+            # Where alpha is 0 the noise can be read off: there is nothing to predict.
+            runs = runs[np.isfinite(runs["sigma"])]
             mean = runs.groupby("sigma")["squared_error"].mean()
             axis.loglog(mean.index, mean, label=label, linewidth=1, **style)
     for axis, dataset in zip(axes[0], datasets, strict=True):

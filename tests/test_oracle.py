@@ -7,9 +7,14 @@ from dualscale.divergence import knn_kl
 from dualscale.model import moments_of
 from dualscale.oracle import ExactDenoiser
 from dualscale.sampling import Sampler
-from dualscale.schedule import linear, of_alpha_bar
+from dualscale.schedule import interpolation, linear, of_alpha_bar, zero_terminal_snr
 
 SCHEDULE = linear(100, 1e-4, 0.02)
+TO_NOISE = {
+    "interpolation": interpolation(20),
+    "zero_terminal_snr": zero_terminal_snr(20, 1e-4, 0.02),
+}
+"""Schedules that end at alpha = 0."""
 
 
 @pytest.mark.parametrize("name", DISTRIBUTIONS)
@@ -64,3 +69,32 @@ def test_from_the_noisy_data_on_many_steps_the_exact_denoiser_reaches_the_floor(
     generated = sampler.draw(torch.from_numpy(origin).float())[0].numpy()
     floor = knn_kl(real, fresh, 5)
     assert knn_kl(real, generated, 5) == pytest.approx(floor, abs=0.15)
+
+
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
+def test_the_mean_of_a_distribution_is_that_of_its_points(name):
+    distribution, n = DISTRIBUTIONS[name](), 100_000
+    points = distribution.sample(n, np.random.default_rng(0))
+    error = points.std(axis=0) / np.sqrt(n)
+    assert (np.abs(points.mean(axis=0) - distribution.mean) < 5 * error).all()
+
+
+@pytest.mark.parametrize("schedule", TO_NOISE.values(), ids=TO_NOISE)
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
+def test_of_noise_alone_the_exact_denoiser_makes_the_mean(name, schedule):
+    distribution = DISTRIBUTIONS[name]()
+    denoise, x = ExactDenoiser(distribution, schedule), torch.randn(1, 5, distribution.dimensions)
+    mean = torch.from_numpy(distribution.mean).float().expand_as(x)
+    assert torch.equal(denoise(x, 19), mean)
+    torch.testing.assert_close(denoise.noise(x, 19), x / denoise.sigma[19])
+
+
+@pytest.mark.parametrize("schedule", TO_NOISE.values(), ids=TO_NOISE)
+def test_from_noise_alone_the_exact_denoiser_reaches_the_data(schedule):
+    distribution, n = DISTRIBUTIONS["gaussians"](), 4000
+    real = distribution.sample(n, np.random.default_rng(0))
+    settings = {"start": "standard", "sampler": {"kind": "ddim"}, "steps": None}
+    parts = ExactDenoiser(distribution, schedule), schedule, moments_of(torch.from_numpy(real))
+    generated = Sampler(*parts, settings, n, ["0"], torch.device("cpu")).draw()[0].numpy()
+    np.testing.assert_allclose(generated.mean(axis=0), distribution.mean, atol=0.15)
+    assert distribution.log_density(generated.astype(float)).mean() > -4

@@ -6,10 +6,16 @@ import pandas as pd
 import pytest
 import yaml
 from conftest import ROOT
+from test_backbone import VARIANTS
+from test_training import make_data, make_model
 
 from compare_variants import compare
+from compute_exact import main as compute_exact
 from dualscale.claims import Claim, Measured, Runs, answered, findings, judge, read_claims
+from evaluate_model import ode_kl, write_score_errors
 from judge_claims import judged, printed
+from plot_fields import main as plot_fields
+from plot_figure4 import main as plot_figure4
 
 SETTINGS = {"datasets": ["dino", "line"], "margin_bits": 0.02}
 
@@ -240,6 +246,50 @@ def test_claims_name_variants_and_datasets_of_the_config():
             assert names <= set(config["variants"]), said.id
             datasets = {*quantity.get("datasets", []), *quantity.get("others", [])}
             assert datasets <= set(config["datasets"]), said.id
+
+
+@pytest.fixture
+def known(tmp_path):
+    """A model whose schedule ends at alpha = 0, and what is exactly known of its dataset."""
+    schedule = {"kind": "interpolation", "timesteps": 6}
+    model = make_model(
+        VARIANTS["baseline"] | {"schedule": schedule, "prediction": "velocity"}, make_data()
+    )
+    model.save(tmp_path / "model", model.backbone.flat, 0)
+    settings = {"distribution": "moons", "schedule": schedule, "points": 40}
+    compute_exact(tmp_path / "exact.npz", settings, "moons")
+    return model, tmp_path
+
+
+def test_what_is_exact_is_finite_where_the_schedule_ends_in_noise(known):
+    with np.load(known[1] / "exact.npz") as exact:
+        np.testing.assert_allclose(exact["noise"][-1], exact["x"][-1], rtol=1e-6)
+        assert all(np.isfinite(exact[name]).all() for name in exact.files)
+
+
+def test_there_is_no_density_of_the_flow_where_the_schedule_ends_in_noise(known):
+    model, folder = known
+    with np.load(folder / "exact.npz") as exact:
+        assert ode_kl(model, exact, "standard") is None
+
+
+def test_figure_4_ends_before_the_noise_alone(known, monkeypatch):
+    model, folder = known
+    with np.load(folder / "exact.npz") as exact:
+        write_score_errors(folder / "scores.csv", model, exact)
+    shown = []
+    monkeypatch.setattr("plot_figure4.save_figure", lambda figure, _: shown.append(figure))
+    settings = {"labels": {"mine": "Mine"}, "datasets": ["moons"], "seeds": [0]}
+    plot_figure4([folder / "scores.csv"], [], settings)
+    (line,) = shown[0].axes[0].lines
+    assert len(line.get_xdata()) == 5, "levels; the sixth is noise alone"
+    assert np.isfinite(line.get_xydata()).all()
+
+
+def test_fields_are_drawn_up_to_the_noise_alone(known):
+    folder = known[1]
+    plot_fields(folder / "model", [folder / "a.svg"], {"distribution": "moons"}, "Mine", None)
+    assert "sigma / alpha = inf" in (folder / "a.svg").read_text()
 
 
 def test_the_study_runs_to_its_end_without_training_again(project):

@@ -21,6 +21,10 @@ class Distribution(Protocol):
     @property
     def dimensions(self) -> int: ...
 
+    @property
+    def mean(self) -> Array:
+        """Expected value, shape (d,)."""
+
     def sample(self, n: int, rng: np.random.Generator) -> Array:
         """Draw n points, (n, d); independent, but for the evenly spaced angles of `moons`."""
 
@@ -52,6 +56,10 @@ class UniformBox:
     @property
     def dimensions(self) -> int:
         return len(self.low)
+
+    @property
+    def mean(self) -> Array:
+        return (self.low + self.high) / 2
 
     def sample(self, n: int, rng: np.random.Generator) -> Array:
         return rng.uniform(self.low, self.high, size=(n, self.dimensions))
@@ -106,6 +114,10 @@ class GaussianMixture:
     @property
     def dimensions(self) -> int:
         return self.means.shape[1]
+
+    @property
+    def mean(self) -> Array:
+        return self.weights @ self.means
 
     def sample(self, n: int, rng: np.random.Generator) -> Array:
         if self.draw is not None:
@@ -162,6 +174,10 @@ class Discs:
     weights: Array
     radius: float
     dimensions: int = 2
+
+    @property
+    def mean(self) -> Array:
+        return self.weights @ self.centres
 
     def sample(self, n: int, rng: np.random.Generator) -> Array:
         disc = rng.choice(len(self.weights), size=n, p=self.weights)
@@ -259,6 +275,10 @@ class Mixture:
     @property
     def dimensions(self) -> int:
         return self.parts[0].dimensions
+
+    @property
+    def mean(self) -> Array:
+        return self.weights @ np.stack([part.mean for part in self.parts])
 
     def sample(self, n: int, rng: np.random.Generator) -> Array:
         part = rng.choice(len(self.parts), size=n, p=self.weights)

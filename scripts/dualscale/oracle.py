@@ -9,7 +9,10 @@ from dualscale.schedule import Schedule
 
 
 class ExactDenoiser:
-    """E[x_0 | x_t] = (x_t + sigma_t² score(x_t)) / alpha_t (Tweedie; Efron 2011, equation 1.4)."""
+    """E[x_0 | x_t] = (x_t + sigma_t² score(x_t)) / alpha_t (Tweedie; Efron 2011, equation 1.4).
+
+    Where alpha is 0, x_t carries no information on x_0, and it is the mean of the data.
+    """
 
     def __init__(self, distribution: Distribution, schedule: Schedule):
         self.distribution = distribution
@@ -17,6 +20,8 @@ class ExactDenoiser:
 
     def __call__(self, x: Tensor, t: int) -> Tensor:
         """Return E[x_0 | x_t] for x_t (S, n, d), in the same shape."""
+        if self.alpha[t] == 0:
+            return torch.from_numpy(self.distribution.mean).to(x.dtype).expand_as(x)
         return (x - self.sigma[t] * self.noise(x, t)) / self.alpha[t]
 
     def noise(self, x: Tensor, t: int) -> Tensor:
