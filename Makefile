@@ -35,6 +35,7 @@ bench: .venv/run
 	$(BIN)/python benchmarks/growth.py
 	$(BIN)/python benchmarks/workflow.py
 	$(BIN)/python benchmarks/recipe.py
+	$(BIN)/python benchmarks/drawing.py
 	$(BIN)/python benchmarks/graph.py
 	$(BIN)/python benchmarks/neighbours.py
 

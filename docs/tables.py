@@ -411,6 +411,22 @@ def fewest() -> str:
     return pipe(["", "dataset", *samplers], once(rows), texts=2)
 
 
+@block("benchmarks/README.md", "drawing")
+def drawing() -> str:
+    """Cost of the random numbers within the work that they are for."""
+    rows = [
+        [
+            row.work,
+            "" if pd.isna(row.drawing_ms) else f"{row.drawing_ms:.3g}",
+            f"{row.total_ms:.3g}" if row.total_ms < 100 else f"{row.total_ms:,.0f}",
+            "" if pd.isna(row.share) else f"{row.share:.2%}",
+            "" if pd.isna(row.peak_mb) else f"{row.peak_mb:.0f}",
+        ]
+        for row in read("benchmarks/drawing.csv").itertuples()
+    ]
+    return pipe(["work", "drawing, ms", "in all, ms", "share", "peak memory, MB"], rows)
+
+
 @block("benchmarks/README.md", "one core")
 def one_core() -> str:
     """Share of the product rate and ratio to the plain loop, for every variant."""
