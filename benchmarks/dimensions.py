@@ -1,4 +1,4 @@
-"""Compare one and two branches in 2 to 32 dimensions, at equal numbers of parameters.
+"""Compare one and two branches in 2 to 16 dimensions, at equal numbers of parameters.
 
     python benchmarks/dimensions.py [--seeds 0 1 2] [--folder FOLDER]
 
@@ -18,7 +18,7 @@ import pandas as pd
 import yaml
 
 ROOT = Path(__file__).parents[1]
-DIMENSIONS = [2, 4, 8, 16, 32]
+DIMENSIONS = [2, 4, 8, 16]
 VARIANTS = ["baseline", "dual", "single", "recommended"]
 EMBEDDING, WIDTH, LAYERS, HIDDEN = 128, 256, 3, 256
 KEYS = ["variant", "dataset", "seed"]
@@ -90,7 +90,8 @@ def run(d: int, seeds: list[int], folder: Path, cores: int) -> pd.DataFrame:
         for variant in [*VARIANTS, "real"]
         for seed in seeds
     ]
-    return pd.DataFrame(records).merge(metrics, on=KEYS, how="left")
+    table = pd.DataFrame(records).merge(metrics, on=KEYS, how="left")
+    return table.astype({"parameters": "Int64", "models_trained_together": "Int64"})
 
 
 def main() -> None:

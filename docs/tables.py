@@ -41,6 +41,7 @@ RELEASED = {
     "weight_analysis": "run_3",
     "improved": "run_5",
 }
+DIMENSIONS_SHOWN = ["real", "baseline", "dual", "single", "recommended"]
 BLOCKS: dict[tuple[str, str], Callable[[], str]] = {}
 
 
@@ -409,6 +410,47 @@ def fewest() -> str:
         fewest = ["none" if pd.isna(found[name]) else f"{found[name]:.0f}" for name in samplers]
         rows.append([LABELS[str(variant)], str(dataset), *fewest])
     return pipe(["", "dataset", *samplers], once(rows), texts=2)
+
+
+def in_dimensions(variant: str, column: str) -> pd.DataFrame:
+    """Return a column of a variant's runs in more dimensions, a row per seed, a column per d."""
+    runs = read("docs/recommended/dimensions.csv")
+    runs = runs.assign(d=runs["dataset"].str.removeprefix("gaussians_").astype(int))
+    cell = runs[runs["variant"] == variant]
+    return cell.pivot(index="seed", columns="d", values=column)
+
+
+@block(RECOMMENDED, "dimensions")
+def dimensions() -> str:
+    """KL above the floor in more dimensions, and two branches less one of the same size."""
+    kl = {name: in_dimensions(name, "kl_k5_bits") for name in DIMENSIONS_SHOWN}
+    sizes = in_dimensions("dual", "parameters").iloc[0]
+    rows = []
+    for d in kl["real"]:
+        floor = kl["real"][d]
+        above = [f"{kl[name][d].mean() - floor.mean():.3f}" for name in list(kl)[1:]]
+        mean, low, high = mean_interval((kl["dual"][d] - kl["single"][d]).tolist())
+        difference = f"{mean:+.3f} {bracket(low, high, signed=True)}"
+        rows.append([f"{d}", f"{sizes[d]:,.0f}", f"{floor.mean():.3f}", *above, difference])
+    header = ["d", "parameters of two branches", "floor", "baseline", "two branches"]
+    header += ["one branch of the same size", "recommended", "two branches less one"]
+    return pipe(header, rows, texts=0)
+
+
+@block(RECOMMENDED, "dimensions measures")
+def dimensions_measures() -> str:
+    """Share of samples off the support, and the classifier's accuracy, in more dimensions."""
+    rows = []
+    for d in in_dimensions("real", "coverage"):
+        cells = [
+            f"{in_dimensions(name, column)[d].mean():.3f}"
+            for column in ("off_support_share", "classifier_accuracy")
+            for name in DIMENSIONS_SHOWN
+        ]
+        rows.append([f"{d}", *cells])
+    names = ["real", "baseline", "two branches", "one branch", "recommended"]
+    header = ["d", *(f"off support: {name}" for name in names)]
+    return pipe([*header, *(f"classifier: {name}" for name in names)], rows, texts=0)
 
 
 @block("benchmarks/README.md", "drawing")
