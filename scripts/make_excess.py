@@ -11,12 +11,11 @@ from dualscale.tables import FLOOR_OF_FILES, Table, read_table
 from job import job, whole
 
 CAPTION = (
-    "KL in bits above that of fresh real points, the floor: difference of the means over {seeds} "
-    "and over {floors} floors. 95 % intervals: Welch's, from the scatter of both means and with "
-    "the degrees of freedom of Welch and Satterthwaite; of the share, Fieller's. Published: the "
-    "row of the paper's Table 1 that it calls its best ({best}), one run, taken as exact, less "
-    "the same floor. Training time as a ratio to {base}'s of the same dataset, seed and run: "
-    "median."
+    "KL in bits above the floor, that of fresh real points: difference of the means over {seeds} "
+    "and over {floors} floors. 95 % intervals: Welch's for the difference, with Satterthwaite's "
+    "degrees of freedom, Fieller's for the share. Published: the row of Table 1 that the paper "
+    "calls its best ({best}), a single run taken as exact, less the same floor. Training time: "
+    "median ratio to {base} on the same dataset and seed."
 )
 
 

@@ -135,9 +135,9 @@ def describe(table: pd.DataFrame, settings: Mapping) -> str:
     floor = " " + FLOOR_OF_FILES.format(names=", ".join(files)) if files else ""
     return (
         f"k-nearest-neighbour KL(real ‖ generated) in bits, real points: {real}; seconds of "
-        f"{steps} training steps and of drawing {settings['points']:,} points; {count} a "
+        f"{steps} training steps and of drawing {settings['points']:,} points; {count} per "
         f"cell{spread}; measured on {devices}, models trained together: {together}. "
-        f"Published: one run a cell on an NVIDIA V100.{floor}"
+        f"Published: one run per cell on an NVIDIA V100.{floor}"
     )
 
 

@@ -39,7 +39,7 @@ def main(scores: Sequence[str | Path], outputs: Sequence[str | Path], settings: 
     for axis, dataset in zip(axes[0], datasets, strict=True):
         axis.set_title(dataset, parse_math=False)
         axis.set_xlabel("noise level sigma")
-    axes[0, 0].set_ylabel("squared error of the predicted noise\nagainst the exact one")
+    axes[0, 0].set_ylabel("squared error of the predicted noise\nagainst the optimal denoiser's")
     handles, texts = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, texts, loc="outside lower center", ncols=min(len(labels), 3))
     with whole_group(outputs) as parts:

@@ -79,7 +79,7 @@ def test_table_puts_measured_beside_published(finished):
     for name in ("md", "tex", "html"):
         text = (paper / f"table1.{name}").read_text(encoding="utf-8")
         assert "0.354" in text
-        assert "1 seed a cell" in text
+        assert "1 seed per cell" in text
         assert metrics["baseline", "circle"]["device"] in text
     assert r"\toprule" in (paper / "table1.tex").read_text()
 
@@ -120,7 +120,7 @@ def test_several_seeds_give_an_interval(project):
     low, mean, high = (float(row[f"kl_bits_{part}"]) for part in ("low", "mean", "high"))
     assert low < mean < high
     assert row["seeds"] == "2"
-    assert "2 seeds a cell" in (project.path / "results/paper/table1.md").read_text()
+    assert "2 seeds per cell" in (project.path / "results/paper/table1.md").read_text()
 
 
 def test_the_released_protocol_runs(project):
