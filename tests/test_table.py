@@ -86,7 +86,8 @@ def test_a_sampling_on_another_device_is_named(tmp_path):
     }.items():
         (tmp_path / f"{name}.json").write_text(json.dumps(record))
     paths = [[str(tmp_path / f"{n}.json")] for n in ("training", "sampling", "divergence")]
-    gather([("v", "d", "0")], *paths, tmp_path / "v.csv")
+    digests = {f"{kind}/v/d": "digest" for kind in ("training", "sampling", "divergences")}
+    gather([("v", "d", "0")], *paths, tmp_path / "v.csv", digests)
     row = pd.read_csv(tmp_path / "v.csv").iloc[0]
     assert row["device"] == "A (training), B (sampling)"
     assert row["kl_bits"] == 5
