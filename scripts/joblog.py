@@ -15,7 +15,7 @@ ATTEMPT = "attempt on "
 PERMANENT = "it would fail again: not tried again"
 KILLED = "killed: "
 """How the line begins that names what ended a job which could not say so itself."""
-CAUSE = re.compile(r"^slurmstepd: error: .*", flags=re.MULTILINE)
+CAUSE = re.compile(r"^slurmstepd\S*: error: (.*)", flags=re.MULTILINE)
 """What Slurm writes into its own log of a job that it ends."""
 
 

@@ -53,7 +53,7 @@ class Retries(logging.Handler):
 def reason_of_slurm(message: str | None, logs: Iterable[Path]) -> str:
     """Cause of a job's end by the executor and Slurm's log; empty if it ended by itself."""
     texts = [log.read_text(encoding="utf-8", errors="replace") for log in logs if log.is_file()]
-    causes = [cause for text in texts for cause in CAUSE.findall(text)]
+    causes = dict.fromkeys(cause for text in texts for cause in CAUSE.findall(text))
     if not message or ("'FAILED'" in message and not causes):
         return ""
     return " ".join([message.partition(" Detailed failure reason")[0], *causes])

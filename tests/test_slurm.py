@@ -170,6 +170,7 @@ def test_failures_are_retried_and_reported_with_their_reason(jobs, tmp_path):
     assert (tmp_path / "wrong_attempts").read_text().count("attempt") == 1
     assert "TIMEOUT" in output
     assert "SLURM status is: 'TIMEOUT'" in (tmp_path / "too_long.log").read_text()
+    assert "DUE TO TIME LIMIT" in (tmp_path / "too_long.log").read_text()
     assert "exceeded memory limit" in (tmp_path / "too_big.log").read_text()
     assert not list(tmp_path.glob("*.out"))
 

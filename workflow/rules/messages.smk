@@ -59,6 +59,16 @@ def require_known_settings():
         )
 
 
+def keep_slurm_logs():
+    """Keep the folders of logs that jobs in Slurm's queue have yet to write.
+
+    The executor deletes the empty ones when it ends, and the jobs would fail when they start.
+    """
+    folder = getattr(workflow.executor_settings, "logdir", None) or ".snakemake/slurm_logs"
+    for empty in [path for path in Path(folder).rglob("*") if path.is_dir()]:
+        (empty / ".keep").touch()
+
+
 def require_no_live_jobs():
     """Refuse to start while jobs of an earlier run, whose Snakemake was killed, work on the same.
 
@@ -77,6 +87,7 @@ def require_no_live_jobs():
         if worker and worker.alive():
             found[str(worker)] = output, worker.cancel
     if found:
+        keep_slurm_logs()
         listed = ", ".join(f"{job} on {output}" for job, (output, _) in found.items())
         cancel = "; ".join(command for _, command in found.values())
         sys.exit(
