@@ -324,7 +324,7 @@ def ask_as(name, rule):
     asked = {**given.get(name, {}), **given.get(rule, {})}
     if CONFIG["device"] == "cpu":
         asked = {what: value for what, value in asked.items() if what not in GPU_RESOURCES}
-    if asked or rule in given:
+    if asked or given.get(rule):
         given[rule] = Resources(asked)
 
 
