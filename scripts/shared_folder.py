@@ -1,5 +1,6 @@
 """Folders in which several users run the workflow in turn."""
 
+import errno
 import getpass
 import os
 from collections.abc import Iterator
@@ -16,6 +17,8 @@ def obstacle(folder: Path) -> str | None:
     """
     for path in _written_to(folder):
         if not os.access(path, os.W_OK):
+            if os.statvfs(path).f_flag & os.ST_RDONLY:
+                return f"{path} cannot be written to: {os.strerror(errno.EROFS)}"
             return (
                 f"{path} belongs to {_owner(path)}, and {getpass.getuser()} may not write to it: "
                 "run in a folder of your own (--directory), or share this one "
