@@ -68,17 +68,33 @@ def test_the_floor_of_a_files_points_is_of_as_many_training_points(own):
     assert set(map(tuple, drawn)) < set(map(tuple, training))
 
 
-def test_the_study_works_where_some_datasets_are_files(own, tmp_path):
+@pytest.fixture
+def changed(own, tmp_path):
+    """A copy that a test may change."""
     project = copy_project(own.path, tmp_path / "project")
     shutil.copy2(own.path / "mine.csv", project.path)
     for part in ("results", ".snakemake"):
         shutil.copytree(own.path / part, project.path / part, symlinks=True)
-    project.configure(run={"datasets": ["mine", "circle"]})
-    project.run("study")
-    measures = read_measures(project, ["variant", "dataset"])
+    return project
+
+
+def test_the_study_refuses_a_files_record_that_other_settings_made(changed):
+    record = changed.path / "results/distances/baseline/mine/0.json"
+    content = json.loads(record.read_text()) | {"settings_digest": "0" * 16}
+    record.write_text(json.dumps(content))
+    record.with_name(f".{record.name}.sha256").unlink()  # edited on purpose
+    failed = changed.snakemake("results/study/metrics.csv")
+    assert failed.returncode != 0
+    assert "results/distances/baseline/mine/0.json" in failed.stdout + failed.stderr
+
+
+def test_the_study_works_where_some_datasets_are_files(changed):
+    changed.configure(run={"datasets": ["mine", "circle"]})
+    changed.run("study")
+    measures = read_measures(changed, ["variant", "dataset"])
     assert np.isfinite(measures.loc[("baseline", "circle"), "ode_kl_bits"])
     assert np.isnan(measures.loc[("baseline", "mine"), "ode_kl_bits"])
-    parts = pd.read_csv(project.path / "results/study/decomposition.csv")
+    parts = pd.read_csv(changed.path / "results/study/decomposition.csv")
     assert parts["dataset"].tolist() == ["circle"]
 
 

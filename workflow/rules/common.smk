@@ -271,7 +271,8 @@ def settings_digest(folder, variant, dataset):
         case "divergences":
             settings, made_from = CONFIG["kl"], "sampling"
         case "distances":
-            settings, made_from = distribution_settings(cell), "sampling"
+            settings = distribution_settings(cell) | {"real_points": CONFIG["kl"]["real_points"]}
+            made_from = "sampling"
         case "likelihoods":
             settings, made_from = likelihood_settings(cell), "models"
     return digest_settings(settings_digest(made_from, variant, dataset), settings)

@@ -150,8 +150,9 @@ rule gather_study:
     params:
         runs=[run.split("/") for run in EVERY],
         planned={
-            **planned(["divergences", "distances"], [*REFERENCES, *VARIANTS], STUDIED),
-            **planned(["likelihoods"], VARIANTS, STUDIED),
+            **planned(["divergences", "distances"], EXACT, STUDIED),
+            **planned(["divergences", "distances"], [configuration.REAL, *VARIANTS], DATASETS),
+            **planned(["likelihoods"], VARIANTS, DATASETS),
         },
         code=code_digest("gather_study"),
     message:
