@@ -20,7 +20,7 @@ from dualscale.statistics import (
     variance_parts,
 )
 from dualscale.tables import FLOOR_OF_FILES, Table, read_table
-from job import job, whole
+from job import job, whole, write_texts
 
 CAPTION = (
     "KL of the variant minus KL of the other, in bits, paired by seed on common random numbers; "
@@ -55,9 +55,7 @@ def main(
     table, texts = tables(runs, measured, settings["pairs"], settings)
     with whole(outputs["csv"]) as part:
         table.to_csv(part, index=False, lineterminator="\n", float_format="%.6g")
-    for name in ("md", "html"):
-        with whole(outputs[name]) as part:
-            part.write_text(getattr(texts, name)(), encoding="utf-8")
+    write_texts(texts, outputs)
 
 
 def tables(

@@ -1,4 +1,4 @@
-"""Draw what a perfect network would: real points, or the exact denoiser's samples."""
+"""Draw reference samples: fresh real points, or samples of the optimal denoiser."""
 
 import logging
 from collections.abc import Mapping
@@ -19,15 +19,15 @@ from job import job, whole
 def main(
     training: str | Path | None, output: str | Path, kind: str, settings: Mapping, stream: str
 ) -> None:
-    """Write (points, d) float32.
+    """Write the samples, (points, d) in float32.
 
     Args:
-        training: the training points of a file, whose distribution is not known; else None.
-        kind: "real", fresh points, of a file some that were trained on; "exact_start", the exact
-            denoiser from noisy real points; "exact", from the variant's start, on the random
-            numbers that its samples take.
-        settings: the dataset's; sampling; for the exact denoiser, schedule.
-        stream: seed and what follows it in the names of the random numbers.
+        training: training points of a dataset from a file, whose distribution is unknown, or None.
+        kind: "real": fresh real points, for a file some training points; "exact_start": the optimal
+            denoiser, started from perturbed real points; "exact": the same from the variant's
+            prior, with its samples' random numbers.
+        settings: of dataset and sampling; for the optimal denoiser also schedule.
+        stream: seed and name that start the names of the random streams.
     """
     torch.set_num_threads(1)
     rng = np.random.default_rng(stream_seed(stream, "reference", kind))

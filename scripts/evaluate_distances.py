@@ -37,10 +37,10 @@ def main(
     not known.
 
     Args:
-        neighbours: an npz of the real points for each k.
+        neighbours: npz files of the real points from find_neighbours, one per k.
         dataset: its name.
-        settings: what a known distribution is made of; empty for a file.
-        expect: is told how many seconds a search for neighbours will take.
+        settings: of the distribution; empty for a dataset from a file.
+        expect: called with the expected seconds of each neighbour search; may raise.
     """
     data, drawn = (np.load(path, allow_pickle=False) for path in (real, generated))
     references = [Reference.load(path, data) for path in neighbours]
@@ -70,7 +70,7 @@ def main(
 
 
 def defined(estimate: Callable[..., float], *arguments: object, **options: object) -> float | None:
-    """The estimate; or None, with a line in the log, where it is undefined."""
+    """Return the estimate, or None with a line in the log if it is undefined."""
     try:
         return estimate(*arguments, **options)
     except UndefinedError as error:

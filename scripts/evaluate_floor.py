@@ -26,11 +26,11 @@ def main(
     """Write one row per floor: dataset, seed, kl_bits.
 
     Args:
-        real: the points which the models' samples are compared with too.
-        neighbours: the npz of the real points.
-        training: the training points of a file, whose distribution is not known; else None.
-        settings: the distribution's; floors, how many; points, of each.
-        expect: is told how many seconds each search for neighbours will take.
+        real: the points that the models' samples are compared with.
+        neighbours: npz file of the real points from find_neighbours.
+        training: training points of a dataset from a file, whose distribution is unknown, or None.
+        settings: of the distribution; floors, their number; points, the size of each.
+        expect: called with the expected seconds of each neighbour search; may raise.
     """
     reference = Reference.load(neighbours, np.load(real, allow_pickle=False))
     draw = fresh_points(settings, training)

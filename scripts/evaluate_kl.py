@@ -21,8 +21,8 @@ def main(
     """Write {"kl_bits": …, "settings_digest": …}.
 
     Args:
-        neighbours: the npz of the real points.
-        expect: is told how many seconds the search will take.
+        neighbours: npz file of the real points from find_neighbours.
+        expect: called with the expected seconds of the search; may raise.
     """
     reference = Reference.load(neighbours, np.load(real, allow_pickle=False))
     bits = reference.kl(np.load(generated, allow_pickle=False), threads, expect)

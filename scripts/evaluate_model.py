@@ -1,4 +1,4 @@
-"""What needs the network itself: further samples, the ODE's likelihood, the error of its score."""
+"""Evaluate a model beyond one sample: further samples, ODE likelihood and score error."""
 
 import logging
 import math
@@ -29,16 +29,16 @@ def main(
     architecture: str | None,
     expect: Callable[[float], None],
 ) -> None:
-    """Write a record of KLs, and a CSV of the score's error at each timestep.
+    """Write a record of KL estimates, and a CSV of the score error at each timestep.
 
     Args:
-        neighbours: the npz of the real points.
-        exact: the npz that compute_exact wrote; None for a file's points, whose density is not
-            known: the record is then of further samples alone, and there are no scores.
-        settings: draws; sampling, with the points to a draw.
-        stream: seed and what follows it in the names of the random numbers.
-        architecture: the file of the model's class, where that is a user's own.
-        expect: is told how many seconds each search for neighbours will take.
+        neighbours: npz file of the real points from find_neighbours.
+        exact: npz file from compute_exact, or None for a dataset from a file, whose density is
+            unknown: then only further samples are evaluated.
+        settings: draws; sampling, with the number of points per draw.
+        stream: seed and name that start the names of the random streams.
+        architecture: file of the model's class, if that is user-defined.
+        expect: called with the expected seconds of each neighbour search; may raise.
     """
     trained = load_model(Path(model), open_device(0, 1), architecture)
     reference = Reference.load(neighbours, np.load(real, allow_pickle=False))

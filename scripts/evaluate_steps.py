@@ -1,4 +1,4 @@
-"""KL against the number of network evaluations, for every sampler."""
+"""Evaluate the KL against NFE for every sampler."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -31,11 +31,11 @@ def main(
     """Write a CSV of sampler, steps, evaluations and kl_bits.
 
     Args:
-        neighbours: the npz of the real points.
-        settings: steps, the numbers to try; sampling, the variant's own.
-        stream: seed and what follows it in the names of the random numbers.
-        architecture: the file of the model's class, where that is a user's own.
-        expect: is told how many seconds each search for neighbours will take.
+        neighbours: npz file of the real points from find_neighbours.
+        settings: steps, the numbers to evaluate; sampling, the variant's own.
+        stream: seed and name that start the names of the random streams.
+        architecture: file of the model's class, if that is user-defined.
+        expect: called with the expected seconds of each neighbour search; may raise.
     """
     device = open_device(gpus, threads)
     trained = load_model(Path(model), device, architecture)

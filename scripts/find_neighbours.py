@@ -1,4 +1,4 @@
-"""Find the nearest neighbours among the real points, once for every KL of their dataset."""
+"""Find the neighbours of the real points among themselves, once for all KL estimates."""
 
 import logging
 from collections.abc import Callable
@@ -20,14 +20,13 @@ def main(
     threads: int,
     expect: Callable[[float], None],
 ) -> None:
-    """Write the distances, and the units in which they were taken, as npz.
+    """Write the distances, and the units that they are measured in, as npz.
 
     Args:
         real: the points that generated ones are compared with.
-        training: the points whose mean and standard deviation a model standardises with; None,
-            where it does not.
-        most: real points to take, the first ones; None: all.
-        expect: is told how many seconds the search will take.
+        training: the points whose mean and standard deviation the models standardise with, or None.
+        most: number of real points to use, from the first on; None: all.
+        expect: called with the expected seconds of the search; may raise.
     """
     units = None if training is None else standard_units(np.load(training, mmap_mode="r"))
     points = np.load(real, allow_pickle=False)[:most]

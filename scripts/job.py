@@ -79,27 +79,27 @@ def all_made(paths: Iterable[str | Path]) -> bool:
 
 
 def may_pass(error: Exception) -> bool:
-    """Whether another attempt may do better: files, memory and devices have bad days."""
+    """Whether another attempt may succeed: errors of files, memory and devices can be transient."""
     passing = isinstance(error, OSError | MemoryError | RuntimeError)
     return passing and not isinstance(error, TimeoutError)
 
 
 def terminate(*_: object) -> None:
-    """Slurm's way to cancel a job, or to say that its time is over."""
+    """Log SIGTERM, by which Slurm cancels jobs and ends those out of time, and exit."""
     logging.info("%sby signal 15 (SIGTERM): cancelled, or out of time", KILLED)
     sys.exit(TERMINATED)
 
 
 def tell(message: str) -> None:
-    """Say a line to the user, who sees what jobs write to standard error."""
+    """Print a line to standard error, which Snakemake shows the user."""
     print(f"{Path(sys.argv[0]).stem.split('.')[-1]}: {message}", file=sys.stderr)
 
 
 def within_runtime(resources: Any) -> Callable[[float], None]:
-    """Return a check that is told how many seconds a search for neighbours will take.
+    """Return a check of the expected seconds of a neighbour search.
 
-    It raises TimeoutError where the search would outlast the job's `runtime` (in minutes, where its
-    resources have one), and tells the user of a search that takes long.
+    It raises TimeoutError if the search would outlast the job's `runtime` (in minutes, if set), and
+    prints a line about a long search.
     """
 
     def check(seconds: float) -> None:
@@ -228,6 +228,17 @@ def whole_group(paths: Iterable[str | Path]) -> Iterator[list[Path]]:
 def write_json(path: str | Path, record: Mapping) -> None:
     with whole(path) as part:
         part.write_text(json.dumps(record, indent=2, sort_keys=True) + "\n")
+
+
+def write_texts(table: Any, outputs: Mapping[str, str]) -> None:
+    """Write a `dualscale.tables.Table` in the formats of the outputs, except as CSV.
+
+    Args:
+        outputs: path of each format, such as "md", which is a method of the table.
+    """
+    for name in outputs.keys() - {"csv"}:
+        with whole(outputs[name]) as part:
+            part.write_text(getattr(table, name)(), encoding="utf-8")
 
 
 def read_json(path: str | Path) -> dict:

@@ -11,12 +11,12 @@ from pathlib import Path
 
 FORMAT = "%(asctime)s %(message)s"
 ATTEMPT = "attempt on "
-"""How the line begins that an attempt begins with."""
+"""Beginning of the first line of an attempt."""
 PERMANENT = "it would fail again: not tried again"
 KILLED = "killed: "
-"""How the line begins that names what ended a job which could not say so itself."""
+"""Beginning of the line that names what ended a job from outside."""
 CAUSE = re.compile(r"^slurmstepd\S*: error: (.*)", flags=re.MULTILINE)
-"""What Slurm writes into its own log of a job that it ends."""
+"""Line in Slurm's own log of a job that it ends."""
 
 
 def open_logs(paths: Iterable[str | Path]) -> None:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from dualscale.claims import Claim, Finding, Runs, findings, judge, read_claims
 from dualscale.tables import Table, read_table
-from job import job, whole
+from job import job, whole, write_texts
 
 CAPTION = (
     "The paper's claims: published value, the release's, and ours with its 95 % interval over "
@@ -40,9 +40,7 @@ def main(
     with whole(outputs["csv"]) as part:
         table.to_csv(part, index=False, lineterminator="\n", float_format="%.6g")
     texts = printed(table, read, metric["seed"].nunique())
-    for name in ("md", "html"):
-        with whole(outputs[name]) as part:
-            part.write_text(getattr(texts, name)(), encoding="utf-8")
+    write_texts(texts, outputs)
 
 
 def judged(claims: Iterable[tuple[Claim, Sequence[Finding]]]) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""KL above the floor: the paper's best row beside ours, a row a (variant, dataset)."""
+"""Tabulate the KL above the floor, and its share of that of the paper's best row."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -8,7 +8,7 @@ import pandas as pd
 
 from dualscale.statistics import share_interval, welch_interval
 from dualscale.tables import FLOOR_OF_FILES, Table, read_table
-from job import job, whole
+from job import job, whole, write_texts
 
 CAPTION = (
     "KL in bits above the floor, that of fresh real points: difference of the means over {seeds} "
@@ -32,8 +32,8 @@ def main(
         metrics: metrics.csv.
         published: the paper's Table 1.
         floors: floors.csv.
-        settings: labels by variant; best, the published row; base, whose time is the measure;
-            files, the datasets that are read from files.
+        settings: labels by variant; best and base, as for `excess`; files, the datasets read from
+            files.
     """
     best, base, labels = settings["best"], settings["base"], settings["labels"]
     runs, fresh = read_table(metrics), read_table(floors)
@@ -51,9 +51,7 @@ def main(
     if settings["files"]:
         caption += " " + FLOOR_OF_FILES.format(names=", ".join(settings["files"]))
     texts = Table("KL above the floor", header, printed(table, labels), caption, (), 2)
-    for name in ("md", "html"):
-        with whole(outputs[name]) as part:
-            part.write_text(getattr(texts, name)(), encoding="utf-8")
+    write_texts(texts, outputs)
 
 
 def excess(
@@ -64,14 +62,14 @@ def excess(
     best: str,
     base: str,
 ) -> pd.DataFrame:
-    """A row a (variant, dataset that has floors).
+    """Return one row per (variant, dataset with floors).
 
     Args:
         runs: the columns of metrics.csv.
         floors: dataset, seed, kl_bits.
         published: the paper's Table 1.
-        best: the published row that shares are taken of.
-        base: the variant whose training time is the measure.
+        best: published variant that shares refer to.
+        base: variant that training times are divided by.
     """
     paper = published.set_index(["variant", "dataset"])["kl_bits"]
     rows = []
@@ -127,7 +125,7 @@ def printed(table: pd.DataFrame, labels: Mapping[str, str]) -> list[list[str]]:
 
 
 def measured(row: Mapping, name: str, ends: str | None, style: str) -> str:
-    """A number with its interval, as far as there is one."""
+    """Format a number, with its interval if it has one."""
     number = "" if np.isnan(row[name]) else f"{row[name]:{style}}"
     if ends is None or np.isnan(row[ends.format("low")]):
         return number

@@ -8,7 +8,7 @@ import pandas as pd
 
 from dualscale.statistics import mean_interval
 from dualscale.tables import FLOOR_OF_FILES, Table, read_table
-from job import job, whole
+from job import job, whole, write_texts
 
 QUANTITIES = ["kl_bits", "train_seconds", "sample_seconds"]
 HEADINGS = {
@@ -51,13 +51,11 @@ def main(
     with whole(outputs["csv"]) as part:
         table.to_csv(part, index=False, lineterminator="\n")
     texts = Table("Table 1", header, rows, caption, notes, text_columns=2)
-    for name in ("md", "tex", "html"):
-        with whole(outputs[name]) as part:
-            part.write_text(getattr(texts, name)(), encoding="utf-8")
+    write_texts(texts, outputs)
 
 
 def real_points(neighbours: str | Path) -> int:
-    """How many of the real points the KL takes."""
+    """Return the number of real points that the KL uses."""
     with np.load(neighbours, allow_pickle=False) as file:
         return len(file["distances"])
 

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 KEY = "settings_digest"
-"""Where a record, or what a model's file says of the model, has it."""
+"""Key of the digest in records and in the metadata of models."""
 SUFFIX = "_settings"
-"""How the columns of digests end in a table of runs."""
+"""Ending of the digests' columns in a table of runs."""
 
 
 def digest_settings(*parts: object) -> str:

@@ -104,10 +104,15 @@ def finished(tmp_path_factory, worker_id):
     return project
 
 
+def copy_run(project, target):
+    """Copy a project with its results and Snakemake's records of them."""
+    copy = copy_project(project.path, target)
+    for part in ("results", ".snakemake"):
+        shutil.copytree(project.path / part, copy.path / part, symlinks=True)
+    return copy
+
+
 @pytest.fixture
 def project(finished, tmp_path):
     """A private copy of the finished run, which a test may change."""
-    copy = copy_project(finished.path, tmp_path / "project")
-    for part in ("results", ".snakemake"):
-        shutil.copytree(finished.path / part, copy.path / part, symlinks=True)
-    return copy
+    return copy_run(finished, tmp_path / "project")

@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import copy_project
+from conftest import copy_project, copy_run
 
 from dualscale.divergence import Reference
 from evaluate_distances import main as evaluate_distances
@@ -71,10 +71,8 @@ def test_the_floor_of_a_files_points_is_of_as_many_training_points(own):
 @pytest.fixture
 def changed(own, tmp_path):
     """A copy that a test may change."""
-    project = copy_project(own.path, tmp_path / "project")
+    project = copy_run(own, tmp_path / "project")
     shutil.copy2(own.path / "mine.csv", project.path)
-    for part in ("results", ".snakemake"):
-        shutil.copytree(own.path / part, project.path / part, symlinks=True)
     return project
 
 

@@ -1,10 +1,9 @@
 """Seeds trained as one stack stay together, whatever joins or leaves the configuration."""
 
 import json
-import shutil
 
 import pytest
-from conftest import ROOT, TINY, copy_project
+from conftest import ROOT, TINY, copy_project, copy_run
 
 SEEDS = [0, 1, 2]
 CELLS = [("baseline", "circle"), ("adaptive", "line")]
@@ -23,10 +22,7 @@ def stacked(tmp_path_factory):
 @pytest.fixture
 def project(stacked, tmp_path):
     """A private copy of the stacked runs, which a test may change."""
-    copy = copy_project(stacked.path, tmp_path / "project")
-    for part in ("results", ".snakemake"):
-        shutil.copytree(stacked.path / part, copy.path / part, symlinks=True)
-    return copy
+    return copy_run(stacked, tmp_path / "project")
 
 
 def samples(cells=CELLS, seeds=SEEDS):

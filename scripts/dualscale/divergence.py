@@ -15,13 +15,13 @@ from dualscale.units import Units, own_units
 
 Array = NDArray[np.floating]
 
-PROBE = 50  # points whose search is timed before the others'
-PAIRS = 2**20  # distances that are held at a time where every pair is looked at
+PROBE = 50  # points that the search is timed on
+PAIRS = 2**20  # distances in memory at a time in the brute-force search
 EVERY_PAIR_FROM = 24  # dimensions; below, the tree was always faster (benchmarks/neighbours.py)
 
 
 class UndefinedError(ValueError):
-    """A KL that the k-nearest-neighbour estimate does not define for the points."""
+    """The k-nearest-neighbour estimate is undefined for these points."""
 
 
 def knn_kl(
@@ -31,23 +31,23 @@ def knn_kl(
     workers: int = 1,
     expect: Callable[[float], None] = lambda seconds: None,
 ) -> float:
-    """The estimate for samples that are compared once, in their own units; see `Reference`."""
+    """Estimate KL(real || generated) in bits in the samples' own units; see `Reference.kl`."""
     reference = Reference.of(real, k, workers=workers, expect=expect)
     return reference.kl(generated, workers, expect)
 
 
 @dataclass(frozen=True)
 class Reference:
-    """Real points with all that an estimate of KL(real || generated) takes of them alone.
+    """Real points and their neighbour distances, shared by all estimates of KL(real || generated).
 
-    The KL is the same in all units, its estimate is not: a column of large numbers would decide
-    every Chebyshev distance. It is therefore made in the model's units.
+    The KL is invariant to units, but its estimate is not: a column of large numbers would dominate
+    every Chebyshev distance. The estimate therefore uses the model's units.
 
     Args:
         points: (n, d) in float64, in the model's units, without constant columns.
-        distances: (n,), of each to its k-th nearest other one, in the Chebyshev norm.
-        k: which neighbour.
-        units: the model's.
+        distances: Chebyshev distance of each point to its k-th nearest other point, (n,).
+        k: number of neighbours.
+        units: of the model.
     """
 
     points: Array
@@ -68,12 +68,12 @@ class Reference:
 
         Args:
             real: (n, columns), in the data's units.
-            units: the model's; None: the data's own.
+            units: of the model; None: those of the data.
             workers: threads of the search.
-            expect: is told how many seconds the search will take, and may raise.
+            expect: called with the expected seconds of the search; may raise.
 
         Raises:
-            ValueError: points that are not finite.
+            ValueError: a point is not finite.
         """
         require_finite("real", real)
         units = units or own_units(real.shape[1])
@@ -83,13 +83,13 @@ class Reference:
         return cls(points, distances, k, units)
 
     def save(self, file: BinaryIO) -> None:
-        """Write all but the points, as npz."""
+        """Write everything but the points, as npz."""
         shift, scale = self.units.shift, self.units.scale
         np.savez(file, distances=self.distances, k=np.array(self.k), shift=shift, scale=scale)
 
     @classmethod
     def load(cls, path: str | Path, real: Array) -> Self:
-        """Read what was saved; of the real points, only as many as it is about are taken."""
+        """Load a saved reference for the first of the real points, as many as it has distances."""
         with np.load(path, allow_pickle=False) as file:
             distances, k = file["distances"], int(file["k"])
             units = Units(file["shift"], file["scale"])
@@ -102,7 +102,7 @@ class Reference:
         workers: int = 1,
         expect: Callable[[float], None] = lambda seconds: None,
     ) -> float:
-        """The k-nearest-neighbour estimate of KL(real || generated), in bits.
+        """Estimate KL(real || generated) in bits by k nearest neighbours.
 
         D = [ln(m / (n - 1)) + d mean(ln nu_k - ln rho_k)] / ln 2, with rho_k the Chebyshev distance
         of a real point to its k-th nearest other real point and nu_k to its k-th nearest generated
@@ -113,8 +113,8 @@ class Reference:
             workers, expect: as in `of`.
 
         Raises:
-            UndefinedError: a sample is too small, or has so many equal points that a distance is 0.
-            ValueError: the samples have points that are not finite, or not the same columns.
+            UndefinedError: a sample is too small, or a distance is 0 because of equal points.
+            ValueError: a point is not finite, or the samples differ in their columns.
         """
         columns, (n, d), m = len(self.units.scale), self.points.shape, len(generated)
         if generated.shape[1] != columns:
@@ -142,12 +142,12 @@ def kth_distances(
 ) -> Array:
     """Chebyshev distance of each point to its k-th nearest of the others, (n,).
 
-    By a k-d tree, or in many dimensions by looking at every pair, whichever is faster for the first
-    few points: how much of a tree is searched depends on the data. Both are exact.
+    Uses a k-d tree, or in many dimensions brute force if it is faster for the first few points: how
+    much of a tree is searched depends on the data. Both are exact.
 
     Args:
         points: (n, d) in float64.
-        others: (m, d) in float64; where m < k, all distances are infinite.
+        others: (m, d) in float64; if m < k, all distances are infinite.
     """
     tree = cKDTree(others)
     searches = [lambda some: tree.query(some, [k], p=np.inf, workers=workers)[0][:, 0]]
@@ -160,7 +160,7 @@ def kth_distances(
 
 
 def kth_of_every_pair(points: Array, others: Array, k: int) -> Array:
-    """The same by looking at every pair, in blocks."""
+    """Compute `kth_distances` by brute force over all pairs, in blocks."""
     rows = max(1, PAIRS // len(others))
     blocks = (cdist(points[i : i + rows], others, "chebyshev") for i in range(0, len(points), rows))
     return np.concatenate([np.partition(block, k - 1)[:, k - 1] for block in blocks])
