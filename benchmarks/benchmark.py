@@ -25,11 +25,12 @@ from tabulate import tabulate
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "benchmarks")]
 
-from dualscale import configuration
-from dualscale.devices import device_name, open_device, wait_for
-from dualscale.model import Model, moments_of
-from dualscale.sampling import Sampler
-from dualscale.training import Trainer
+from dualscale.config import configuration
+from dualscale.data.moments import moments_of
+from dualscale.diffusion.sampling import Sampler
+from dualscale.model import Model
+from dualscale.runtime.devices import device_name, open_device, wait_for
+from dualscale.training.trainer import Trainer
 from plain import make_model
 from plain import sample as plain_sample
 from plain import train as plain_train

@@ -18,11 +18,11 @@ from pathlib import Path
 import torch
 
 from benchmark import CONFIG, POINTS, make_trainer
-from dualscale import configuration
-from dualscale.devices import device_name, open_device
-from dualscale.model import Moments
-from dualscale.sampling import Sampler
-from dualscale.schedule import linear
+from dualscale.config import configuration
+from dualscale.data.moments import Moments
+from dualscale.diffusion.sampling import Sampler
+from dualscale.diffusion.schedule import linear
+from dualscale.runtime.devices import device_name, open_device
 
 ROUNDS = 5
 VARIANTS = ["baseline", "adaptive"]

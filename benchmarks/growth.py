@@ -21,12 +21,13 @@ import torch
 from tabulate import tabulate
 
 from benchmark import ROOT, settings_of
-from dualscale.devices import device_name, open_device
-from dualscale.divergence import knn_kl
-from dualscale.figures import COLOURS, save_figure, use_style
-from dualscale.model import Model, moments_of
-from dualscale.training import Trainer
-from dualscale.units import standard_units
+from dualscale.data.moments import moments_of
+from dualscale.data.units import standard_units
+from dualscale.metrics.divergence import knn_kl
+from dualscale.model import Model
+from dualscale.reporting.figures import COLOURS, save_figure, use_style
+from dualscale.runtime.devices import device_name, open_device
+from dualscale.training.trainer import Trainer
 
 SIZES = {
     "seeds in a job": [1, 2, 4, 8, 16, 32],

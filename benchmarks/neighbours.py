@@ -16,9 +16,9 @@ from scipy.spatial import cKDTree
 from tabulate import tabulate
 
 from benchmark import ROOT
-from dualscale.datasets import make_distribution
-from dualscale.devices import device_name, open_device
-from dualscale.divergence import kth_of_every_pair
+from dualscale.data.datasets import make_distribution
+from dualscale.metrics.divergence import kth_of_every_pair
+from dualscale.runtime.devices import device_name, open_device
 
 POINTS, SEARCHED, K, ROUNDS = 200_000, 50, 6, 3
 DIMENSIONS = [2, 8, 16, 24, 32, 64]

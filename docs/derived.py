@@ -15,8 +15,16 @@ from matplotlib.figure import Figure
 import compare_variants
 import plot_figure3
 import plot_figure5
-from dualscale.claims import Measured, Quantity, Runs, WeightShift, findings, measure, read_claims
-from dualscale.tables import Table, read_table
+from dualscale.metrics.claims import (
+    Measured,
+    Quantity,
+    Runs,
+    WeightShift,
+    findings,
+    measure,
+    read_claims,
+)
+from dualscale.reporting.tables import Table, read_table
 from gather_steps import fewest
 from judge_claims import judged, printed
 from make_excess import excess

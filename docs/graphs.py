@@ -29,14 +29,15 @@ def rule_graph() -> str:
     return mermaid({(first, last) for first, last in pairs if last not in TARGETS})
 
 
-def module_graph() -> str:
-    """Mermaid graph of the imports between modules of scripts/dualscale."""
-    edges = set()
-    for file in (ROOT / "scripts/dualscale").glob("*.py"):
+def room_graph() -> str:
+    """Mermaid graph of the imports between the rooms of scripts/dualscale."""
+    package, edges = ROOT / "scripts/dualscale", set()
+    for file in package.rglob("*.py"):
+        room = file.relative_to(package).with_suffix("").parts[0]
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("dualscale."):
-                edges.add((file.stem, node.module.removeprefix("dualscale.")))
-    return mermaid(edges)
+                edges.add((room, node.module.split(".")[1]))
+    return mermaid({(room, other) for room, other in edges if room != other})
 
 
 def mermaid(edges: set[tuple[str, str]]) -> str:
@@ -47,7 +48,7 @@ def mermaid(edges: set[tuple[str, str]]) -> str:
 def page() -> str:
     """Return CONTRIBUTING.md with regenerated graphs."""
     text = PAGE.read_text()
-    for name, graph in (("rules", rule_graph()), ("modules", module_graph())):
+    for name, graph in (("rules", rule_graph()), ("rooms", room_graph())):
         text = fill(text, name, graph)
     return text
 

@@ -17,9 +17,9 @@ sys.path.insert(0, str(ROOT / "scripts"))
 
 from blocks import fill
 from derived import DERIVED, FIGURES
-from dualscale.figures import save_figure
-from dualscale.statistics import mean_interval, welch_interval
-from dualscale.tables import read_table
+from dualscale.metrics.statistics import mean_interval, welch_interval
+from dualscale.reporting.figures import save_figure
+from dualscale.reporting.tables import read_table
 
 STUDY, RECOMMENDED = "docs/study/README.md", "docs/recommended/README.md"
 DATASETS = ["circle", "dino", "line", "moons"]

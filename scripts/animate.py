@@ -9,10 +9,10 @@ import torch
 from matplotlib.animation import FuncAnimation, PillowWriter
 from torch import Tensor
 
-from dualscale.devices import open_device
-from dualscale.figures import INK, frame_cloud, use_style
+from dualscale.diffusion.sampling import Sampler
 from dualscale.model import Model, load_model
-from dualscale.sampling import Sampler
+from dualscale.reporting.figures import INK, frame_cloud, use_style
+from dualscale.runtime.devices import open_device
 from job import job, whole
 
 POINTS, FRAMES, HELD = 2000, 60, 15  # points per panel; frames of motion, then of the result

@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dualscale.parts import REAL
-from dualscale.statistics import (
+from dualscale.metrics.statistics import (
     LEVEL,
     MOST_SEEDS,
     best_interval,
@@ -19,7 +18,8 @@ from dualscale.statistics import (
     smallest_p,
     variance_parts,
 )
-from dualscale.tables import FLOOR_OF_FILES, Table, read_table
+from dualscale.parts import REAL
+from dualscale.reporting.tables import FLOOR_OF_FILES, Table, read_table
 from job import job, whole, write_texts
 
 CAPTION = (

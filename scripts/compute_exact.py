@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dualscale.datasets import make_distribution
-from dualscale.oracle import ExactDenoiser
-from dualscale.schedule import make_schedule
-from dualscale.streams import stream_seed
+from dualscale.data.datasets import make_distribution
+from dualscale.diffusion.oracle import ExactDenoiser
+from dualscale.diffusion.schedule import make_schedule
+from dualscale.runtime.streams import stream_seed
 from job import job, whole
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from dualscale.metrics.statistics import best_interval
 from dualscale.parts import REAL
-from dualscale.statistics import best_interval
-from dualscale.tables import read_table
+from dualscale.reporting.tables import read_table
 from job import job, read_json, whole
 
 

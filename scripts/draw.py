@@ -15,10 +15,10 @@ from typing import Any
 
 import torch
 
-from dualscale.files import WRITERS
+from dualscale.data.files import WRITERS
+from dualscale.diffusion.sampling import SAMPLERS, STARTS, Sampler
 from dualscale.model import Model, load_model
 from dualscale.parts import OF_KIND
-from dualscale.sampling import SAMPLERS, STARTS, Sampler
 from job import digest_file, read_json, require_unchanged, whole
 
 PAPER = {"start": "standard", "sampler": {"kind": "ancestral"}, "steps": None}  # for old files too

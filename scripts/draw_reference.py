@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dualscale.datasets import fresh_points, make_distribution
-from dualscale.model import moments_of
-from dualscale.oracle import ExactDenoiser
-from dualscale.sampling import Sampler
-from dualscale.schedule import make_schedule
-from dualscale.streams import stream_seed
+from dualscale.data.datasets import fresh_points, make_distribution
+from dualscale.data.moments import moments_of
+from dualscale.diffusion.oracle import ExactDenoiser
+from dualscale.diffusion.sampling import Sampler
+from dualscale.diffusion.schedule import make_schedule
+from dualscale.runtime.streams import stream_seed
 from job import job, whole
 
 

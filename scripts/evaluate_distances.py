@@ -7,16 +7,16 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from dualscale.datasets import make_distribution
-from dualscale.distances import (
+from dualscale.data.datasets import make_distribution
+from dualscale.metrics.distances import (
     classifier_test,
     coverage,
     energy_distance,
     off_support,
     sliced_wasserstein,
 )
-from dualscale.divergence import Reference, UndefinedError, knn_kl
-from dualscale.streams import stream_seed
+from dualscale.metrics.divergence import Reference, UndefinedError, knn_kl
+from dualscale.runtime.streams import stream_seed
 from job import job, within_runtime, write_json
 
 

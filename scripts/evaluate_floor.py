@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dualscale.datasets import fresh_points
-from dualscale.divergence import Reference
-from dualscale.streams import stream_seed
+from dualscale.data.datasets import fresh_points
+from dualscale.metrics.divergence import Reference
+from dualscale.runtime.streams import stream_seed
 from job import job, whole, within_runtime
 
 

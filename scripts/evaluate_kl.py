@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dualscale.divergence import Reference
+from dualscale.metrics.divergence import Reference
 from job import job, within_runtime, write_json
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dualscale.devices import open_device
-from dualscale.divergence import Reference
-from dualscale.likelihood import log_density
+from dualscale.diffusion.likelihood import log_density
+from dualscale.diffusion.sampling import STARTS, Sampler
+from dualscale.metrics.divergence import Reference
 from dualscale.model import Model, load_model
-from dualscale.sampling import STARTS, Sampler
+from dualscale.runtime.devices import open_device
 from job import job, whole, within_runtime, write_json
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from dualscale.devices import open_device
-from dualscale.divergence import Reference
+from dualscale.diffusion.sampling import SAMPLERS, Sampler, evaluations
+from dualscale.metrics.divergence import Reference
 from dualscale.model import load_model
 from dualscale.parts import OF_KIND
-from dualscale.sampling import SAMPLERS, Sampler, evaluations
+from dualscale.runtime.devices import open_device
 from job import job, whole, within_runtime
 
 MOST = 200  # evaluations

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dualscale.divergence import Reference
-from dualscale.units import standard_units
+from dualscale.data.units import standard_units
+from dualscale.metrics.divergence import Reference
 from job import job, whole, within_runtime
 
 

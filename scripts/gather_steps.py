@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from dualscale.tables import read_table
+from dualscale.reporting.tables import read_table
 from job import job, whole
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dualscale.datasets import make_distribution
-from dualscale.streams import stream_seed
+from dualscale.data.datasets import make_distribution
+from dualscale.runtime.streams import stream_seed
 from job import job, whole
 
 

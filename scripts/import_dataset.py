@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dualscale.files import Table, read_table
-from dualscale.streams import stream_seed
+from dualscale.data.files import Table, read_table
+from dualscale.runtime.streams import stream_seed
 from job import job, whole_group
 
 FEWEST = 100  # points; fewer suffice neither for training nor for evaluation

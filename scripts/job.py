@@ -231,7 +231,7 @@ def write_json(path: str | Path, record: Mapping) -> None:
 
 
 def write_texts(table: Any, outputs: Mapping[str, str]) -> None:
-    """Write a `dualscale.tables.Table` in the formats of the outputs, except as CSV.
+    """Write a `dualscale.reporting.tables.Table` in the formats of the outputs, except as CSV.
 
     Args:
         outputs: path of each format, such as "md", which is a method of the table.

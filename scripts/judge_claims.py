@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from dualscale.claims import Claim, Finding, Runs, findings, judge, read_claims
-from dualscale.tables import Table, read_table
+from dualscale.metrics.claims import Claim, Finding, Runs, findings, judge, read_claims
+from dualscale.reporting.tables import Table, read_table
 from job import job, whole, write_texts
 
 CAPTION = (

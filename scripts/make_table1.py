@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dualscale.statistics import mean_interval
-from dualscale.tables import FLOOR_OF_FILES, Table, read_table
+from dualscale.metrics.statistics import mean_interval
+from dualscale.reporting.tables import FLOOR_OF_FILES, Table, read_table
 from job import job, whole, write_texts
 
 QUANTITIES = ["kl_bits", "train_seconds", "sample_seconds"]

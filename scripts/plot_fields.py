@@ -7,10 +7,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 
-from dualscale.datasets import make_distribution
-from dualscale.devices import open_device
-from dualscale.figures import save_figure, use_style
+from dualscale.data.datasets import make_distribution
 from dualscale.model import load_model
+from dualscale.reporting.figures import save_figure, use_style
+from dualscale.runtime.devices import open_device
 from job import job, whole_group
 
 LEVELS = 5  # panels, evenly spaced in the timesteps

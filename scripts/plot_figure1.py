@@ -8,7 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
-from dualscale.figures import INK, frame_cloud, save_figure, use_style
+from dualscale.reporting.figures import INK, frame_cloud, save_figure, use_style
 from job import job, whole_group
 
 

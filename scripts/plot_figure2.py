@@ -9,8 +9,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from dualscale.figures import COLOURS, DASHES, save_figure, use_style
-from dualscale.tables import read_table
+from dualscale.reporting.figures import COLOURS, DASHES, save_figure, use_style
+from dualscale.reporting.tables import read_table
 from job import job, whole_group
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from dualscale.figures import COLOURS, save_figure, use_style
-from dualscale.tables import read_table
+from dualscale.reporting.figures import COLOURS, save_figure, use_style
+from dualscale.reporting.tables import read_table
 from job import job, whole_group
 
 PARTS = {

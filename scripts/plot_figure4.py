@@ -7,8 +7,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from dualscale.figures import COLOURS, DASHES, save_figure, use_style
-from dualscale.tables import read_table
+from dualscale.reporting.figures import COLOURS, DASHES, save_figure, use_style
+from dualscale.reporting.tables import read_table
 from job import job, whole_group
 
 

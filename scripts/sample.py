@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dualscale.architecture import ModuleBackbone
-from dualscale.devices import device_name, open_device, wait_for
+from dualscale.diffusion.sampling import Sampler
 from dualscale.model import Model, load_model
-from dualscale.sampling import Sampler
+from dualscale.networks.own import ModuleBackbone
+from dualscale.runtime.devices import device_name, open_device, wait_for
 from job import digest_file, job, whole, write_json
 
 WEIGHED = 1000  # points for the mean of weights that depend on x

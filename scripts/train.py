@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dualscale.checkpoint import Checkpoint
-from dualscale.devices import device_name, open_device, wait_for
-from dualscale.model import Model, moments_of
-from dualscale.training import Progress, Trainer, evaluation_loss
-from dualscale.units import own_units, standard_units
+from dualscale.data.moments import moments_of
+from dualscale.data.units import own_units, standard_units
+from dualscale.model import Model
+from dualscale.runtime.devices import device_name, open_device, wait_for
+from dualscale.training.checkpoint import Checkpoint
+from dualscale.training.trainer import Progress, Trainer, evaluation_loss
 from job import job, whole, write_json
 
 REPORTS = 20  # lines of progress in the log

@@ -7,12 +7,13 @@ from test_backbone import SCHEDULE
 from test_training import PAPER, make_data, run
 
 import train
-from dualscale.architecture import ModuleBackbone, load_class
-from dualscale.checkpoint import Checkpoint
-from dualscale.gradient import AutogradGradient, weighted_loss
-from dualscale.model import Model, load_model, moments_of
-from dualscale.sampling import Sampler
-from dualscale.training import Trainer, evaluation_loss
+from dualscale.data.moments import moments_of
+from dualscale.diffusion.sampling import Sampler
+from dualscale.model import Model, load_model
+from dualscale.networks.gradient import AutogradGradient, weighted_loss
+from dualscale.networks.own import ModuleBackbone, load_class
+from dualscale.training.checkpoint import Checkpoint
+from dualscale.training.trainer import Trainer, evaluation_loss
 
 EXAMPLE = ROOT / "examples/fourier_network.py"
 OWN = {

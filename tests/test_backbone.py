@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from dualscale.backbone import Backbone, sinusoidal_features
+from dualscale.networks.backbone import Backbone, sinusoidal_features
 
 NETWORK = {
     "width": 32,

@@ -5,8 +5,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dualscale import datasets, denoiser, sampling, schedule, training
-from dualscale.configuration import (
+from dualscale.config.configuration import (
     OF_KIND,
     ConfigurationError,
     batches,
@@ -17,6 +16,9 @@ from dualscale.configuration import (
     sampling_settings,
     stream,
 )
+from dualscale.data import datasets
+from dualscale.diffusion import denoiser, sampling, schedule
+from dualscale.training import trainer as training
 
 ROOT = Path(__file__).parents[1]
 SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
-from dualscale.datasets import DISTRIBUTIONS, circle, dino, line
+from dualscale.data.datasets import DISTRIBUTIONS, circle, dino, line
 
 LEVELS = [(0.999, 0.05), (0.9, 0.4), (0.6, 0.8)]
 each_dataset = pytest.mark.parametrize("name", sorted(DISTRIBUTIONS))

@@ -3,10 +3,10 @@ import pytest
 import torch
 from diffusers import DDIMScheduler, EDMEulerScheduler
 
-from dualscale.configuration import ENDS_IN_NOISE
-from dualscale.denoiser import PREDICTIONS, Denoiser, make_prediction
+from dualscale.config.configuration import ENDS_IN_NOISE
+from dualscale.diffusion.denoiser import PREDICTIONS, Denoiser, make_prediction
+from dualscale.diffusion.schedule import SCHEDULES, karras, linear, make_schedule
 from dualscale.parts import OF_KIND
-from dualscale.schedule import SCHEDULES, karras, linear, make_schedule
 
 PAIRS = [
     (kind, prediction)

@@ -2,15 +2,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from dualscale.datasets import DISTRIBUTIONS
-from dualscale.distances import (
+from dualscale.data.datasets import DISTRIBUTIONS
+from dualscale.data.distributions import GaussianMixture
+from dualscale.metrics.distances import (
     classifier_test,
     coverage,
     energy_distance,
     off_support,
     sliced_wasserstein,
 )
-from dualscale.distributions import GaussianMixture
 
 
 @pytest.fixture

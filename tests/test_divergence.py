@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dualscale.divergence import EVERY_PAIR_FROM, Reference, knn_kl, kth_distances
-from dualscale.units import Units, standard_units
+from dualscale.data.units import Units, standard_units
+from dualscale.metrics.divergence import EVERY_PAIR_FROM, Reference, knn_kl, kth_distances
 
 
 def brute_force(real, generated, k):
@@ -154,8 +154,8 @@ def test_either_search_of_many_dimensions_finds_the_same_distances(times, k, mon
     points, others = rng.normal(size=(60, EVERY_PAIR_FROM)), rng.normal(size=(900, EVERY_PAIR_FROM))
     every = np.sort(np.abs(points[:, None] - others).max(axis=2), axis=1)
     left = list(times)
-    monkeypatch.setattr("dualscale.divergence.PAIRS", 5000)
-    monkeypatch.setattr("dualscale.divergence._seconds_a_point", lambda *_: left.pop(0))
+    monkeypatch.setattr("dualscale.metrics.divergence.PAIRS", 5000)
+    monkeypatch.setattr("dualscale.metrics.divergence._seconds_a_point", lambda *_: left.pop(0))
     assert (kth_distances(points, others, k) == every[:, k - 1]).all()
     assert left == []  # both were timed
 

@@ -11,9 +11,9 @@ from matplotlib.image import imread
 import blocks
 import tables
 from derived import DERIVED, FIGURES
-from dualscale.divergence import EVERY_PAIR_FROM
-from dualscale.figures import save_figure
-from dualscale.statistics import mean_interval, welch_interval
+from dualscale.metrics.divergence import EVERY_PAIR_FROM
+from dualscale.metrics.statistics import mean_interval, welch_interval
+from dualscale.reporting.figures import save_figure
 
 STUDY, RECOMMENDED = tables.STUDY, tables.RECOMMENDED
 SPEED, RELIABILITY, METHOD = "benchmarks/README.md", "docs/reliability.md", "docs/method.md"

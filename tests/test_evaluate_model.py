@@ -3,8 +3,9 @@ import pytest
 import torch
 from test_backbone import VARIANTS
 
-from dualscale.model import Model, moments_of
-from dualscale.units import standard_units
+from dualscale.data.moments import moments_of
+from dualscale.data.units import standard_units
+from dualscale.model import Model
 from evaluate_model import further_samples, ode_kl
 
 SAMPLING = {"points": 50, "start": "matched", "sampler": {"kind": "ddim"}, "steps": 5}

@@ -310,7 +310,7 @@ def test_code_that_is_edited_while_jobs_run_runs_again(fresh):
     while not list((fresh.path / "results").glob("training/*/*/0.json")):
         assert process.poll() is None
         time.sleep(0.05)
-    module = fresh.path / "scripts/dualscale/training.py"
+    module = fresh.path / "scripts/dualscale/training/trainer.py"
     module.write_text(module.read_text() + "\nEDITED = True\n")
     process.communicate()
     trained = {job for job in fresh.waiting() if job.startswith("Train")}

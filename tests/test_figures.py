@@ -2,7 +2,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from dualscale.figures import frame_cloud
+from dualscale.reporting.figures import frame_cloud
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dualscale.files import WRITERS, read_table
+from dualscale.data.files import WRITERS, read_table
 from import_dataset import main
 
 POINTS = np.random.default_rng(0).normal([5, -3], [1, 20], (200, 2))

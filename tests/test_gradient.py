@@ -2,9 +2,9 @@ import pytest
 import torch
 from test_backbone import LEARNED, VARIANTS, make, settings
 
-from dualscale.backbone import Backbone
-from dualscale.gradient import LossGradient
-from dualscale.training import weighted_loss
+from dualscale.networks.backbone import Backbone
+from dualscale.networks.gradient import LossGradient
+from dualscale.training.trainer import weighted_loss
 
 THREE = settings(
     {

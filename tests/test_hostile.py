@@ -16,9 +16,10 @@ from hypothesis import HealthCheck, given, settings
 from safetensors.torch import save
 from test_backbone import VARIANTS
 
-from dualscale import configuration
-from dualscale.files import read_table
-from dualscale.model import Model, load_model, moments_of
+from dualscale.config import configuration
+from dualscale.data.files import read_table
+from dualscale.data.moments import moments_of
+from dualscale.model import Model, load_model
 
 settings.register_profile(
     "short",

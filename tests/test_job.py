@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dualscale.files import WRITERS
+from dualscale.data.files import WRITERS
 from job import (
     PERMANENT_ERROR,
     job,

@@ -11,12 +11,12 @@ import pytest
 import torch
 from conftest import ROOT, TINY, copy_project
 
-from dualscale import lease
+from dualscale.runtime import lease
 
 HOLD = """
 import logging, sys, os
 logging.basicConfig(stream=sys.stdout, format="%(message)s", level=logging.INFO)
-from dualscale.lease import lease_gpu
+from dualscale.runtime.lease import lease_gpu
 lease_gpu()
 print("sees", os.environ["CUDA_VISIBLE_DEVICES"], flush=True)
 sys.stdin.read()

@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from test_backbone import make
 
-from dualscale.likelihood import log_density, noise_and_jacobian
-from dualscale.schedule import linear
+from dualscale.diffusion.likelihood import log_density, noise_and_jacobian
+from dualscale.diffusion.schedule import linear
 
 SCHEDULE = linear(100, 1e-4, 0.02)
 START = torch.zeros(2).double(), torch.eye(2).double()

@@ -7,10 +7,11 @@ from test_backbone import GLOBAL, LEARNED, LOCAL, VARIANTS, settings
 
 from draw import main as draw
 from draw import parse
-from dualscale.model import Model, load_model, moments_of
+from dualscale.data.moments import moments_of
+from dualscale.data.units import BLOCK, Units, own_units, standard_units
+from dualscale.diffusion.sampling import Sampler
+from dualscale.model import Model, load_model
 from dualscale.parts import BETAS
-from dualscale.sampling import Sampler
-from dualscale.units import BLOCK, Units, own_units, standard_units
 
 DATA = 3 + torch.randn(500, 2, generator=torch.Generator().manual_seed(0))
 

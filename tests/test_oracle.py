@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 import torch
 
-from dualscale.datasets import DISTRIBUTIONS
-from dualscale.divergence import knn_kl
-from dualscale.model import moments_of
-from dualscale.oracle import ExactDenoiser
-from dualscale.sampling import Sampler
-from dualscale.schedule import interpolation, linear, of_alpha_bar, zero_terminal_snr
+from dualscale.data.datasets import DISTRIBUTIONS
+from dualscale.data.moments import moments_of
+from dualscale.diffusion.oracle import ExactDenoiser
+from dualscale.diffusion.sampling import Sampler
+from dualscale.diffusion.schedule import interpolation, linear, of_alpha_bar, zero_terminal_snr
+from dualscale.metrics.divergence import knn_kl
 
 SCHEDULE = linear(100, 1e-4, 0.02)
 TO_NOISE = {

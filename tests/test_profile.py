@@ -8,7 +8,7 @@ import torch
 import yaml
 from conftest import ROOT, TINY, copy_project
 
-from dualscale.devices import open_device
+from dualscale.runtime.devices import open_device
 
 PROFILE = ["--workflow-profile", "workflow/profiles/slurm"]
 

@@ -173,17 +173,17 @@ def test_a_figures_script_redraws_that_figure(project):
 
 
 def test_the_figures_module_redraws_the_figures(project):
-    edit(project, "dualscale/figures.py")
+    edit(project, "dualscale/reporting/figures.py")
     assert project.waiting() == {FIGURE1, FIGURE2}
 
 
 def test_the_training_module_trains_again(project):
-    edit(project, "dualscale/training.py")
+    edit(project, "dualscale/training/trainer.py")
     assert project.waiting() == jobs(*ALL_OF_A_RUN) | PAPER
 
 
 def test_the_divergence_module_neither_trains_nor_samples(project):
-    edit(project, "dualscale/divergence.py")
+    edit(project, "dualscale/metrics/divergence.py")
     assert project.waiting() == neighbours() | jobs("Estimate KL of") | gathering() | {TABLE}
 
 

@@ -16,7 +16,7 @@ from safetensors.torch import save
 from test_training import PAPER, make_trainer, run
 
 import train
-from dualscale.checkpoint import Checkpoint
+from dualscale.training.checkpoint import Checkpoint
 
 SCRIPTS = Path(train.__file__).parent
 SETTINGS = {

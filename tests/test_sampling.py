@@ -14,9 +14,8 @@ from diffusers import (
 )
 
 import job
-from dualscale.model import Moments
-from dualscale.parts import OF_KIND
-from dualscale.sampling import (
+from dualscale.data.moments import Moments
+from dualscale.diffusion.sampling import (
     SAMPLERS,
     STARTS,
     Sampler,
@@ -29,7 +28,8 @@ from dualscale.sampling import (
     normal_numbers,
     replayed,
 )
-from dualscale.schedule import Schedule, karras, linear, make_schedule
+from dualscale.diffusion.schedule import Schedule, karras, linear, make_schedule
+from dualscale.parts import OF_KIND
 
 SCHEDULE = linear(100, 1e-4, 0.02)
 CPU = torch.device("cpu")
@@ -225,7 +225,7 @@ def test_models_are_sampled_together_as_they_are_alone():
 
 def test_points_do_not_depend_on_the_tile_they_are_drawn_in(monkeypatch):
     whole = sample(exact_denoiser(0, 1), 70, d=3)
-    monkeypatch.setattr("dualscale.sampling.TILE", 16)
+    monkeypatch.setattr("dualscale.diffusion.sampling.TILE", 16)
     torch.testing.assert_close(sample(exact_denoiser(0, 1), 70, d=3), whole)
 
 
@@ -255,7 +255,8 @@ def test_numbers_drawn_step_by_step_are_those_of_one_call(steps, points, d):
 def test_the_noise_of_all_steps_is_never_held_at_once():
     code = f"""if True:
         import resource, torch
-        from dualscale import model, sampling, schedule
+        from dualscale import model
+        from dualscale.diffusion import sampling, schedule
         moments = model.Moments(torch.zeros(16).double(), torch.eye(16).double())
         many, cpu = schedule.linear(1000, 1e-4, 0.02), torch.device("cpu")
         draw = sampling.Sampler(lambda x, t: x / 2, many, moments, {PAPER}, 2000, ["0"], cpu).draw
@@ -278,7 +279,7 @@ def test_samples_are_drawn_with_the_same_numbers_for_every_device(monkeypatch):
             sent.append(tensor)
             return tensor.to(to)
 
-        monkeypatch.setattr("dualscale.sampling.to_device", send)
+        monkeypatch.setattr("dualscale.diffusion.sampling.to_device", send)
         parts = exact_denoiser(0, 1), SCHEDULE, moments(), PAPER, 70, ["a", "b"]
         drawer = Sampler(*parts, torch.device(device))
         noise = drawer._draw_noise(slice(0, 70))
@@ -292,8 +293,8 @@ def test_samples_are_drawn_with_the_same_numbers_for_every_device(monkeypatch):
 @pytest.mark.parametrize("kind", ["ancestral", "ddim"])
 def test_a_captured_run_draws_what_single_steps_do(kind, monkeypatch):
     """Run on the CPU, where a "capture" is the work itself."""
-    monkeypatch.setattr("dualscale.sampling.captured", lambda work: work)
-    monkeypatch.setattr("dualscale.sampling.BLOCK", 64)
+    monkeypatch.setattr("dualscale.diffusion.sampling.captured", lambda work: work)
+    monkeypatch.setattr("dualscale.diffusion.sampling.BLOCK", 64)
     chosen = {"sampler": {"kind": kind} | OF_KIND["sampler"][kind]}
     single, graphed = (sampler(exact_denoiser(0, 1), 100, "ab", **chosen) for _ in range(2))
     graphed.tile = 64

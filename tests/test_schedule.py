@@ -6,10 +6,9 @@ import torch
 from diffusers import DDPMScheduler, EDMEulerScheduler
 from diffusers.schedulers.scheduling_ddim import rescale_zero_terminal_snr
 
-from dualscale.configuration import ENDS_IN_NOISE
-from dualscale.noise_levels import noise_levels
-from dualscale.parts import OF_KIND
-from dualscale.schedule import (
+from dualscale.config.configuration import ENDS_IN_NOISE
+from dualscale.diffusion.noise_levels import noise_levels
+from dualscale.diffusion.schedule import (
     SCHEDULES,
     cosine,
     karras,
@@ -19,6 +18,7 @@ from dualscale.schedule import (
     quadratic,
     zero_terminal_snr,
 )
+from dualscale.parts import OF_KIND
 
 DIFFUSERS = {"linear": "linear", "quadratic": "scaled_linear", "cosine": "squaredcos_cap_v2"}
 

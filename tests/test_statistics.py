@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from dualscale.statistics import (
+from dualscale.metrics.statistics import (
     best_interval,
     holm,
     mean_interval,

@@ -2,8 +2,8 @@ from unittest.mock import Mock
 
 import torch
 
-from dualscale.devices import to_device
-from dualscale.streams import stream_seed
+from dualscale.runtime.devices import to_device
+from dualscale.runtime.streams import stream_seed
 
 
 def test_a_stream_depends_on_its_name_alone():

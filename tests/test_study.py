@@ -11,7 +11,7 @@ from test_training import make_data, make_model
 
 from compare_variants import compare
 from compute_exact import main as compute_exact
-from dualscale.claims import Claim, Measured, Runs, answered, findings, judge, read_claims
+from dualscale.metrics.claims import Claim, Measured, Runs, answered, findings, judge, read_claims
 from evaluate_model import ode_kl, write_score_errors
 from judge_claims import judged, printed
 from plot_fields import main as plot_fields

@@ -4,7 +4,7 @@ import math
 import numpy as np
 import pandas as pd
 
-from dualscale.tables import Table, read_table
+from dualscale.reporting.tables import Table, read_table
 from gather_runs import main as gather
 from make_table1 import main as make_table
 from plot_figure3 import main as plot_figure3

@@ -5,11 +5,12 @@ from ema_pytorch import EMA
 from test_backbone import NETWORK, VARIANTS, Literal
 from torch import nn
 
-from dualscale import training
-from dualscale.backbone import Backbone
-from dualscale.model import Model, moments_of
-from dualscale.schedule import linear
-from dualscale.training import (
+from dualscale.data.moments import moments_of
+from dualscale.diffusion.schedule import linear
+from dualscale.model import Model
+from dualscale.networks.backbone import Backbone
+from dualscale.training import trainer as training
+from dualscale.training.trainer import (
     DivergedError,
     Trainer,
     ema_decay,

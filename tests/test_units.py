@@ -3,7 +3,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from dualscale.units import BLOCK, own_units, standard_units
+from dualscale.data.units import BLOCK, own_units, standard_units
 
 DATA = np.random.default_rng(0).normal([3, 0.1, -5], [10, 0, 0.1], (500, 3)).astype(np.float32)
 

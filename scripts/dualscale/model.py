@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,44 +11,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from dualscale.architecture import ArchitectureError, ModuleBackbone
-from dualscale.backbone import Backbone
-from dualscale.denoiser import Denoiser, Prediction, make_prediction
-from dualscale.schedule import Schedule, make_schedule
-from dualscale.units import Units, blocks, own_units
-
-
-@dataclass(frozen=True)
-class Moments:
-    """Mean and covariance of a model's training data.
-
-    Args:
-        mean: (d,) in float64.
-        covariance: (d, d) in float64.
-    """
-
-    mean: Tensor
-    covariance: Tensor
-
-    @property
-    def scale(self) -> float:
-        """Root mean square of the coordinates."""
-        power = self.mean.square() + self.covariance.diagonal()
-        return power.mean().sqrt().item()
-
-
-def moments_of(data: Tensor) -> Moments:
-    """Return the moments of data (n, d), summed in float64."""
-    mean = torch.zeros(data.shape[1]).double()
-    for block in blocks(data):
-        mean += block.double().cpu().sum(dim=0)
-    mean /= len(data)
-    covariance = torch.zeros(data.shape[1], data.shape[1]).double()
-    for block in blocks(data):
-        centred = block.double().cpu() - mean
-        covariance += centred.T @ centred
-    return Moments(mean, covariance / (len(data) - 1))
-
+from dualscale.data.moments import Moments
+from dualscale.data.units import Units, own_units
+from dualscale.diffusion.denoiser import Denoiser, Prediction, make_prediction
+from dualscale.diffusion.schedule import Schedule, make_schedule
+from dualscale.networks.backbone import Backbone
+from dualscale.networks.own import ArchitectureError, ModuleBackbone
 
 KEPT = (
     "architecture",

@@ -28,8 +28,8 @@ atexit.register(gc.freeze)
 import orphans
 import plan
 from digests import digest_code, digest_files
-from dualscale import configuration
-from dualscale.lease import built_for_gpus, installed_gpus, visible_gpus
+from dualscale.config import configuration
+from dualscale.runtime.lease import built_for_gpus, installed_gpus, visible_gpus
 from provenance import digest_settings
 from records import Records
 from shared_folder import obstacle

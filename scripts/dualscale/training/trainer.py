@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 from torch.optim.adam import adam
 
-from dualscale.architecture import ModuleBackbone
-from dualscale.backbone import Backbone
-from dualscale.denoiser import Prediction
-from dualscale.devices import captured, to_device
-from dualscale.gradient import AutogradGradient, LossGradient, weighted_loss
+from dualscale.diffusion.denoiser import Prediction
+from dualscale.diffusion.schedule import Schedule
 from dualscale.model import Model
-from dualscale.schedule import Schedule
-from dualscale.streams import stream_seed
+from dualscale.networks.backbone import Backbone
+from dualscale.networks.gradient import AutogradGradient, LossGradient, weighted_loss
+from dualscale.networks.own import ModuleBackbone
+from dualscale.runtime.devices import captured, to_device
+from dualscale.runtime.streams import stream_seed
 
 CHUNK = 100  # steps per draw of random numbers and per replay of the CUDA graph
 

@@ -12,7 +12,7 @@ def noise_levels(settings: Mapping[str, Any]) -> NDArray[np.float64]:
 
     Args:
         settings: `schedule` of the configuration, of any kind that does not end at alpha = 0 by
-            definition. Formulas and sources are in `dualscale.schedule`.
+            definition. Formulas and sources are in `dualscale.diffusion.schedule`.
     """
     kind, share = settings["kind"], np.linspace(0, 1, settings["timesteps"])
     if kind == "log_linear":

@@ -14,7 +14,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from scipy import stats
 
-from dualscale.statistics import best_interval
+from dualscale.metrics.statistics import best_interval
 
 Column = Literal["kl_bits", "train_seconds", "sample_seconds", "eval_loss"]
 

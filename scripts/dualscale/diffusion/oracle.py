@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dualscale.distributions import Distribution
-from dualscale.schedule import Schedule
+from dualscale.data.distributions import Distribution
+from dualscale.diffusion.schedule import Schedule
 
 
 class ExactDenoiser:

@@ -14,10 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dualscale.devices import captured, seed_generators, to_device
-from dualscale.model import Moments
-from dualscale.schedule import Schedule
-from dualscale.streams import stream_seed
+from dualscale.data.moments import Moments
+from dualscale.diffusion.schedule import Schedule
+from dualscale.runtime.devices import captured, seed_generators, to_device
+from dualscale.runtime.streams import stream_seed
 
 Denoise = Callable[[Tensor, int], Tensor]
 """Estimate of E[x_0 | x_t] from x_t (S, n, d) and a timestep shared by all points."""

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dualscale.devices import seed_generators
-from dualscale.streams import stream_seed
+from dualscale.runtime.devices import seed_generators
+from dualscale.runtime.streams import stream_seed
 
 
 class ArchitectureError(ValueError):

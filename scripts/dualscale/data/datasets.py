@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.datasets import make_moons
 
-from dualscale.distributions import (
+from dualscale.data.distributions import (
     Array,
     Discs,
     Distribution,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 
-from dualscale.units import Units, own_units
+from dualscale.data.units import Units, own_units
 
 Array = NDArray[np.floating]
 

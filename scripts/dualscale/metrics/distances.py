@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from dualscale.distributions import Distribution
+from dualscale.data.distributions import Distribution
 
 Array = NDArray[np.floating]
 

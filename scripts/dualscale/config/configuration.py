@@ -13,7 +13,7 @@ from typing import Any
 import jsonschema
 import numpy as np
 
-from dualscale.noise_levels import noise_levels
+from dualscale.diffusion.noise_levels import noise_levels
 from dualscale.parts import LEARNED_DEFAULTS, OF_KIND, REAL
 
 TEXT_DEFAULTS = {"decimal": ".", "delimiter": None, "header": None}

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from dualscale.streams import stream_seed
+from dualscale.runtime.streams import stream_seed
 
 
 class _Sinusoids(torch.autograd.Function):

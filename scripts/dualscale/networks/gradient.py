@@ -6,8 +6,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from dualscale.architecture import ModuleBackbone
-from dualscale.backbone import Backbone, look_up
+from dualscale.networks.backbone import Backbone, look_up
+from dualscale.networks.own import ModuleBackbone
 
 
 def weighted_loss(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dualscale.schedule import Schedule
+from dualscale.diffusion.schedule import Schedule
 
 Predict = Callable[[Tensor, int], Tensor]
 """Backbone, or a function in its place: x (S, n, d) and a timestep to a prediction (S, n, d)."""

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.distributions import MultivariateNormal
 
-from dualscale.schedule import Schedule
+from dualscale.diffusion.schedule import Schedule
 
 Noise = Callable[[Tensor, int], Tensor]
 """Estimate of E[eps | x_t] from x_t (n, d) and a timestep, differentiable by autograd."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from dualscale.lease import lease_gpu
+from dualscale.runtime.lease import lease_gpu
 
 
 def open_device(gpus: int, threads: int) -> torch.device:
