@@ -4,9 +4,18 @@ A part is one class in one file: its settings with types, bounds, defaults and a
 the method that computes with them. Classes of one base that differ in `kind` form a union.
 """
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Union, cast
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+NAMES = "a name of letters, digits, _ and -, 64 at most"
+Name = Annotated[
+    str,
+    Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}\z", title=NAMES),
+]
+"""Name that becomes a file's name."""
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 
 
 class Part(BaseModel):
@@ -16,12 +25,20 @@ class Part(BaseModel):
 
 
 def one_of(base: type[Part]) -> Any:
-    """Return the type of all subclasses of a base, told apart by `kind`.
+    """Return the type of all parts below a base class, told apart by `kind`.
 
     A part can be given by its kind alone, with the defaults of its settings.
     """
-    kinds = Union[tuple(base.__subclasses__())]  # noqa: UP007
+    kinds = Union[tuple(parts_of(base))]  # noqa: UP007
     return Annotated[cast(Any, kinds), Field(discriminator="kind"), BeforeValidator(by_name)]
+
+
+def parts_of(base: type[Part]) -> Iterator[type[Part]]:
+    """Iterate over the classes below a base that have a kind, in the order of their definition."""
+    for found in base.__subclasses__():
+        if "kind" in found.model_fields:
+            yield found
+        yield from parts_of(found)
 
 
 def by_name(value: Any) -> Any:
