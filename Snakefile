@@ -15,18 +15,17 @@ if workflow.is_main_process:  # remote jobs receive the planned configuration
 
 
 include: "workflow/rules/data.smk"
-include: "workflow/rules/train.smk"
+include: "workflow/rules/model.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/paper.smk"
 include: "workflow/rules/study.smk"
-include: "workflow/rules/beyond.smk"
+include: "workflow/rules/recommended.smk"
+include: "workflow/rules/steps.smk"
+include: "workflow/rules/pictures.smk"
 include: "workflow/rules/messages.smk"
 
 
 rule all:
     default_target: True
     input:
-        "results/metrics.csv",
-        expand("results/paper/table1.{format}", format=TABLE_FORMATS),
-        expand("results/paper/figure1.{format}", format=FIGURE_FORMATS),
-        expand("results/paper/figure2.{format}", format=FIGURE_FORMATS),
+        pages("all"),

@@ -17,6 +17,11 @@ from pathlib import Path
 import yaml
 
 HOME = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(HOME / "scripts"))
+
+from dualscale.runtime.files import checksum_path
+from dualscale.runtime.records import read_record, run_of, write_record
+
 VARIANTS, DATASETS, SEEDS = 20, 20, 64
 DRY = ["--dry-run", "--quiet", "all"]
 OF_RUNS = ["models/{}.safetensors", "training/{}.json", "samples/{}.npy", "weights/{}.csv"]
@@ -65,16 +70,20 @@ def snakemake(folder, *arguments, snakefile=HOME / "Snakefile"):
 
 
 def link_runs(results):
-    """Give every run the first run's files and checksums, as hard links."""
+    """Give every run the first run's files as hard links, and records of its own."""
     for pattern in OF_RUNS:
         first = results / pattern.format("v0/d0/0")
-        seal = first.with_name(f".{first.name}.sha256")
+        record = read_record(first) if first.suffix == ".json" else None
         for v, d, seed in product(range(VARIANTS), range(DATASETS), range(SEEDS)):
             file = results / pattern.format(f"v{v}/d{d}/{seed}")
             file.parent.mkdir(parents=True, exist_ok=True)
-            if file != first:
+            if file == first:
+                continue
+            if record is not None:
+                write_record(file, record | run_of(file))
+            else:
                 os.link(first, file)
-                os.link(seal, file.with_name(f".{file.name}.sha256"))
+                os.link(checksum_path(first), checksum_path(file))
 
 
 def measure(folder):
@@ -94,7 +103,7 @@ def measure(folder):
     snakemake(folder, *every, "--", "results/divergences/v0/d0/0.json")
     link_runs(folder / "results")
     every += ["--rerun-triggers", "mtime", "--"]
-    yield "gather metrics", 1, *snakemake(folder, *every, "results/metrics.csv")
+    yield "collect metrics", 1, *snakemake(folder, *every, "results/metrics.csv")
     yield "nothing to do", 0, *snakemake(folder, *every, "results/metrics.csv")
     tables = [f"results/paper/table1.{kind}" for kind in ("csv", "html")]
     yield "make Table 1", 1, *snakemake(folder, *every, *tables)

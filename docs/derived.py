@@ -13,8 +13,8 @@ import yaml
 from matplotlib.figure import Figure
 
 import compare_variants
-import plot_figure3
-import plot_figure5
+import plot_decomposition
+import plot_steps
 from dualscale.metrics.claims import (
     Measured,
     Quantity,
@@ -25,9 +25,9 @@ from dualscale.metrics.claims import (
     read_claims,
 )
 from dualscale.reporting.tables import Table, read_table
-from gather_steps import fewest
 from judge_claims import judged, printed
-from make_excess import excess
+from tabulate_excess import excess
+from tabulate_fewest import fewest
 
 ROOT = Path(__file__).parents[1]
 CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
@@ -65,19 +65,19 @@ def comparisons() -> tuple[pd.DataFrame, Table]:
         "margin_bits": study["margin_bits"],
         "files": [],
     }
-    return compare_variants.tables(runs, measured, study["comparisons"], settings)
+    return compare_variants.comparisons(runs, measured, study["comparisons"], settings)
 
 
 def parts_of_kl() -> Figure:
     """Figure 3 of the study."""
-    return plot_figure3.draw(read_table(STUDY / "decomposition.csv"), LABELS)
+    return plot_decomposition.draw(read_table(STUDY / "decomposition.csv"), LABELS)
 
 
 def kl_against_nfe() -> Figure:
     """Figure 5 of the recommended recipe."""
     steps, floors = read_table(RECOMMENDED / "steps.csv"), read_table(RECOMMENDED / "floors.csv")
     labels = {name: LABELS[name] for name in CONFIG["steps"]["variants"]}
-    return plot_figure5.draw(steps, floors, labels)
+    return plot_steps.draw(steps, floors, labels)
 
 
 def measured_or_kept(quantity: Quantity, runs: Runs) -> dict[str, Measured]:

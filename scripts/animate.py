@@ -9,20 +9,22 @@ import torch
 from matplotlib.animation import FuncAnimation, PillowWriter
 from torch import Tensor
 
+from _job import run
 from dualscale.diffusion.sampling import Sampler
 from dualscale.model import Model, load_model
 from dualscale.reporting.figures import INK, frame_cloud, use_style
 from dualscale.runtime.devices import open_device
-from job import job, whole
+from dualscale.runtime.files import atomic_write
 
 POINTS, FRAMES, HELD = 2000, 60, 15  # points per panel; frames of motion, then of the result
 DPI = 100
 
 
 def main(
-    models: Sequence[str],
-    real: str | Path,
-    output: str | Path,
+    models: list[Path],
+    real: Path,
+    animation: Path,
+    *,
     settings: Sequence[Mapping],
     stream: str,
 ) -> None:
@@ -37,12 +39,12 @@ def main(
     device, cpu = open_device(0, 1), torch.device("cpu")
     paths = []
     for path, chosen in zip(models, settings, strict=True):
-        model = load_model(Path(path), device, chosen["architecture"])
+        model = load_model(path, device, chosen["architecture"])
         paths.append(trajectory(model, chosen["sampling"], stream, cpu))
     use_style()
     data = planar(np.load(real, allow_pickle=False))
     labels = [chosen["label"] for chosen in settings]
-    with whole(output) as part:
+    with atomic_write(animation) as part:
         write_gif(part, paths, labels, data)
 
 
@@ -93,12 +95,4 @@ def write_gif(
     plt.close(figure)
 
 
-if snakemake := globals().get("snakemake"):
-    with job(snakemake):
-        main(
-            snakemake.input.models,
-            snakemake.input.real,
-            snakemake.output[0],
-            snakemake.params.settings,
-            snakemake.params.stream,
-        )
+run(main, globals())

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from _job import run
 from dualscale.metrics.statistics import (
     LEVEL,
     MOST_SEEDS,
@@ -19,8 +20,7 @@ from dualscale.metrics.statistics import (
     variance_parts,
 )
 from dualscale.parts import REAL
-from dualscale.reporting.tables import FLOOR_OF_FILES, Table, read_table
-from job import job, whole, write_texts
+from dualscale.reporting.tables import FLOOR_OF_FILES, Table, read_table, write_table
 
 CAPTION = (
     "KL of the variant minus KL of the other, in bits, paired by seed on common random numbers; "
@@ -41,9 +41,7 @@ LEFT_OUT = (
 )
 
 
-def main(
-    metrics: str | Path, measures: str | Path, outputs: Mapping[str, str], settings: Mapping
-) -> None:
+def main(metrics: Path, measures: Path, tables: list[Path], *, settings: Mapping) -> None:
     """Write the comparisons as CSV, Markdown and HTML.
 
     Args:
@@ -52,13 +50,10 @@ def main(
         settings: pairs, datasets, files (those read from files), labels by variant, margin_bits.
     """
     runs, measured = read_table(metrics), read_table(measures)
-    table, texts = tables(runs, measured, settings["pairs"], settings)
-    with whole(outputs["csv"]) as part:
-        table.to_csv(part, index=False, lineterminator="\n", float_format="%.6g")
-    write_texts(texts, outputs)
+    write_table(tables, *comparisons(runs, measured, settings["pairs"], settings))
 
 
-def tables(
+def comparisons(
     runs: pd.DataFrame,
     measured: pd.DataFrame,
     pairs: Iterable[tuple[str, str]],
@@ -212,11 +207,4 @@ def count(seeds: int) -> str:
     return f"{seeds} seed{'' if seeds == 1 else 's'}"
 
 
-if snakemake := globals().get("snakemake"):
-    with job(snakemake):
-        main(
-            snakemake.input.metrics,
-            snakemake.input.measures,
-            dict(snakemake.output.items()),
-            snakemake.params.settings,
-        )
+run(main, globals())

@@ -6,14 +6,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from _job import run
 from dualscale.data.datasets import make_distribution
 from dualscale.diffusion.oracle import ExactDenoiser
 from dualscale.diffusion.schedule import make_schedule
+from dualscale.runtime.files import atomic_write
 from dualscale.runtime.streams import stream_seed
-from job import job, whole
 
 
-def main(output: str | Path, settings: Mapping, dataset: str) -> None:
+def main(exact: Path, *, settings: Mapping, dataset: str) -> None:
     """Write exact references for evaluation as an npz file.
 
     It holds perturbed points `x` and E[eps | x] `noise`, both (T, n, d) in float32, and the exact
@@ -21,19 +22,19 @@ def main(output: str | Path, settings: Mapping, dataset: str) -> None:
     """
     distribution = make_distribution(settings)
     schedule = make_schedule(settings["schedule"])
-    exact = ExactDenoiser(distribution, schedule)
+    optimal = ExactDenoiser(distribution, schedule)
     rng = np.random.default_rng(stream_seed(dataset, "exact"))
     x, noise = [], []
-    for t, (alpha, sigma) in enumerate(zip(exact.alpha, exact.sigma, strict=True)):
+    for t, (alpha, sigma) in enumerate(zip(optimal.alpha, optimal.sigma, strict=True)):
         real = distribution.sample(settings["points"], rng)
         noisy = alpha * real + sigma * rng.standard_normal(real.shape)
         x.append(noisy.astype(np.float32))
-        noise.append(exact.noise(torch.from_numpy(x[t])[None], t)[0].numpy())
-    log_density = distribution.log_density(x[0].astype(np.float64), exact.alpha[0], exact.sigma[0])
-    with whole(output) as part, part.open("wb") as file:
+        noise.append(optimal.noise(torch.from_numpy(x[t])[None], t)[0].numpy())
+    log_density = distribution.log_density(
+        x[0].astype(np.float64), optimal.alpha[0], optimal.sigma[0]
+    )
+    with atomic_write(exact) as part, part.open("wb") as file:
         np.savez(file, x=np.stack(x), noise=np.stack(noise), log_density=log_density)
 
 
-if snakemake := globals().get("snakemake"):
-    with job(snakemake):
-        main(snakemake.output[0], snakemake.params.settings, snakemake.wildcards.dataset)
+run(main, globals())

@@ -5,17 +5,14 @@ from pathlib import Path
 
 import pandas as pd
 
+from _job import run
 from dualscale.metrics.statistics import best_interval
 from dualscale.parts import REAL
-from dualscale.reporting.tables import read_table
-from job import job, read_json, whole
+from dualscale.reporting.tables import read_records, read_table, write_table
 
 
 def main(
-    metrics: str | Path,
-    references: Mapping[tuple[str, str, int], str],
-    output: str | Path,
-    process: Mapping[str, str],
+    metrics: Path, references: list[Path], tables: list[Path], *, process: Mapping[str, str]
 ) -> None:
     """Write the parts, one row per (variant, dataset): means over the seeds that sum to kl_bits.
 
@@ -28,11 +25,13 @@ def main(
 
     Args:
         metrics: KL of every run.
-        references: KL records by (reference, dataset, seed).
+        references: records of the references' KL.
         process: prefix of the names of each variant's references.
     """
-    runs = read_table(metrics).set_index(["variant", "dataset", "seed"])["kl_bits"]
-    exactly = pd.Series({run: read_json(path)["kl_bits"] for run, path in references.items()})
+    runs, exactly = (
+        table.set_index(["variant", "dataset", "seed"])["kl_bits"]
+        for table in (read_table(metrics), read_records(references))
+    )
     rows = []
     for variant, alike in process.items():
         for dataset in dict.fromkeys(exactly.index.get_level_values(1)):
@@ -55,16 +54,7 @@ def main(
                     "network_high_bits": high,
                 }
             )
-    with whole(output) as part:
-        pd.DataFrame(rows).to_csv(part, index=False, lineterminator="\n", float_format="%.6f")
+    write_table(tables, pd.DataFrame(rows), float_format="%.6f")
 
 
-if snakemake := globals().get("snakemake"):
-    with job(snakemake):
-        runs = [(variant, dataset, int(seed)) for variant, dataset, seed in snakemake.params.runs]
-        main(
-            snakemake.input.metrics,
-            dict(zip(runs, snakemake.input.references, strict=True)),
-            snakemake.output[0],
-            snakemake.params.process,
-        )
+run(main, globals())

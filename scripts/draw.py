@@ -19,7 +19,9 @@ from dualscale.data.files import WRITERS
 from dualscale.diffusion.sampling import SAMPLERS, STARTS, Sampler
 from dualscale.model import Model, load_model
 from dualscale.parts import OF_KIND
-from job import digest_file, read_json, require_unchanged, whole
+from dualscale.runtime.digests import digest_file
+from dualscale.runtime.files import atomic_write, require_unchanged
+from dualscale.runtime.records import read_record
 
 PAPER = {"start": "standard", "sampler": {"kind": "ancestral"}, "steps": None}  # for old files too
 
@@ -44,7 +46,7 @@ def main(options: argparse.Namespace) -> None:
     kind, steps = settings["sampler"]["kind"], settings["steps"] or model.schedule.timesteps
     print(f"draw: {settings['start']} start, {kind} sampler, {steps} steps", file=sys.stderr)
     points = model.units.into_data(sampler.draw()[0].cpu().numpy())
-    with whole(options.output, sealed=False) as part:
+    with atomic_write(options.output, checksum=False) as part:
         WRITERS[ending](part, points)
 
 
@@ -84,7 +86,7 @@ def recorded_sampling(path: Path) -> Mapping[str, Any] | None:
     if not record.exists():
         return None
     require_unchanged([record])
-    about = read_json(record)
+    about = read_record(record)
     return about["sampling"] if about.get("model") == digest_file(path) else None
 
 

@@ -7,28 +7,35 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from _job import run
 from dualscale.data.datasets import fresh_points, make_distribution
 from dualscale.data.moments import moments_of
 from dualscale.diffusion.oracle import ExactDenoiser
 from dualscale.diffusion.sampling import Sampler
 from dualscale.diffusion.schedule import make_schedule
+from dualscale.runtime.files import save_points
 from dualscale.runtime.streams import stream_seed
-from job import job, whole
 
 
 def main(
-    training: str | Path | None, output: str | Path, kind: str, settings: Mapping, stream: str
+    samples: Path,
+    training: Path | None = None,
+    *,
+    settings: Mapping,
+    variant: str,
+    dataset: str,
+    seed: int,
 ) -> None:
     """Write the samples, (points, d) in float32.
 
     Args:
         training: training points of a dataset from a file, whose distribution is unknown, or None.
-        kind: "real": fresh real points, for a file some training points; "exact_start": the optimal
-            denoiser, started from perturbed real points; "exact": the same from the variant's
-            prior, with its samples' random numbers.
         settings: of dataset and sampling; for the optimal denoiser also schedule.
-        stream: seed and name that start the names of the random streams.
+        variant: it ends in "real": fresh real points, for a file some training points;
+            "exact_start": the optimal denoiser, started from perturbed real points; "exact": the
+            same from the variant's prior, with its samples' random numbers.
     """
+    kind, stream = variant.rpartition(".")[2], f"{seed}/{dataset}"
     torch.set_num_threads(1)
     rng = np.random.default_rng(stream_seed(stream, "reference", kind))
     points = real = fresh_points(settings, training)(settings["sampling"]["points"], rng)
@@ -47,16 +54,7 @@ def main(
         origin = torch.from_numpy(real) if kind == "exact_start" else None
         points = sampler.draw(origin)[0].numpy()
     logging.info("%d points of %s", len(points), kind)
-    with whole(output) as part, part.open("wb") as file:
-        np.save(file, points)
+    save_points(samples, points)
 
 
-if snakemake := globals().get("snakemake"):
-    with job(snakemake):
-        main(
-            snakemake.input.get("training"),
-            snakemake.output[0],
-            snakemake.wildcards.variant.rpartition(".")[2],
-            snakemake.params.settings,
-            f"{snakemake.wildcards.seed}/{snakemake.wildcards.dataset}",
-        )
+run(main, globals())

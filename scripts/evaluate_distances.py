@@ -1,12 +1,13 @@
 """Evaluate the distances of a generated sample from its dataset that complement the paper's KL."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from _job import run, within_runtime
 from dualscale.data.datasets import make_distribution
 from dualscale.metrics.distances import (
     classifier_test,
@@ -16,19 +17,21 @@ from dualscale.metrics.distances import (
     sliced_wasserstein,
 )
 from dualscale.metrics.divergence import Reference, UndefinedError, knn_kl
+from dualscale.runtime.records import write_record
 from dualscale.runtime.streams import stream_seed
-from job import job, within_runtime, write_json
 
 
 def main(
-    real: str | Path,
-    neighbours: Sequence[str | Path],
-    generated: str | Path,
-    output: str | Path,
+    real: Path,
+    neighbours: list[Path],
+    generated: Path,
+    record: Path,
+    *,
     dataset: str,
     settings: Mapping,
     digest: str,
-    expect: Callable[[float], None],
+    threads: int,
+    runtime: int | None = None,
 ) -> None:
     """Write a record of all distances, each in the model's units.
 
@@ -38,19 +41,32 @@ def main(
 
     Args:
         neighbours: npz files of the real points from find_neighbours, one per k.
-        dataset: its name.
         settings: of the distribution; empty for a dataset from a file.
-        expect: called with the expected seconds of each neighbour search; may raise.
+        runtime: limit of the job, in minutes.
     """
+    with threadpool_limits(threads):
+        found = distances(real, neighbours, generated, dataset, settings, within_runtime(runtime))
+    write_record(record, found | {"settings_digest": digest})
+
+
+def distances(
+    real: Path,
+    neighbours: list[Path],
+    generated: Path,
+    dataset: str,
+    settings: Mapping,
+    expect: Callable[[float], None],
+) -> dict[str, float | None]:
+    """Return all distances by name; `expect` is called with the seconds of each search."""
     data, drawn = (np.load(path, allow_pickle=False) for path in (real, generated))
     references = [Reference.load(path, data) for path in neighbours]
-    record = {
+    found = {
         f"kl_k{reference.k}_bits": defined(reference.kl, drawn, expect=expect)
         for reference in references
     }
     points = references[0].units.into_model(drawn.astype(np.float64))
     data = references[0].points
-    record |= {
+    found |= {
         f"reverse_kl_k{reference.k}_bits": defined(knn_kl, points, data, reference.k, expect=expect)
         for reference in references
     }
@@ -58,7 +74,7 @@ def main(
     seed = stream_seed("evaluate distances", settings.get("distribution", dataset)) % 2**32
     accuracy, p_value = classifier_test(equal, points, seed)
     outside = off_support(make_distribution(settings), points, equal) if settings else None
-    record |= {
+    found |= {
         "energy_distance": energy_distance(equal, points),
         "sliced_wasserstein": sliced_wasserstein(equal, points, np.random.default_rng(seed)),
         "coverage": coverage(equal, points),
@@ -66,7 +82,7 @@ def main(
         "classifier_accuracy": accuracy,
         "classifier_p": p_value,
     }
-    write_json(output, record | {"settings_digest": digest})
+    return found
 
 
 def defined(estimate: Callable[..., float], *arguments: object, **options: object) -> float | None:
@@ -78,15 +94,4 @@ def defined(estimate: Callable[..., float], *arguments: object, **options: objec
         return None
 
 
-if snakemake := globals().get("snakemake"):
-    with job(snakemake), threadpool_limits(snakemake.threads):
-        main(
-            snakemake.input.real,
-            snakemake.input.neighbours,
-            snakemake.input.generated,
-            snakemake.output[0],
-            snakemake.wildcards.dataset,
-            snakemake.params.settings,
-            snakemake.params.digest,
-            within_runtime(snakemake.resources),
-        )
+run(main, globals())

@@ -1,42 +1,34 @@
 """Estimate the KL divergence of a generated sample from its dataset."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
+from _job import run, within_runtime
 from dualscale.metrics.divergence import Reference
-from job import job, within_runtime, write_json
+from dualscale.runtime.records import write_record
 
 
 def main(
-    real: str | Path,
-    neighbours: str | Path,
-    generated: str | Path,
-    output: str | Path,
+    real: Path,
+    neighbours: Path,
+    generated: Path,
+    record: Path,
+    *,
     digest: str,
     threads: int,
-    expect: Callable[[float], None],
+    runtime: int | None = None,
 ) -> None:
-    """Write {"kl_bits": …, "settings_digest": …}.
+    """Write a record of kl_bits.
 
     Args:
         neighbours: npz file of the real points from find_neighbours.
-        expect: called with the expected seconds of the search; may raise.
+        runtime: limit of the job, in minutes.
     """
     reference = Reference.load(neighbours, np.load(real, allow_pickle=False))
-    bits = reference.kl(np.load(generated, allow_pickle=False), threads, expect)
-    write_json(output, {"kl_bits": bits, "settings_digest": digest})
+    points = np.load(generated, allow_pickle=False)
+    bits = reference.kl(points, threads, within_runtime(runtime))
+    write_record(record, {"kl_bits": bits, "settings_digest": digest})
 
 
-if snakemake := globals().get("snakemake"):
-    with job(snakemake):
-        main(
-            snakemake.input.real,
-            snakemake.input.neighbours,
-            snakemake.input.generated,
-            snakemake.output[0],
-            snakemake.params.digest,
-            snakemake.threads,
-            within_runtime(snakemake.resources),
-        )
+run(main, globals())

@@ -2,32 +2,34 @@
 
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from _job import run, within_runtime
 from dualscale.diffusion.likelihood import log_density
 from dualscale.diffusion.sampling import STARTS, Sampler
 from dualscale.metrics.divergence import Reference
 from dualscale.model import Model, load_model
 from dualscale.runtime.devices import open_device
-from job import job, whole, within_runtime, write_json
+from dualscale.runtime.records import write_record, write_rows
 
 
 def main(
-    model: str | Path,
-    real: str | Path,
-    neighbours: str | Path,
-    exact: str | Path | None,
-    record: str | Path,
-    scores: str | Path | None,
+    model: Path,
+    real: Path,
+    neighbours: Path,
+    record: Path,
+    exact: Path | None = None,
+    scores: Path | None = None,
+    *,
     settings: Mapping,
     digest: str,
     stream: str,
     architecture: str | None,
-    expect: Callable[[float], None],
+    runtime: int | None = None,
 ) -> None:
     """Write a record of KL estimates, and a CSV of the score error at each timestep.
 
@@ -38,14 +40,18 @@ def main(
         settings: draws; sampling, with the number of points per draw.
         stream: seed and name that start the names of the random streams.
         architecture: file of the model's class, if that is user-defined.
-        expect: called with the expected seconds of each neighbour search; may raise.
+        runtime: limit of the job, in minutes.
     """
-    trained = load_model(Path(model), open_device(0, 1), architecture)
+    trained = load_model(model, open_device(0, 1), architecture)
     reference = Reference.load(neighbours, np.load(real, allow_pickle=False))
+    expect = within_runtime(runtime)
     again = further_samples(trained, settings, stream)
     logging.info("%d further samples drawn", settings["draws"])
     found: dict[str, object] = {
-        "kl_of_draws_bits": [reference.kl(draw, expect=expect) for draw in again],
+        f"kl_draw{number}_bits": reference.kl(draw, expect=expect)
+        for number, draw in enumerate(again, 1)
+    }
+    found |= {
         "kl_of_pooled_draws_bits": reference.kl(np.concatenate(again), expect=expect),
         "settings_digest": digest,
     }
@@ -54,7 +60,7 @@ def main(
             known = {name: file[name] for name in file.files}
         found["ode_kl_bits"] = ode_kl(trained, known, settings["sampling"]["start"])
         write_score_errors(scores, trained, known)
-    write_json(record, found)
+    write_record(record, found)
 
 
 def further_samples(model: Model, settings: Mapping, stream: str) -> list[np.ndarray]:
@@ -90,30 +96,15 @@ def ode_kl(model: Model, known: Mapping[str, np.ndarray], start: str) -> float |
 
 
 @torch.no_grad()
-def write_score_errors(path: str | Path, model: Model, known: Mapping[str, np.ndarray]) -> None:
+def write_score_errors(path: Path, model: Model, known: Mapping[str, np.ndarray]) -> None:
     """CSV: timestep, sigma / alpha, and the mean squared error of the predicted noise, over d."""
     rows, denoiser = [], model.denoiser
     level = model.schedule.sigma / model.schedule.alpha
     for t, (x, noise) in enumerate(zip(known["x"], known["noise"], strict=True)):
         predicted = denoiser.noise(torch.from_numpy(x)[None], t)[0].numpy()
-        rows.append((t, level[t].item(), np.square(predicted - noise).mean()))
-    header = "timestep,sigma,squared_error"
-    with whole(path) as part:
-        np.savetxt(part, rows, ["%d", "%.6g", "%.6g"], ",", header=header, comments="")
+        error = np.square(predicted - noise).mean()
+        rows.append([t, f"{level[t].item():.6g}", f"{error:.6g}"])
+    write_rows(path, ["timestep", "sigma", "squared_error"], rows)
 
 
-if snakemake := globals().get("snakemake"):
-    with job(snakemake):
-        main(
-            snakemake.input.model,
-            snakemake.input.real,
-            snakemake.input.neighbours,
-            snakemake.input.get("exact"),
-            snakemake.output.record,
-            snakemake.output.get("scores"),
-            snakemake.params.settings,
-            snakemake.params.digest,
-            f"{snakemake.wildcards.seed}/{snakemake.params.stream}",
-            snakemake.params.architecture,
-            within_runtime(snakemake.resources),
-        )
+run(main, globals())

@@ -1,49 +1,41 @@
 """Find the neighbours of the real points among themselves, once for all KL estimates."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
+from _job import run, within_runtime
 from dualscale.data.units import standard_units
 from dualscale.metrics.divergence import Reference
-from job import job, whole, within_runtime
+from dualscale.runtime.files import atomic_write
 
 
 def main(
-    real: str | Path,
-    training: str | Path | None,
-    output: str | Path,
+    real: Path,
+    neighbours: Path,
+    training: Path | None = None,
+    *,
+    settings: Mapping,
     k: int,
-    most: int | None,
     threads: int,
-    expect: Callable[[float], None],
+    runtime: int | None = None,
 ) -> None:
     """Write the distances, and the units that they are measured in, as npz.
 
     Args:
         real: the points that generated ones are compared with.
         training: the points whose mean and standard deviation the models standardise with, or None.
-        most: number of real points to use, from the first on; None: all.
-        expect: called with the expected seconds of the search; may raise.
+        settings: real_points, the number to use, from the first on; None: all.
+        runtime: limit of the job, in minutes.
     """
     units = None if training is None else standard_units(np.load(training, mmap_mode="r"))
-    points = np.load(real, allow_pickle=False)[:most]
-    reference = Reference.of(points, k, units, threads, expect)
+    points = np.load(real, allow_pickle=False)[: settings["real_points"]]
+    reference = Reference.of(points, k, units, threads, within_runtime(runtime))
     logging.info("neighbours of %d points in %d dimensions", *reference.points.shape)
-    with whole(output) as part, part.open("wb") as file:
+    with atomic_write(neighbours) as part, part.open("wb") as file:
         reference.save(file)
 
 
-if snakemake := globals().get("snakemake"):
-    with job(snakemake):
-        main(
-            snakemake.input.real,
-            snakemake.input.get("training"),
-            snakemake.output[0],
-            int(snakemake.wildcards.k),
-            snakemake.params.settings["real_points"],
-            snakemake.threads,
-            within_runtime(snakemake.resources),
-        )
+run(main, globals())

@@ -8,14 +8,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from _job import run
 from dualscale.data.files import Table, read_table
+from dualscale.runtime.files import save_points
 from dualscale.runtime.streams import stream_seed
-from job import job, whole_group
 
 FEWEST = 100  # points; fewer suffice neither for training nor for evaluation
 
 
-def main(source: str | Path, outputs: Mapping[str, str], settings: Mapping, k: int) -> None:
+def main(source: Path, training: Path, held_out: Path, *, settings: Mapping, k: int) -> None:
     """Write training and held-out points, each (n, d) in float32.
 
     Args:
@@ -23,7 +24,7 @@ def main(source: str | Path, outputs: Mapping[str, str], settings: Mapping, k: i
         k: neighbour of the KL estimator.
     """
     text = {key: settings[key] for key in ("columns", "header", "delimiter", "decimal")}
-    table = read_table(Path(source), **text)
+    table = read_table(source, **text)
     points = table.values.astype(np.float32)
     require_usable(source, table)
     require_distinct(source, points, k)
@@ -31,12 +32,9 @@ def main(source: str | Path, outputs: Mapping[str, str], settings: Mapping, k: i
     order = np.random.default_rng(stream_seed(settings["seed"], "hold out")).permutation(
         len(points)
     )
-    held_out = int(np.ceil(settings["held_out"] * len(points)))
-    parts = {"held_out": points[order[:held_out]], "training": points[order[held_out:]]}
-    with whole_group([outputs[name] for name in parts]) as files:
-        for file, part in zip(files, parts.values(), strict=True):
-            with file.open("wb") as stream:
-                np.save(stream, part)
+    count = int(np.ceil(settings["held_out"] * len(points)))
+    save_points(held_out, points[order[:count]])
+    save_points(training, points[order[count:]])
 
 
 def require_usable(source: str | Path, table: Table) -> None:
@@ -79,11 +77,4 @@ def require_distinct(source: str | Path, points: NDArray[np.float32], k: int) ->
         )
 
 
-if snakemake := globals().get("snakemake"):
-    with job(snakemake):
-        main(
-            snakemake.input[0],
-            dict(snakemake.output.items()),
-            snakemake.params.settings,
-            snakemake.params.k,
-        )
+run(main, globals())

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from _job import run
 from dualscale.metrics.claims import Claim, Finding, Runs, findings, judge, read_claims
-from dualscale.reporting.tables import Table, read_table
-from job import job, whole, write_texts
+from dualscale.reporting.tables import Table, read_records, read_table, write_table
 
 CAPTION = (
     "The paper's claims: published value, the release's, and ours with its 95 % interval over "
@@ -20,27 +20,26 @@ HEADER = ["claim", "section", "rule", "dataset", "asked", "published", "release"
 HEADER += ["bound", "within bound", "published inside", "within margin", "verdict"]
 
 
-def main(
-    claims: str | Path,
-    metrics: str | Path,
-    weights: Mapping[tuple[str, str], Sequence[str | Path]],
-    outputs: Mapping[str, str],
-) -> None:
+def main(claims: Path, metrics: Path, weights: list[Path], tables: list[Path]) -> None:
     """Write one row per (claim, question, dataset) as CSV, and the table as Markdown and HTML.
 
     Args:
         claims: file of claims.
         metrics: metrics.csv.
-        weights: branch weights by timestep for each (variant, dataset), one file per seed.
+        weights: branch weights of the runs by timestep.
     """
     metric = read_table(metrics)
-    tables = {cell: [read_table(file) for file in files] for cell, files in weights.items()}
-    runs, read = Runs(metric, tables), read_claims(claims)
+    runs, read = Runs(metric, by_cell(read_records(weights))), read_claims(claims)
     table = judged((claim, findings(claim, runs)) for claim in read)
-    with whole(outputs["csv"]) as part:
-        table.to_csv(part, index=False, lineterminator="\n", float_format="%.6g")
-    texts = printed(table, read, metric["seed"].nunique())
-    write_texts(texts, outputs)
+    write_table(tables, table, printed(table, read, metric["seed"].nunique()))
+
+
+def by_cell(weights: pd.DataFrame) -> dict[tuple[str, str], list[pd.DataFrame]]:
+    """Branch weights of each (variant, dataset), one table per seed, without absent branches."""
+    return {
+        (variant, dataset): [seed.dropna(axis=1) for _, seed in cell.groupby("seed", sort=False)]
+        for (variant, dataset), cell in weights.groupby(["variant", "dataset"], sort=False)
+    }
 
 
 def judged(claims: Iterable[tuple[Claim, Sequence[Finding]]]) -> pd.DataFrame:
@@ -111,15 +110,4 @@ def measured(row: Mapping) -> str:
     return signed(row["mean"]) + interval
 
 
-if snakemake := globals().get("snakemake"):
-    with job(snakemake):
-        files = iter(snakemake.input.weights)
-        main(
-            snakemake.input.claims,
-            snakemake.input.metrics,
-            {
-                (variant, dataset): [next(files) for _ in range(snakemake.params.seeds)]
-                for variant, dataset in snakemake.params.cells
-            },
-            dict(snakemake.output.items()),
-        )
+run(main, globals())

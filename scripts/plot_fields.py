@@ -7,18 +7,18 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 
+from _job import run
 from dualscale.data.datasets import make_distribution
 from dualscale.model import load_model
-from dualscale.reporting.figures import save_figure, use_style
+from dualscale.reporting.figures import use_style, write_figure
 from dualscale.runtime.devices import open_device
-from job import job, whole_group
 
 LEVELS = 5  # panels, evenly spaced in the timesteps
 GRID, ARROWS = 160, 20  # cells and arrows along each side
 
 
 def main(
-    model: str | Path, outputs: list[str], settings: Mapping, label: str, architecture: str | None
+    model: Path, figures: list[Path], *, settings: Mapping, label: str, architecture: str | None
 ) -> None:
     """Draw two rows of panels over the noise levels and save the figure.
 
@@ -36,7 +36,7 @@ def main(
     distribution = make_distribution(settings)
     if distribution.dimensions != 2:
         raise ValueError(f"fields are of two dimensions; the dataset has {distribution.dimensions}")
-    trained = load_model(Path(model), open_device(0, 1), architecture)
+    trained = load_model(model, open_device(0, 1), architecture)
     alpha, sigma = trained.schedule.alpha.tolist(), trained.schedule.sigma.tolist()
     level = (trained.schedule.sigma / trained.schedule.alpha).tolist()
     use_style()
@@ -66,9 +66,7 @@ def main(
         axes[0, column].set_title(f"t = {t}\nsigma / alpha = {level[t]:.3g}")
     axes[0, 0].set_ylabel("exact: root of the density,\nscore")
     axes[1, 0].set_ylabel(f"{label}:\nerror of the score, score", parse_math=False)
-    with whole_group(outputs) as parts:
-        save_figure(figure, parts)
-    plt.close(figure)
+    write_figure(figure, figures)
 
 
 def square(reach: float, count: int) -> np.ndarray:
@@ -100,12 +98,4 @@ def panel(
     axis.set_yticks([])
 
 
-if snakemake := globals().get("snakemake"):
-    with job(snakemake):
-        main(
-            snakemake.input[0],
-            snakemake.output,
-            snakemake.params.settings,
-            snakemake.params.label,
-            snakemake.params.architecture,
-        )
+run(main, globals())

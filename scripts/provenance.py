@@ -1,20 +1,14 @@
 """Digests of settings, stored in the files made with them and checked by later jobs."""
 
 import csv
-import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-KEY = "settings_digest"
-"""Key of the digest in records and in the metadata of models."""
+from dualscale.runtime.records import DIGEST
+
 SUFFIX = "_settings"
 """Ending of the digests' columns in a table of runs."""
-
-
-def digest_settings(*parts: object) -> str:
-    """Digest of JSON values, 16 hexadecimal digits; independent of the order of keys."""
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def kept_digest(path: Path) -> str | None:
@@ -24,7 +18,7 @@ def kept_digest(path: Path) -> str | None:
             about = _about_model(path)
         else:
             about = json.loads(path.read_text(encoding="utf-8"))
-        return about.get(KEY)
+        return about.get(DIGEST)
     except (AttributeError, KeyError, OSError, TypeError, ValueError):
         return None  # not such a file: who reads it says so
 
@@ -58,13 +52,13 @@ def require_planned(paths: Iterable[str | Path], planned: Mapping[str, str]) -> 
 
 
 def made_otherwise(table: Path, planned: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Find records that were gathered with other settings than the planned ones.
+    """Find records that were collected with other settings than the planned ones.
 
     Reads one table of all runs of a variant, not its thousands of records.
 
     Args:
-        table: its columns, such as `training_settings`, hold the digests that each run was gathered
-            with.
+        table: its columns, such as `training_settings`, hold the digests that each run was
+            collected with.
         planned: as for `require_planned`.
 
     Returns:

@@ -7,7 +7,7 @@ from typing import Any
 from snakemake.common import async_run
 from snakemake.io import IOCache, get_flag_value
 
-from job import trained_with
+from dualscale.runtime.records import trained_with
 
 TRAINING = "results/training"
 

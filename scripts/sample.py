@@ -2,32 +2,36 @@
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from _job import run
 from dualscale.diffusion.sampling import Sampler
 from dualscale.model import Model, load_model
 from dualscale.networks.own import ModuleBackbone
 from dualscale.runtime.devices import device_name, open_device, wait_for
-from job import digest_file, job, whole, write_json
+from dualscale.runtime.digests import digest_file
+from dualscale.runtime.files import save_points
+from dualscale.runtime.records import run_of, write_record, write_rows
 
 WEIGHED = 1000  # points for the mean of weights that depend on x
 
 
 def main(
-    models: Sequence[str | Path],
-    samples: Sequence[str | Path],
-    weights: Sequence[str | Path],
-    records: Sequence[str | Path],
+    models: list[Path],
+    samples: list[Path],
+    weights: list[Path],
+    records: list[Path],
+    *,
     settings: Mapping,
     digest: str,
     stream: str,
     architecture: str | None,
-    gpus: int,
+    gpu: int,
     threads: int,
 ) -> None:
     """Sample every model of a batch; write its samples, branch weights and record.
@@ -40,17 +44,17 @@ def main(
         stream: part of the stream names after the seed.
         architecture: file of the models' class, if that is user-defined.
     """
-    device = open_device(gpus, threads)
+    device = open_device(gpu, threads)
     for model, *outputs, record in zip(models, samples, weights, records, strict=True):
-        trained = load_model(Path(model), device, architecture)
-        stream_of_model = f"{Path(model).stem}/{stream}"
+        trained = load_model(model, device, architecture)
+        stream_of_model = f"{run_of(model)['seed']}/{stream}"
         seconds = sample_model(trained, *outputs, settings, stream_of_model, device)
-        write_json(
+        write_record(
             record,
             {
                 "sample_seconds": seconds,
                 "device": device_name(device),
-                "model": digest_file(Path(model)),
+                "model": digest_file(model),
                 "sampling": settings,
                 "settings_digest": digest,
             },
@@ -59,8 +63,8 @@ def main(
 
 def sample_model(
     trained: Model,
-    samples: str | Path,
-    weights: str | Path,
+    samples: Path,
+    weights: Path,
     settings: Mapping,
     stream: str,
     device: torch.device,
@@ -74,28 +78,18 @@ def sample_model(
     drawn = trained.units.into_data(sampler.draw()[0].cpu().numpy())
     seconds = time.perf_counter() - start
     logging.info("%s: %d points in %.3f s on %s", samples, points, seconds, device_name(device))
-    with whole(samples) as part, part.open("wb") as file:
-        np.save(file, drawn)
+    save_points(samples, drawn)
     write_weights(weights, trained, drawn)
     return seconds
 
 
-def write_weights(path: str | Path, model: Model, points: np.ndarray) -> None:
+def write_weights(path: Path, model: Model, points: np.ndarray) -> None:
     """Write a CSV of timestep and mean weight of each branch over the points (n, d)."""
     backbone = model.backbone
     seen = torch.from_numpy(model.units.into_model(points[:WEIGHED]))
     table = mean_weights(model, seen.to(backbone.flat.device))
-    rows = np.column_stack([np.arange(backbone.timesteps), table.cpu().numpy()])
-    header = ",".join(["timestep", *backbone.branches])
-    with whole(path) as part:
-        np.savetxt(
-            part,
-            rows,
-            fmt=["%d"] + ["%.6f"] * len(backbone.branches),
-            delimiter=",",
-            header=header,
-            comments="",
-        )
+    rows = [[t, *(f"{weight:.6f}" for weight in row)] for t, row in enumerate(table.tolist())]
+    write_rows(path, ["timestep", *backbone.branches], rows)
 
 
 @torch.no_grad()
@@ -115,17 +109,4 @@ def mean_weights(model: Model, points: Tensor) -> Tensor:
     return torch.stack(rows)
 
 
-if snakemake := globals().get("snakemake"):
-    with job(snakemake):
-        main(
-            snakemake.input.models,
-            snakemake.output.samples,
-            snakemake.output.weights,
-            snakemake.output.records,
-            snakemake.params.settings,
-            snakemake.params.digest,
-            snakemake.params.stream,
-            snakemake.params.architecture,
-            snakemake.resources.gpu,
-            snakemake.threads,
-        )
+run(main, globals())

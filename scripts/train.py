@@ -1,7 +1,5 @@
 """Train a model, or a stack of several seeds, and save the EMA weights."""
 
-import hashlib
-import json
 import logging
 import sys
 import time
@@ -12,13 +10,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from _job import run
 from dualscale.data.moments import moments_of
 from dualscale.data.units import own_units, standard_units
 from dualscale.model import Model
 from dualscale.runtime.devices import device_name, open_device, wait_for
+from dualscale.runtime.digests import digest_settings
+from dualscale.runtime.files import atomic_write
+from dualscale.runtime.records import run_of, write_record
 from dualscale.training.checkpoint import Checkpoint
 from dualscale.training.trainer import Progress, Trainer, evaluation_loss
-from job import job, whole, write_json
 
 REPORTS = 20  # lines of progress in the log
 SHOWN_SECONDS = 60.0  # between lines of progress for the user
@@ -28,15 +29,16 @@ WRITING_RATE = 2e8  # bytes per second, assumed for the first checkpoint; later 
 
 
 def main(
-    dataset: str | Path,
-    models: Sequence[str | Path],
-    records: Sequence[str | Path],
+    points: Path,
+    models: list[Path],
+    records: list[Path],
+    *,
     settings: Mapping,
     sampling: Mapping,
     digest: str,
     stream: str,
     code: str,
-    gpus: int,
+    gpu: int,
     threads: int,
 ) -> None:
     """Train a stack of seeds; write a model and a record for each.
@@ -44,7 +46,8 @@ def main(
     During training a checkpoint lies beside the first model, from which an interrupted job resumes.
 
     Args:
-        models: paths named by seed.
+        points: the dataset.
+        models: paths named after their runs.
         sampling: the variant's sampling, stored in the models' files only.
         records: paths of the records: seconds, loss, parameters, device, and the seeds of the
             stack.
@@ -52,51 +55,40 @@ def main(
         stream: part of the stream names after the seed.
         code: digest of the training code.
     """
-    seeds = [Path(model).stem for model in models]
+    seeds = [run_of(model)["seed"] for model in models]
     streams = [f"{seed}/{stream}" for seed in seeds]
-    device = open_device(gpus, threads)
-    points = np.load(dataset, allow_pickle=False)
-    units = standard_units(points) if settings["standardise"] else own_units(points.shape[1])
-    data = torch.from_numpy(units.into_model(points)).to(device)
+    device = open_device(gpu, threads)
+    loaded = np.load(points, allow_pickle=False)
+    units = standard_units(loaded) if settings["standardise"] else own_units(loaded.shape[1])
+    data = torch.from_numpy(units.into_model(loaded)).to(device)
     stack = Model({**settings, "sampling": sampling}, moments_of(data), len(seeds), device, units)
     stack.backbone.initialise(streams)
     trainer = Trainer(stack, data, settings["training"], streams)
-    logging.info("training seeds %s on %s", ", ".join(seeds), device_name(device))
-    checkpoint = Path(models[0]).with_name(f".{seeds[0]}.checkpoint")
+    logging.info("training seeds %s on %s", ", ".join(map(str, seeds)), device_name(device))
+    checkpoint = models[0].with_name(f".{seeds[0]}.checkpoint")
     # The device's name is included: rounding and times differ between devices.
-    origin = digest_of(settings, streams, code, device_name(device), torch.__version__, points)
+    device_and_version = device_name(device), str(torch.__version__)
+    origin = digest_settings(settings, streams, code, *device_and_version, loaded)
     seconds = timed_training(trainer, settings["training"]["steps"], checkpoint, origin)
     losses = evaluation_loss(stack, data, settings["training"]["loss"], streams).tolist()
     logging.info("%.1f s of training, evaluation loss %s", seconds, listed(losses))
     for index, (model, record, loss) in enumerate(zip(models, records, losses, strict=True)):
-        with whole(model) as part:
+        with atomic_write(model) as part:
             stack.save(part, trainer.ema, index, trainer.ema_constants[index], digest)
-        write_json(
+        write_record(
             record,
             {
                 "train_seconds": seconds,
                 "eval_loss": loss,
                 "parameters": stack.backbone.parameters_per_model,
                 "device": device_name(device),
-                "seeds": [int(seed) for seed in seeds],
+                "seeds": seeds,
+                "models_trained_together": len(seeds),
                 "settings_digest": digest,
             },
         )
     with suppress(OSError):  # the results exist, so a leftover checkpoint is harmless
         checkpoint.unlink(missing_ok=True)
-
-
-def digest_of(*parts: object) -> str:
-    """Digest of texts, settings and arrays."""
-    found = hashlib.sha256()
-    for part in parts:
-        content = (
-            np.ascontiguousarray(part).data
-            if isinstance(part, np.ndarray)
-            else json.dumps(part, sort_keys=True).encode()
-        )
-        found.update(hashlib.sha256(content).digest())
-    return found.hexdigest()
 
 
 def listed(losses: Sequence[float]) -> str:
@@ -157,7 +149,7 @@ def resume(trainer: Trainer, path: Path, origin: str) -> tuple[int, float]:
 def keep(path: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint; failures to write are ignored, since training does not depend on it."""
     try:
-        with whole(path, sealed=False) as part:  # it has a digest of its own
+        with atomic_write(path, checksum=False) as part:  # it has a digest of its own
             part.write_bytes(checkpoint.to_bytes())
     except OSError as error:
         logging.warning("no checkpoint at step %d: %s", checkpoint.step, error)
@@ -188,17 +180,4 @@ class Reporter:
             )
 
 
-if snakemake := globals().get("snakemake"):
-    with job(snakemake):
-        main(
-            snakemake.input.dataset,
-            snakemake.output.models,
-            snakemake.output.records,
-            snakemake.params.settings,
-            snakemake.params.sampling,
-            snakemake.params.digest,
-            snakemake.params.stream,
-            snakemake.params.code,
-            snakemake.resources.gpu,
-            snakemake.threads,
-        )
+run(main, globals())

@@ -166,7 +166,8 @@ def test_floating_point_buffers_are_averaged_as_parameters_are_and_others_copied
         "training": PAPER | {"steps": 100},
     }
     paths = tmp_path / "data.npy", [tmp_path / "0.model"], [tmp_path / "0.json"]
-    train.main(*paths, settings, {}, "d1", stream="data", code="c0de", gpus=0, threads=1)
+    given = {"sampling": {}, "digest": "d1", "stream": "data", "code": "c0de"}
+    train.main(*paths, settings=settings, **given, gpu=0, threads=1)
     average = 0.0
     for step in range(0, 100, PAPER["ema"]["every"]):
         average += (1 - PAPER["ema"]["decay"]) * (step + 1 - average)

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 import at_work as module
+from _job import job
 from at_work import BusyError, Worker, at_work, marker, worker_on
-from job import job
 
 SCRIPTS = Path(module.__file__).parent
 
@@ -150,10 +150,11 @@ class Rule:
 def test_what_the_other_has_made_with_the_same_settings_is_taken_over(tmp_path, settings, again):
     made = []
     script = (
-        "from pathlib import Path; from job import job, whole\n"
+        "from pathlib import Path; from _job import job\n"
+        "from dualscale.runtime.files import atomic_write\n"
         "from test_at_work import Rule\n"
         f"folder = Path({str(tmp_path)!r})\n"
-        "with job(Rule(folder, 1)), whole(folder / 'model') as part:\n"
+        "with job(Rule(folder, 1)), atomic_write(folder / 'model') as part:\n"
         "    print(flush=True); __import__('time').sleep(1); part.write_text('made')\n"
     )
     path = f"{SCRIPTS}:{Path(__file__).parent}"

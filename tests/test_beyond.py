@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 from evaluate_steps import with_sampler
-from gather_steps import fewest
-from make_excess import excess
+from tabulate_excess import excess
+from tabulate_fewest import fewest
 
 
 def curve(values, sampler="ddim", variant="mine"):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from digests import digest_code
+from dualscale.runtime.digests import digest_code
 
 SCRIPTS = ROOT / "scripts"
 TREE = {

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from _job import job
 from failures import failures
-from job import job
 
 
 class Rule:

@@ -180,7 +180,8 @@ def imported(points, tmp_path, k=5, **settings):
     np.save(file, points)
     outputs = {name: tmp_path / f"{name}.npy" for name in ("training", "held_out")}
     text = {"header": None, "delimiter": None, "decimal": "."}
-    main(file, outputs, {"columns": None, "held_out": 0.1, "seed": 0} | text | settings, k)
+    settings = {"columns": None, "held_out": 0.1, "seed": 0} | text | settings
+    main(file, **outputs, settings=settings, k=k)
     return {name: np.load(path) for name, path in outputs.items()}
 
 

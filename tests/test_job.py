@@ -13,27 +13,22 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from snakemake.iocontainers import Namedlist
 
+from _job import PERMANENT_ERROR, bind, job, run, within_runtime
 from dualscale.data.files import WRITERS
-from job import (
-    PERMANENT_ERROR,
-    job,
-    read_json,
-    require_unchanged,
-    seal,
-    trained_with,
-    whole,
-    within_runtime,
-)
+from dualscale.reporting.tables import read_records
+from dualscale.runtime.files import atomic_write, checksum_path, require_unchanged
+from dualscale.runtime.records import read_record, run_of, trained_with, write_record, write_rows
 
 
 def test_a_file_has_its_name_only_once_it_is_whole(tmp_path):
     path = tmp_path / "points.npy"
-    with pytest.raises(KeyboardInterrupt), whole(path) as part:
+    with pytest.raises(KeyboardInterrupt), atomic_write(path) as part:
         part.write_text("half")
         raise KeyboardInterrupt
     assert list(tmp_path.iterdir()) == []
-    with whole(path) as part:
+    with atomic_write(path) as part:
         part.write_text("all of it")
         assert not path.exists()
     assert path.read_text() == "all of it"
@@ -41,9 +36,9 @@ def test_a_file_has_its_name_only_once_it_is_whole(tmp_path):
 
 def test_attempts_that_run_at_once_write_to_files_of_their_own(tmp_path):
     path = tmp_path / "points.npy"
-    with whole(path) as one:
+    with atomic_write(path) as one:
         one.write_text("one")
-        with whole(path) as other:
+        with atomic_write(path) as other:
             other.write_text("other")
         assert (one.read_text(), path.read_text()) == ("one", "other")
     assert path.read_text() == "one"
@@ -55,7 +50,7 @@ def test_what_a_killed_attempt_left_is_removed_by_the_next(tmp_path):
     other = tmp_path / ".part.0123abcd.others.npy"
     for path in [*left, other]:
         path.write_text("half")
-    with whole(tmp_path / "points.npy") as part:
+    with atomic_write(tmp_path / "points.npy") as part:
         part.write_text("all of it")
     assert not any(path.exists() for path in left)
     assert other.exists()
@@ -65,7 +60,7 @@ def test_a_link_in_place_of_a_temporary_file_is_not_written_through(tmp_path, mo
     monkeypatch.setattr(secrets, "token_hex", lambda size: "guessed!")
     victim, link = tmp_path / "victim", tmp_path / ".part.guessed!.points.npy"
     link.symlink_to(victim)
-    with pytest.raises(FileExistsError), whole(tmp_path / "points.npy") as part:
+    with pytest.raises(FileExistsError), atomic_write(tmp_path / "points.npy") as part:
         part.write_text("all of it")
     assert link.is_symlink()
     assert not victim.exists()
@@ -74,11 +69,11 @@ def test_a_link_in_place_of_a_temporary_file_is_not_written_through(tmp_path, mo
 def test_a_file_has_the_mode_that_the_umask_says(tmp_path):
     before = os.umask(0o027)
     try:
-        with whole(tmp_path / "points.npy") as part:
+        with atomic_write(tmp_path / "points.npy") as part:
             part.write_text("all of it")
     finally:
         os.umask(before)
-    for path in (tmp_path / "points.npy", seal(tmp_path / "points.npy")):
+    for path in (tmp_path / "points.npy", checksum_path(tmp_path / "points.npy")):
         assert path.stat().st_mode & 0o777 == 0o640
 
 
@@ -110,20 +105,20 @@ def full_disk():
 @pytest.mark.parametrize("kind", TOO_MUCH)
 def test_a_full_disk_is_reported_with_the_files_name(kind, tmp_path, full_disk):
     path = tmp_path / "file"
-    with pytest.raises(OSError) as caught, whole(path) as part:
+    with pytest.raises(OSError) as caught, atomic_write(path) as part:
         TOO_MUCH[kind](part)
     assert str(caught.value) == f"[Errno 27] File too large: '{path}'"
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_missing_input_of_a_file_keeps_its_own_name(tmp_path):
-    with pytest.raises(FileNotFoundError, match="its input"), whole(tmp_path / "file"):
+    with pytest.raises(FileNotFoundError, match="its input"), atomic_write(tmp_path / "file"):
         (tmp_path / "its input").read_text()
 
 
 def test_a_file_that_was_changed_is_refused_by_name(tmp_path):
     path = tmp_path / "points.npy"
-    with whole(path) as part:
+    with atomic_write(path) as part:
         part.write_bytes(b"0123456789")
     require_unchanged([path])
     for damaged in (b"0123456788", b"012345678", b""):
@@ -139,13 +134,13 @@ def test_a_file_that_was_changed_is_refused_by_name(tmp_path):
 @pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"", b"0123abcd\n", None])
 def test_a_damaged_checksum_is_named(content, tmp_path):
     path = tmp_path / "points.npy"
-    with whole(path) as part:
+    with atomic_write(path) as part:
         part.write_text("all of it")
     if content is None:
-        seal(path).unlink()
-        os.mkfifo(seal(path))
+        checksum_path(path).unlink()
+        os.mkfifo(checksum_path(path))
     else:
-        seal(path).write_bytes(content)
+        checksum_path(path).write_bytes(content)
     with pytest.raises(ValueError, match=r"points\.npy cannot be checked, .*\.npy\.sha256 is dam"):
         require_unchanged([path])
 
@@ -163,7 +158,7 @@ def test_a_crash_between_a_checksum_and_its_file_leaves_what_is_refused_or_whole
         replace(part, target)
 
     def write(content):
-        with whole(path) as part:
+        with atomic_write(path) as part:
             part.write_text(content)
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
@@ -187,9 +182,16 @@ def test_a_file_that_no_job_wrote_may_be_anything(tmp_path):
     require_unchanged([tmp_path / "mine.csv"])
 
 
-def test_the_seeds_of_a_training_are_read_from_its_record(tmp_path):
-    record = tmp_path / "0.json"
-    record.write_text(json.dumps({"seeds": [0, 1]}))
+@pytest.fixture
+def record(tmp_path):
+    """Path of a run's record."""
+    path = tmp_path / "training/mine/dino/0.json"
+    path.parent.mkdir(parents=True)
+    return path
+
+
+def test_the_seeds_of_a_training_are_read_from_its_record(record):
+    write_record(record, {"seeds": [0, 1]})
     assert trained_with(record) == [0, 1]
 
 
@@ -197,23 +199,141 @@ def test_the_seeds_of_a_training_are_read_from_its_record(tmp_path):
     "content",
     [b"", b"\xff", b"5", b"[]", b"{}", b'{"seeds": 5}', b'{"seeds": null}', b"[" * 100_000],
 )
-def test_a_damaged_record_counts_as_none(content, tmp_path):
-    record = tmp_path / "0.json"
+def test_a_damaged_record_counts_as_none(content, record):
     record.write_bytes(content)
     assert trained_with(record) is None
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
-def test_what_is_no_file_counts_as_no_record(make, tmp_path):
-    make(tmp_path / "0.json")
-    assert trained_with(tmp_path / "0.json") is None
+def test_what_is_no_file_counts_as_no_record(make, record):
+    make(record)
+    assert trained_with(record) is None
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff", b"5", b"{"])
-def test_what_is_not_a_record_is_named(content, tmp_path):
-    (tmp_path / "0.json").write_bytes(content)
+def test_what_is_not_a_record_is_named(content, record):
+    record.write_bytes(content)
     with pytest.raises(ValueError, match=r"0\.json is not a record"):
-        read_json(tmp_path / "0.json")
+        read_record(record)
+
+
+def test_a_record_says_the_run_of_its_path(record):
+    write_record(record, {"kl_bits": 1.0})
+    run = {"variant": "mine", "dataset": "dino", "seed": 0}
+    assert json.loads(record.read_text()) == run | {"kl_bits": 1.0}
+    rows = record.with_suffix(".csv")
+    write_rows(rows, ["timestep"], [[0], [1]])
+    expected = "variant,dataset,seed,timestep\nmine,dino,0,0\nmine,dino,0,1\n"
+    assert rows.read_text() == expected
+    assert run_of(rows) == run
+
+
+@pytest.mark.parametrize("kind", ["json", "csv"])
+def test_a_record_in_the_folder_of_another_run_is_refused_by_name(record, kind):
+    path = record.with_suffix(f".{kind}")
+    if kind == "json":
+        write_record(path, {"kl_bits": 1.0})
+    else:
+        write_rows(path, ["kl_bits"], [[1.0]])
+    moved = path.with_stem("1")
+    path.rename(moved)
+    with pytest.raises(ValueError, match=rf"1\.{kind} is of mine/dino/0, and lies where"):
+        read_records([moved])
+
+
+def test_a_record_that_does_not_say_its_run_is_refused(record):
+    record.write_text('{"kl_bits": 1.0}')
+    with pytest.raises(ValueError, match=r"0\.json is of None/None/None"):
+        read_record(record)
+
+
+def test_a_path_that_is_not_of_a_run_is_named():
+    with pytest.raises(ValueError, match=r"mine/dino/first\.json is not named after a run"):
+        run_of("results/mine/dino/first.json")
+
+
+def named(files):
+    """Return a rule's files as Snakemake does: a list with names for its parts."""
+    found = Namedlist()
+    for name, paths in files.items():
+        start = len(found)
+        several = isinstance(paths, list)
+        found.extend(paths if several else [paths])
+        found._set_name(name, start, end=len(found) if several else None)
+    return found
+
+
+def rule_of(input=(), output=(), params=(), threads=1, **around):
+    """What Snakemake tells a script of its rule."""
+    return SimpleNamespace(
+        input=named(dict(input)),
+        output=named(dict(output)),
+        params=Namedlist(fromdict=dict(params)),
+        wildcards=Namedlist(fromdict=around.get("wildcards", {})),
+        resources=Namedlist(fromdict=around.get("resources", {})),
+        threads=threads,
+    )
+
+
+def test_a_scripts_arguments_are_bound_by_name():
+    def main(
+        real: Path,
+        tables: list[Path],
+        training: Path | None = None,
+        *,
+        settings: dict,
+        seed: int,
+        gpu: int,
+        threads: int,
+        runtime: int | None = None,
+    ):
+        raise AssertionError
+
+    rule = rule_of(
+        {"real": "a.npy"},
+        {"tables": "a.csv"},
+        {"settings": {"k": 5}, "code": "c0de", "planned": {}},
+        threads=2,
+        wildcards={"seed": "7", "dataset": "dino"},
+        resources={"gpu": 1},
+    )
+    assert bind(main, rule, "it.py") == {
+        "real": Path("a.npy"),
+        "tables": [Path("a.csv")],
+        "settings": {"k": 5},
+        "seed": 7,
+        "gpu": 1,
+        "threads": 2,
+    }
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        (rule_of(), "it.py: its rule does not give 'real', which main takes"),
+        (rule_of({"real": "a", "more": "b"}), "it.py: its rule gives 'more', which main does not"),
+        (rule_of({"real": "a"}, {"real": "b"}), "it.py: its rule gives 'real' twice"),
+        (rule_of({"real": ["a", "b"]}), "it.py: its rule gives several files for 'real'"),
+    ],
+    ids=["missing", "unknown", "twice", "several"],
+)
+def test_a_rule_that_does_not_fit_its_script_is_named(rule, message):
+    def main(real: Path):
+        raise AssertionError
+
+    with pytest.raises(ValueError, match=message):
+        bind(main, rule, "it.py")
+
+
+def test_a_file_without_a_name_in_its_rule_is_named():
+    rule = rule_of({"real": "a.npy"})
+    rule.output = Namedlist(toclone=["b.csv"])
+    with pytest.raises(ValueError, match=r"it\.py: its rule has no name for b\.csv"):
+        bind(lambda real: None, rule, "it.py")
+
+
+def test_a_script_that_is_imported_does_nothing():
+    run(lambda: pytest.fail("it ran"), {"__file__": "it.py"})
 
 
 @pytest.fixture
@@ -233,7 +353,7 @@ def rule(log, folder):
     return SimpleNamespace(log=[log], input=[], output=[folder / "it"], params={})
 
 
-def run(log, body):
+def status(log, body):
     """Exit status of a job."""
     with pytest.raises(SystemExit) as caught, job(rule(log, log.parent)):
         body()
@@ -244,7 +364,7 @@ def test_an_error_is_one_line_for_the_user_and_whole_in_the_log(tmp_path, capsys
     def body():
         raise ValueError("it is\n too long")
 
-    assert run(tmp_path / "log", body) == PERMANENT_ERROR
+    assert status(tmp_path / "log", body) == PERMANENT_ERROR
     assert capsys.readouterr().err.splitlines()[0].endswith(": it is too long")
     assert "Traceback" in (tmp_path / "log").read_text()
 
@@ -253,14 +373,14 @@ def test_an_interrupt_is_noted_in_the_log_and_prints_nothing(tmp_path, capsys, n
     def body():
         raise KeyboardInterrupt
 
-    assert run(tmp_path / "log", body) == 130
+    assert status(tmp_path / "log", body) == 130
     assert capsys.readouterr().err == ""
     assert (tmp_path / "log").read_text().endswith("interrupted\n")
 
 
 def test_a_log_that_cannot_be_opened_is_one_line(tmp_path, capsys, no_logging):
     (tmp_path / "log").mkdir()
-    assert run(tmp_path / "log", lambda: None) == 1
+    assert status(tmp_path / "log", lambda: None) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.endswith(f": [Errno 21] Is a directory: '{tmp_path}/log'")
 
@@ -272,7 +392,7 @@ def test_a_log_on_a_full_disk_stops_no_job(tmp_path, capsys, no_logging):
 
 
 def test_a_search_that_outlasts_the_jobs_runtime_is_refused_with_what_to_do():
-    check = within_runtime({"runtime": 60})
+    check = within_runtime(60)
     check(3000)
     with pytest.raises(
         TimeoutError, match="about 13 h 20 min, longer than the job's runtime of 60"
@@ -281,7 +401,7 @@ def test_a_search_that_outlasts_the_jobs_runtime_is_refused_with_what_to_do():
 
 
 def test_a_long_search_is_told_of_where_there_is_no_limit(capsys):
-    check = within_runtime({})
+    check = within_runtime(None)
     check(60)
     assert capsys.readouterr().err == ""
     check(48_000)

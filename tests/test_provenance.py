@@ -2,11 +2,12 @@
 
 import json
 import shutil
-from pathlib import Path
 
 import pytest
 
-from provenance import digest_settings, kept_digest, made_otherwise, require_planned
+from dualscale.runtime.digests import digest_settings
+from dualscale.runtime.files import checksum_path
+from provenance import kept_digest, made_otherwise, require_planned
 
 RUN = "adaptive/line/0"
 
@@ -76,13 +77,9 @@ def test_copied_results_of_other_settings_stop_the_next_planning_until_they_are_
 def test_a_model_of_other_settings_is_not_sampled(project):
     model = project.path / f"results/models/{RUN}.safetensors"
     other = project.path / "results/models/baseline/line/0.safetensors"
-    for source, target in ((other, model), (seal(other), seal(model))):
+    for source, target in ((other, model), (checksum_path(other), checksum_path(model))):
         shutil.copyfile(source, target)
     done = project.snakemake("--forcerun", f"results/samples/{RUN}.npy")
     assert done.returncode != 0
     line = f"sample: results/models/{RUN}.safetensors was not made with the settings"
     assert line in done.stdout + done.stderr
-
-
-def seal(path: Path) -> Path:
-    return path.with_name(f".{path.name}.sha256")

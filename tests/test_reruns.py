@@ -11,7 +11,7 @@ import yaml
 from conftest import PARTS, ROOT, TINY, Project, copy_project
 
 import draw
-from job import seal
+from dualscale.runtime.files import checksum_path
 
 VARIANTS, DATASETS = TINY["run"]["variants"], TINY["run"]["datasets"]
 TABLE, FIGURE1, FIGURE2 = "Make Table 1", "Plot Figure 1", "Plot Figure 2"
@@ -27,9 +27,9 @@ def jobs(*verbs, variants=VARIANTS, datasets=DATASETS, seeds=(0,)):
     }
 
 
-def gathering(variants=VARIANTS):
-    tables = {f"Gather the runs of {variant}" for variant in variants}
-    return tables | {"Gather the metrics of all runs"}
+def collecting(variants=VARIANTS):
+    tables = {f"Collect the runs of {variant}" for variant in variants}
+    return tables | {"Collect the metrics of all runs"}
 
 
 def neighbours(k=5, datasets=DATASETS):
@@ -38,7 +38,7 @@ def neighbours(k=5, datasets=DATASETS):
 
 ALL_OF_A_RUN = ("Train", "Sample", "Estimate KL of")
 PAGES = {TABLE, FIGURE1, FIGURE2}
-PAPER = gathering() | PAGES
+PAPER = collecting() | PAGES
 
 
 def test_nothing_changed_runs_nothing(project):
@@ -63,7 +63,7 @@ def test_one_date_on_every_file_runs_nothing(project):
 def test_learning_rate_of_a_variant_trains_that_variant(project):
     project.configure(variants={"adaptive": {"training": {"learning_rate": 1.0e-3}}})
     runs = jobs(*ALL_OF_A_RUN, variants=["adaptive"])
-    assert project.waiting() == runs | gathering(["adaptive"]) | PAGES
+    assert project.waiting() == runs | collecting(["adaptive"]) | PAGES
 
 
 def test_swapping_two_settings_is_noticed(project):
@@ -74,7 +74,7 @@ def test_swapping_two_settings_is_noticed(project):
 
 def test_a_seed_more_runs_that_seed(project):
     project.configure(run={"seeds": [0, 7]})
-    assert project.waiting() == jobs(*ALL_OF_A_RUN, seeds=[7]) | gathering() | {TABLE, FIGURE2}
+    assert project.waiting() == jobs(*ALL_OF_A_RUN, seeds=[7]) | collecting() | {TABLE, FIGURE2}
 
 
 def test_seeds_that_train_together_leave_those_that_have_trained_alone(project):
@@ -86,13 +86,13 @@ def test_seeds_that_train_together_leave_those_that_have_trained_alone(project):
         for dataset in DATASETS
     }
     rest = jobs("Estimate KL of", seeds=[7, 8]) | jobs(*ALL_OF_A_RUN, seeds=[9])
-    assert project.waiting() == together | rest | gathering() | {TABLE, FIGURE2}
+    assert project.waiting() == together | rest | collecting() | {TABLE, FIGURE2}
     project.run()
     assert project.waiting() == set()
     metrics = pd.read_csv(project.path / "results/metrics.csv")
     assert metrics["models_trained_together"].tolist() == [1, 2, 2, 1] * 4
     project.configure(run={"seeds": [0, 7, 8, 9, 10], "seeds_per_job": 2})
-    waiting = project.waiting() - gathering() - {TABLE, FIGURE2}
+    waiting = project.waiting() - collecting() - {TABLE, FIGURE2}
     assert waiting == jobs(*ALL_OF_A_RUN, seeds=[10]) and waiting
     project.configure(run={"seeds": [0, 7, 8, 9], "seeds_per_job": 1})
     assert project.waiting() == set()
@@ -110,17 +110,17 @@ def test_a_variant_more_runs_that_variant(project):
         variants={"mine": {"like": "adaptive", "training": {"batch_size": 16}}},
     )
     runs = jobs(*ALL_OF_A_RUN, variants=["mine"])
-    assert project.waiting() == runs | gathering(["mine"]) | PAGES
+    assert project.waiting() == runs | collecting(["mine"]) | PAGES
 
 
 def test_another_k_neither_trains_nor_samples(project):
     project.configure(kl={"k": 3})
-    assert project.waiting() == neighbours(3) | jobs("Estimate KL of") | gathering() | {TABLE}
+    assert project.waiting() == neighbours(3) | jobs("Estimate KL of") | collecting() | {TABLE}
 
 
 def test_fewer_real_points_for_the_kl_neither_train_nor_sample(project):
     project.configure(kl={"real_points": 200})
-    assert project.waiting() == neighbours() | jobs("Estimate KL of") | gathering() | {TABLE}
+    assert project.waiting() == neighbours() | jobs("Estimate KL of") | collecting() | {TABLE}
 
 
 def test_more_points_to_sample_do_not_train(project):
@@ -132,7 +132,7 @@ def test_another_sampler_does_not_train_and_its_points_can_be_drawn(project):
     """The latest sampling record, if of this very model, overrides the settings in its file."""
     project.configure(variants={"adaptive": {"sampling": {"sampler": {"kind": "ddim"}}}})
     runs = jobs("Sample", "Estimate KL of", variants=["adaptive"])
-    assert project.waiting() == runs | gathering(["adaptive"]) | PAGES
+    assert project.waiting() == runs | collecting(["adaptive"]) | PAGES
     run = "adaptive/line/0"
     project.run(f"results/sampling/{run}.json")
     model = project.path / f"results/models/{run}.safetensors"
@@ -147,7 +147,7 @@ def test_another_sampler_does_not_train_and_its_points_can_be_drawn(project):
     assert not np.array_equal(drawn(model), drawn(lone))
     assert np.array_equal(drawn(lone), drawn(lone, "--sampler", "ancestral"))
     shutil.copy(project.path / "results/models/baseline/line/0.safetensors", model)
-    seal(model).unlink()
+    checksum_path(model).unlink()
     assert np.array_equal(drawn(model), drawn(model, "--sampler", "ancestral"))
 
 
@@ -168,7 +168,7 @@ def test_remarks_in_the_code_run_nothing(project):
 
 
 def test_a_figures_script_redraws_that_figure(project):
-    edit(project, "plot_figure1.py")
+    edit(project, "plot_samples.py")
     assert project.waiting() == {FIGURE1}
 
 
@@ -184,7 +184,7 @@ def test_the_training_module_trains_again(project):
 
 def test_the_divergence_module_neither_trains_nor_samples(project):
     edit(project, "dualscale/metrics/divergence.py")
-    assert project.waiting() == neighbours() | jobs("Estimate KL of") | gathering() | {TABLE}
+    assert project.waiting() == neighbours() | jobs("Estimate KL of") | collecting() | {TABLE}
 
 
 def test_other_published_figures_make_the_table_again(project):

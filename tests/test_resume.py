@@ -49,8 +49,9 @@ def job(tmp_path):
         chosen |= {"stream": "data", "code": "c0de"} | changes
         return (
             f"import train; train.CHECKPOINT_SECONDS = 0; train.CHECKPOINT_SHARE = 1e9\n"
-            f"train.main({str(tmp_path / 'data.npy')!r}, [{str(tmp_path / folder / '0.model')!r}],"
-            f" [{str(tmp_path / folder / '0.json')!r}], gpus=0, threads=1, **{chosen!r})"
+            f"from pathlib import Path; folder = Path({str(tmp_path)!r})\n"
+            f"train.main(folder / 'data.npy', [folder / {folder!r} / '0.model'],"
+            f" [folder / {folder!r} / '0.json'], gpu=0, threads=1, **{chosen!r})"
         )
 
     return call
@@ -204,7 +205,7 @@ def test_a_full_disk_costs_the_checkpoint_and_not_the_training(trainer, monkeypa
     def full(*arguments, **options):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(train, "whole", full)
+    monkeypatch.setattr(train, "atomic_write", full)
     kept(Path("it"), trainer, "origin")
     assert "no checkpoint at step 100: [Errno 28] No space left on device" in caplog.text
 
@@ -226,7 +227,7 @@ def test_a_checkpoint_serves_the_very_same_training_alone(tmp_path, monkeypatch,
         np.save(tmp_path / "data.npy", data)
         paths = tmp_path / "data.npy", [tmp_path / "0.model"], [tmp_path / "0.json"]
         with pytest.raises(KeyboardInterrupt):
-            train.main(*paths, gpus=0, threads=1, **arguments)
+            train.main(*paths, gpu=0, threads=1, **arguments)
 
     job()
     if change == "settings":

@@ -10,7 +10,7 @@ import time
 import pytest
 from conftest import ROOT
 
-from job import PERMANENT_ERROR, TERMINATED, job
+from _job import PERMANENT_ERROR, TERMINATED, job
 from joblog import is_permanent, name_cause
 from retries import reason_of_slurm, reason_of_status
 
@@ -40,7 +40,7 @@ import os
 import signal
 from pathlib import Path
 
-from job import job
+from _job import job
 
 with job(snakemake):
     name, tried = snakemake.wildcards.name, Path(f"{snakemake.wildcards.name}.attempts")
@@ -129,7 +129,7 @@ def test_a_job_that_is_cancelled_says_so(tmp_path):
     log = tmp_path / "0.log"
     code = (
         "import time; from pathlib import Path\n"
-        "from job import job; from test_retries import Rule\n"
+        "from _job import job; from test_retries import Rule\n"
         f"with job(Rule(Path({str(log)!r}))): print(flush=True); time.sleep(60)"
     )
     path = os.pathsep.join(map(str, (ROOT / "scripts", ROOT / "tests")))

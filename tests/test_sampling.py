@@ -13,7 +13,7 @@ from diffusers import (
     HeunDiscreteScheduler,
 )
 
-import job
+import _job
 from dualscale.data.moments import Moments
 from dualscale.diffusion.sampling import (
     SAMPLERS,
@@ -264,7 +264,7 @@ def test_the_noise_of_all_steps_is_never_held_at_once():
         draw()
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
     """
-    command, scripts = [sys.executable, "-c", code], Path(job.__file__).parent
+    command, scripts = [sys.executable, "-c", code], Path(_job.__file__).parent
     done = subprocess.run(command, cwd=scripts, capture_output=True, text=True, check=True)
     assert int(done.stdout) < 30_000, "KB; the noise of a thousand steps takes 128,000"
 

@@ -15,7 +15,7 @@ from dualscale.metrics.claims import Claim, Measured, Runs, answered, findings, 
 from evaluate_model import ode_kl, write_score_errors
 from judge_claims import judged, printed
 from plot_fields import main as plot_fields
-from plot_figure4 import main as plot_figure4
+from plot_score_errors import main as plot_score_errors
 
 SETTINGS = {"datasets": ["dino", "line"], "margin_bits": 0.02}
 
@@ -257,7 +257,7 @@ def known(tmp_path):
     )
     model.save(tmp_path / "model", model.backbone.flat, 0)
     settings = {"distribution": "moons", "schedule": schedule, "points": 40}
-    compute_exact(tmp_path / "exact.npz", settings, "moons")
+    compute_exact(tmp_path / "exact.npz", settings=settings, dataset="moons")
     return model, tmp_path
 
 
@@ -275,12 +275,14 @@ def test_there_is_no_density_of_the_flow_where_the_schedule_ends_in_noise(known)
 
 def test_figure_4_ends_before_the_noise_alone(known, monkeypatch):
     model, folder = known
+    scores = folder / "mine/moons/0.csv"
+    scores.parent.mkdir(parents=True)
     with np.load(folder / "exact.npz") as exact:
-        write_score_errors(folder / "scores.csv", model, exact)
+        write_score_errors(scores, model, exact)
     shown = []
-    monkeypatch.setattr("plot_figure4.save_figure", lambda figure, _: shown.append(figure))
-    settings = {"labels": {"mine": "Mine"}, "datasets": ["moons"], "seeds": [0]}
-    plot_figure4([folder / "scores.csv"], [], settings)
+    monkeypatch.setattr("plot_score_errors.write_figure", lambda figure, _: shown.append(figure))
+    settings = {"labels": {"mine": "Mine"}, "datasets": ["moons"]}
+    plot_score_errors([scores], [], settings=settings)
     (line,) = shown[0].axes[0].lines
     assert len(line.get_xdata()) == 5, "levels; the sixth is noise alone"
     assert np.isfinite(line.get_xydata()).all()
@@ -288,7 +290,9 @@ def test_figure_4_ends_before_the_noise_alone(known, monkeypatch):
 
 def test_fields_are_drawn_up_to_the_noise_alone(known):
     folder = known[1]
-    plot_fields(folder / "model", [folder / "a.svg"], {"distribution": "moons"}, "Mine", None)
+    settings = {"distribution": "moons"}
+    shown = {"settings": settings, "label": "Mine", "architecture": None}
+    plot_fields(folder / "model", [folder / "a.svg"], **shown)
     assert "sigma / alpha = inf" in (folder / "a.svg").read_text()
 
 

@@ -1,13 +1,13 @@
-import json
 import math
 
 import numpy as np
 import pandas as pd
 
+from collect_records import main as collect
 from dualscale.reporting.tables import Table, read_table
-from gather_runs import main as gather
-from make_table1 import main as make_table
-from plot_figure3 import main as plot_figure3
+from dualscale.runtime.records import write_record
+from plot_decomposition import main as plot_decomposition
+from tabulate_paper import main as tabulate_paper
 
 METRICS = """variant,dataset,seed,kl_bits,train_seconds,sample_seconds,eval_loss,parameters,device,\
 models_trained_together
@@ -20,20 +20,21 @@ PUBLISHED = "variant,dataset,kl_bits,train_seconds,sample_seconds\nbaseline,dino
 def make(tmp_path, label="My variant", note=None, floor=False):
     (tmp_path / "metrics.csv").write_text(METRICS)
     (tmp_path / "published.csv").write_text(PUBLISHED)
-    outputs = {name: str(tmp_path / f"table1.{name}") for name in ("csv", "md", "tex", "html")}
+    outputs = {name: tmp_path / f"table1.{name}" for name in ("csv", "md", "tex", "html")}
     settings = {
         "labels": {"NA": label},
         "notes": {"NA": note},
         "points": 100,
         "steps": {"NA": 20},
     }
-    np.savez(tmp_path / "5.npz", distances=np.ones(3000))
+    (tmp_path / "01").mkdir(exist_ok=True)
+    np.savez(tmp_path / "01/5.npz", distances=np.ones(3000))
     (tmp_path / "01.csv").write_text("dataset,seed,kl_bits\n01,0,-0.5\n01,1,-0.25\n")
     floors = [tmp_path / "01.csv"] if floor else []
-    neighbours = {"01": tmp_path / "5.npz"}
+    neighbours = [tmp_path / "01/5.npz"]
     paths = tmp_path / "metrics.csv", tmp_path / "published.csv", neighbours, floors
-    make_table(*paths, outputs, settings)
-    return {name: (tmp_path / f"table1.{name}").read_text("utf-8") for name in outputs}
+    tabulate_paper(*paths, list(outputs.values()), settings=settings)
+    return {name: path.read_text("utf-8") for name, path in outputs.items()}
 
 
 def test_names_that_look_like_numbers_or_gaps_stay_names(tmp_path):
@@ -84,12 +85,13 @@ def test_a_sampling_on_another_device_is_named(tmp_path):
         "sampling": {"sample_seconds": 4.0, "device": "B"},
         "divergence": {"kl_bits": 5.0},
     }.items():
-        (tmp_path / f"{name}.json").write_text(json.dumps(record))
-    paths = [[str(tmp_path / f"{n}.json")] for n in ("training", "sampling", "divergence")]
-    digests = {f"{kind}/v/d": "digest" for kind in ("training", "sampling", "divergences")}
-    gather([("v", "d", "0")], *paths, tmp_path / "v.csv", digests)
+        path = tmp_path / name / "v/d/0.json"
+        path.parent.mkdir(parents=True)
+        write_record(path, record | {"settings_digest": name})
+    collect(sorted(tmp_path.glob("*/v/d/0.json")), [tmp_path / "v.csv"])
     row = pd.read_csv(tmp_path / "v.csv").iloc[0]
-    assert row["device"] == "A (training), B (sampling)"
+    assert "sampling_settings" not in row
+    assert row["device"] == "B (sampling), A (training)"
     assert row["kl_bits"] == 5
 
 
@@ -104,5 +106,5 @@ def test_a_table_keeps_its_names_and_misses_only_empty_cells(tmp_path):
 def test_figure_3_shows_a_variant_and_a_dataset_whatever_they_are_called(tmp_path):
     parts = ["floor_bits", "start_bits", "steps_bits", "network_bits", "kl_bits"]
     (tmp_path / "a.csv").write_text(f"variant,dataset,{','.join(parts)}\nNA,null,1,2,3,4,10\n")
-    plot_figure3(tmp_path / "a.csv", [tmp_path / "a.svg"], {"NA": "My label"})
+    plot_decomposition(tmp_path / "a.csv", [tmp_path / "a.svg"], labels={"NA": "My label"})
     assert "My label" in (tmp_path / "a.svg").read_text()

@@ -177,9 +177,9 @@ def test_works_from_another_folder(tmp_path):
 
 def test_what_needs_no_network_does_not_import_torch():
     without = (
-        "generate_dataset, evaluate_kl, evaluate_floor, evaluate_distances, gather_runs, "
-        "gather_metrics, gather_study, make_table1, plot_figure1, plot_figure2, plot_figure3, "
-        "plot_figure4, compare_variants, judge_claims, decompose_kl, make_excess"
+        "generate_dataset, evaluate_kl, evaluate_floor, evaluate_distances, collect_records, "
+        "tabulate_paper, plot_samples, plot_weights, plot_decomposition, plot_score_errors, "
+        "compare_variants, judge_claims, decompose_kl, tabulate_excess, tabulate_fewest"
     )
     code = f"import sys, {without}; sys.exit('torch' in sys.modules)"
     scripts = str(ROOT / "scripts")

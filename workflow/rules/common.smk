@@ -21,16 +21,19 @@ HOME = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parents[
 SCRIPTS = HOME / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
-# The job graph lives until exit: collect garbage rarely, and do not free it at exit.
-gc.set_threshold(100_000, 50, 1000)
-atexit.register(gc.freeze)
+if Path(workflow.main_snakefile) == HOME / "Snakefile":
+    # The job graph lives until exit: collect garbage rarely, and do not free it at exit.
+    gc.set_threshold(100_000, 50, 1000)
+    atexit.register(gc.freeze)
 
 import orphans
 import plan
-from digests import digest_code, digest_files
 from dualscale.config import configuration
+from dualscale.metrics.table import NEIGHBOURS, RUN_COLUMNS, study_columns
+from dualscale.runtime.digests import digest_code, digest_files, digest_settings
 from dualscale.runtime.lease import built_for_gpus, installed_gpus, visible_gpus
-from provenance import digest_settings
+from pages import FIGURE, PAGES
+from provenance import SUFFIX
 from records import Records
 from shared_folder import obstacle
 
@@ -93,9 +96,10 @@ SEEDS = CONFIG["run"]["seeds"]
 FILES = [name for name, dataset in CONFIG["datasets"].items() if "file" in dataset]
 KNOWN = [name for name in CONFIG["datasets"] if name not in FILES]  # with an exact density
 READ = [name for name in DATASETS if name in FILES]
+STUDIED = [name for name in DATASETS if name in KNOWN]
 RUN = "{variant}/{dataset}/{seed}"
-TABLE_FORMATS = ["csv", "md", "tex", "html"]
-FIGURE_FORMATS = ["png", "svg", "pdf"]
+LABELS = {name: CONFIG["variants"][name]["label"] for name in VARIANTS}
+COLLECTED = ["training", "sampling", "divergences"]  # kinds of records in the tables of runs
 SIDE_BY_SIDE = "all.variants"
 
 
@@ -114,9 +118,22 @@ def published(name):
     return local(os.path.relpath(HOME / "workflow/published" / name))
 
 
-def runs_of_variant(pattern):
-    """Paths of a pattern for every run of a variant, in the configuration's order."""
-    return expand(pattern, dataset=DATASETS, seed=SEEDS, allow_missing=True)
+def page(stem):
+    """Files of a page of results; one of them is in the report."""
+    found = PAGES[stem]
+    shown = found.shown("html", "svg")
+    about = {"category": found.category, "caption": f"../report/{found.caption}.rst"}
+    return [report(file, **about) if file == shown else file for file in found.files]
+
+
+def pages(target):
+    """Files of all pages of a target."""
+    return [
+        file
+        for found in PAGES.values()
+        if found.target == target and (STUDIED or not found.needs_density)
+        for file in found.files
+    ]
 
 
 def real_points(wildcards):
@@ -196,9 +213,16 @@ def batch_label(batch):
     return f"seeds {', '.join(map(str, batch))}"
 
 
-def code_digest(name):
-    """Digest of a script and of all project modules that it imports."""
-    return digest_code(SCRIPTS / f"{name}.py", SCRIPTS)
+def code_digest(name, *files):
+    """Digest of a script, of all project modules that it imports, and of files that it reads."""
+    code = digest_code(SCRIPTS / f"{name}.py", SCRIPTS)
+    return code + (digest_files(*files) if files else "")
+
+
+def run_stream(wildcards):
+    """Name of a run's random stream."""
+    named = configuration.stream(CONFIG, wildcards.variant, wildcards.dataset)
+    return f"{wildcards.seed}/{named}"
 
 
 def architecture_file(variant):

@@ -1,6 +1,6 @@
 rule generate_dataset:
     output:
-        "results/datasets/{dataset}.npy",
+        points="results/datasets/{dataset}.npy",
     log:
         "results/logs/generate_dataset/{dataset}.log",
     benchmark:
@@ -20,7 +20,7 @@ rule generate_dataset:
 
 rule import_dataset:
     input:
-        lambda wildcards: CONFIG["datasets"][wildcards.dataset]["file"],
+        source=lambda wildcards: CONFIG["datasets"][wildcards.dataset]["file"],
     output:
         training="results/datasets/{dataset}.npy",
         held_out="results/held_out/{dataset}.npy",
@@ -41,3 +41,27 @@ rule import_dataset:
         "Import dataset {wildcards.dataset}"
     script:
         script_path("import_dataset")
+
+
+rule find_neighbours:
+    input:
+        unpack(training_points),
+        real=real_points,
+    output:
+        neighbours=neighbours("{k}"),
+    log:
+        "results/logs/find_neighbours/{dataset}/{k}.log",
+    benchmark:
+        "results/benchmarks/find_neighbours/{dataset}/{k}.tsv"
+    wildcard_constraints:
+        k=r"\d+",
+    conda:
+        "../../envs/analysis.yaml"
+    threads: 1
+    params:
+        settings={"real_points": CONFIG["kl"]["real_points"]},
+        code=code_digest("find_neighbours"),
+    message:
+        "Find the neighbours of the real points of {wildcards.dataset}, k = {wildcards.k}"
+    script:
+        script_path("find_neighbours")

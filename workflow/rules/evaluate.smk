@@ -1,34 +1,10 @@
-rule find_neighbours:
-    input:
-        unpack(training_points),
-        real=real_points,
-    output:
-        neighbours("{k}"),
-    log:
-        "results/logs/find_neighbours/{dataset}/{k}.log",
-    benchmark:
-        "results/benchmarks/find_neighbours/{dataset}/{k}.tsv"
-    wildcard_constraints:
-        k=r"\d+",
-    conda:
-        "../../envs/analysis.yaml"
-    threads: 1
-    params:
-        settings={"real_points": CONFIG["kl"]["real_points"]},
-        code=code_digest("find_neighbours"),
-    message:
-        "Find the neighbours of the real points of {wildcards.dataset}, k = {wildcards.k}"
-    script:
-        script_path("find_neighbours")
-
-
 rule evaluate_kl:
     input:
         real=real_points,
         neighbours=neighbours(CONFIG["kl"]["k"]),
         generated=f"results/samples/{RUN}.npy",
     output:
-        f"results/divergences/{RUN}.json",
+        record=f"results/divergences/{RUN}.json",
     log:
         f"results/logs/evaluate_kl/{RUN}.log",
     benchmark:
@@ -45,47 +21,88 @@ rule evaluate_kl:
         script_path("evaluate_kl")
 
 
-GATHERED = ["training", "sampling", "divergences"]
-
-
-# Two rules, since Snakemake compares every input of a job with every job it depends on.
-rule gather_runs:
+# Independent of run.seeds, which may be few: the floor varies between draws and is cheap.
+rule evaluate_floor:
     input:
-        training=runs_of_variant(f"results/training/{RUN}.json"),
-        sampling=runs_of_variant(f"results/sampling/{RUN}.json"),
-        divergences=runs_of_variant(f"results/divergences/{RUN}.json"),
+        unpack(training_points),
+        real=real_points,
+        neighbours=neighbours(CONFIG["kl"]["k"]),
     output:
-        "results/runs/{variant}.csv",
+        floors="results/floors/{dataset}.csv",
     log:
-        "results/logs/gather_runs/{variant}.log",
+        "results/logs/evaluate_floor/{dataset}.log",
+    benchmark:
+        "results/benchmarks/evaluate_floor/{dataset}.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    threads: 1
+    params:
+        settings=lambda wildcards: {
+            **distribution_settings(wildcards),
+            "floors": CONFIG["study"]["floors"],
+            "points": CONFIG["sampling"]["points"],
+        },
+        code=code_digest("evaluate_floor"),
+    message:
+        "Estimate the floor of {wildcards.dataset}"
+    script:
+        script_path("evaluate_floor")
+
+
+# In two rules, since Snakemake compares every input of a job with every job it depends on.
+rule collect_runs:
+    input:
+        records=expand(
+            f"results/{{kind}}/{RUN}.json",
+            kind=COLLECTED,
+            dataset=DATASETS,
+            seed=SEEDS,
+            allow_missing=True,
+        ),
+    output:
+        tables="results/runs/{variant}.csv",
+    log:
+        "results/logs/collect_runs/{variant}.log",
     localrule: True
     conda:
         "../../envs/analysis.yaml"
     params:
-        runs=lambda wildcards: [
-            (wildcards.variant, dataset, seed) for dataset in DATASETS for seed in SEEDS
-        ],
-        planned=lambda wildcards: planned(GATHERED, [wildcards.variant], DATASETS),
-        code=code_digest("gather_runs"),
+        columns=[*RUN_COLUMNS, *(f"{kind}{SUFFIX}" for kind in COLLECTED)],
+        planned=lambda wildcards: planned(COLLECTED, [wildcards.variant], DATASETS),
+        code=code_digest("collect_records"),
     message:
-        "Gather the runs of {wildcards.variant}"
+        "Collect the runs of {wildcards.variant}"
     script:
-        script_path("gather_runs")
+        script_path("collect_records")
 
 
-rule gather_metrics:
+rule collect_metrics:
     input:
-        expand("results/runs/{variant}.csv", variant=VARIANTS),
+        records=expand("results/runs/{variant}.csv", variant=VARIANTS),
     output:
-        report("results/metrics.csv", category="7 Runs", caption="../report/metrics.rst"),
+        tables=page("metrics"),
     log:
-        "results/logs/gather_metrics.log",
+        "results/logs/collect_metrics.log",
     localrule: True
     conda:
         "../../envs/analysis.yaml"
     params:
-        code=code_digest("gather_metrics"),
+        names=["variant"],
+        code=code_digest("collect_records"),
     message:
-        "Gather the metrics of all runs"
+        "Collect the metrics of all runs"
     script:
-        script_path("gather_metrics")
+        script_path("collect_records")
+
+
+use rule collect_metrics as collect_floors with:
+    input:
+        records=expand("results/floors/{dataset}.csv", dataset=DATASETS),
+    output:
+        tables="results/floors.csv",
+    log:
+        "results/logs/collect_floors.log",
+    params:
+        names=["dataset"],
+    message:
+        "Collect the floors"

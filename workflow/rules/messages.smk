@@ -13,19 +13,6 @@ from retries import Retries
 from time_left import TimeLeft
 
 START = time.time()
-PAGES = {
-    "results/paper/table1.md": "Table 1",
-    "results/paper/figure1.png": "Figure 1: samples",
-    "results/paper/figure2.png": "Figure 2: weights",
-    "results/study/comparisons.md": "Comparisons of the variants",
-    "results/study/claims.md": "The paper's claims, judged",
-    "results/study/figure3.png": "Figure 3: parts of the KL",
-    "results/study/figure4.png": "Figure 4: error of the score",
-    "results/recommended/excess.md": "KL above the floor",
-    "results/recommended/samples.png": "Samples beside real points",
-    "results/steps/fewest.csv": "Fewest evaluations",
-    "results/steps/figure5.png": "Figure 5: KL against evaluations",
-}
 
 
 def require_known_settings():
@@ -38,7 +25,7 @@ def require_known_settings():
     for variant in VARIANTS:
         table = Path(workflow.modifier.modify_path(f"results/runs/{variant}.csv"))
         if table.is_file():
-            found = made_otherwise(table, planned(GATHERED, [variant], DATASETS))
+            found = made_otherwise(table, planned(COLLECTED, [variant], DATASETS))
             expected |= {f"{table.parents[1]}/{record}": digest for record, digest in found}
     if not expected:
         return
@@ -157,11 +144,12 @@ onstart:
 
 
 onsuccess:
-    found = {path: what for path, what in PAGES.items() if made(path)}
+    found = {page.shown("md", "png"): page.title for page in PAGES.values()}
+    found = {path: title for path, title in found.items() if made(path)}
     if "results/paper/table1.md" in found:
         say(["", *headline()])
     if found:
-        say(["", *(f"  {path:<34} {what}" for path, what in found.items()), ""])
+        say(["", *(f"  {path:<34} {title}" for path, title in found.items()), ""])
 
 
 onerror:

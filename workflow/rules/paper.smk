@@ -1,4 +1,3 @@
-LABELS = {name: CONFIG["variants"][name]["label"] for name in VARIANTS}
 NOTES = {name: CONFIG["variants"][name]["note"] for name in VARIANTS}
 # Figure 2 shows the variants with learned weights, or all if there are none.
 WEIGHTED = [
@@ -8,23 +7,16 @@ WEIGHTED = [
 ] or VARIANTS
 
 
-rule make_table1:
+rule tabulate_paper:
     input:
         metrics="results/metrics.csv",
         published=ancient(published("table1.csv")),
         neighbours=expand(neighbours(CONFIG["kl"]["k"]), dataset=DATASETS),
         floors=expand("results/floors/{dataset}.csv", dataset=READ),
     output:
-        csv="results/paper/table1.csv",
-        md="results/paper/table1.md",
-        tex="results/paper/table1.tex",
-        html=report(
-            "results/paper/table1.html",
-            category="1 Table",
-            caption="../report/table1.rst",
-        ),
+        tables=page("paper/table1"),
     log:
-        "results/logs/make_table1.log",
+        "results/logs/tabulate_paper.log",
     localrule: True
     conda:
         "../../envs/analysis.yaml"
@@ -38,64 +30,48 @@ rule make_table1:
                 for name in VARIANTS
             },
         },
-        datasets=DATASETS,
-        published=digest_files(published("table1.csv")),
-        code=code_digest("make_table1"),
+        code=code_digest("tabulate_paper", published("table1.csv")),
     message:
         "Make Table 1"
     script:
-        script_path("make_table1")
+        script_path("tabulate_paper")
 
 
-rule plot_figure1:
+rule plot_samples:
     input:
-        expand(f"results/samples/{RUN}.npy", variant=VARIANTS, dataset=DATASETS, seed=SEEDS[0]),
-    output:
-        png="results/paper/figure1.png",
-        svg=report(
-            "results/paper/figure1.svg",
-            category="2 Figures",
-            caption="../report/figure1.rst",
+        samples=expand(
+            f"results/samples/{RUN}.npy", variant=VARIANTS, dataset=DATASETS, seed=SEEDS[0]
         ),
-        pdf="results/paper/figure1.pdf",
+    output:
+        figures=page("paper/figure1"),
     log:
-        "results/logs/plot_figure1.log",
+        "results/logs/plot_samples.log",
     localrule: True
     conda:
         "../../envs/analysis.yaml"
     params:
         settings={"labels": LABELS, "datasets": DATASETS},
-        code=code_digest("plot_figure1"),
+        code=code_digest("plot_samples"),
     message:
         "Plot Figure 1"
     script:
-        script_path("plot_figure1")
+        script_path("plot_samples")
 
 
-rule plot_figure2:
+rule plot_weights:
     input:
-        expand(f"results/weights/{RUN}.csv", variant=WEIGHTED, dataset=DATASETS, seed=SEEDS),
+        weights=expand(f"results/weights/{RUN}.csv", variant=WEIGHTED, dataset=DATASETS, seed=SEEDS),
     output:
-        png="results/paper/figure2.png",
-        svg=report(
-            "results/paper/figure2.svg",
-            category="2 Figures",
-            caption="../report/figure2.rst",
-        ),
-        pdf="results/paper/figure2.pdf",
+        figures=page("paper/figure2"),
     log:
-        "results/logs/plot_figure2.log",
+        "results/logs/plot_weights.log",
     localrule: True
     conda:
         "../../envs/analysis.yaml"
     params:
-        settings={
-            "labels": {name: LABELS[name] for name in WEIGHTED},
-            "datasets": DATASETS,
-            "seeds": SEEDS,
-        },
-        code=code_digest("plot_figure2"),
+        settings={"labels": {name: LABELS[name] for name in WEIGHTED}, "datasets": DATASETS},
+        code=code_digest("plot_weights"),
     message:
         "Plot Figure 2"
     script:
-        script_path("plot_figure2")
+        script_path("plot_weights")

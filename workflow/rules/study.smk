@@ -8,17 +8,13 @@ EXACT = [
     for kind in ("exact_start", "exact")
 ]
 REFERENCES = [configuration.REAL, *EXACT]
-# Only where the density is known are there exact references, and what is measured against them.
-STUDIED = [name for name in DATASETS if name in KNOWN]
 MEASURED = SEEDS[: CONFIG["study"]["seeds"]]
-NEIGHBOURS = [1, 5, 20]  # the KLs beside the paper's
 EVERY = [
     f"{variant}/{dataset}/{seed}"
     for variant in [*REFERENCES, *VARIANTS]
     for dataset in (STUDIED if variant in EXACT else DATASETS)
     for seed in MEASURED
 ]
-REFERENCE_RUNS = expand(RUN, variant=REFERENCES, dataset=STUDIED, seed=SEEDS)
 COMPARISONS = [pair for pair in CONFIG["study"]["comparisons"] if set(pair) <= set(VARIANTS)]
 
 
@@ -26,7 +22,7 @@ rule draw_reference:
     input:
         unpack(training_points),
     output:
-        f"results/samples/{RUN}.npy",
+        samples=f"results/samples/{RUN}.npy",
     log:
         f"results/logs/draw_reference/{RUN}.log",
     benchmark:
@@ -47,7 +43,7 @@ rule draw_reference:
 
 rule compute_exact:
     output:
-        "results/exact/{variant}/{dataset}.npz",
+        exact="results/exact/{variant}/{dataset}.npz",
     log:
         "results/logs/compute_exact/{variant}/{dataset}.log",
     conda:
@@ -72,7 +68,7 @@ rule evaluate_distances:
         neighbours=[neighbours(k) for k in NEIGHBOURS],
         generated=f"results/samples/{RUN}.npy",
     output:
-        f"results/distances/{RUN}.json",
+        record=f"results/distances/{RUN}.json",
     log:
         f"results/logs/evaluate_distances/{RUN}.log",
     benchmark:
@@ -112,7 +108,7 @@ rule evaluate_model:
         settings=likelihood_settings,
         digest=own_digest("likelihoods"),
         planned=planned_model,
-        stream=lambda wildcards: configuration.stream(CONFIG, wildcards.variant, wildcards.dataset),
+        stream=run_stream,
         architecture=architecture,
         code=network_code("evaluate_model"),
     message:
@@ -133,32 +129,37 @@ use rule evaluate_model as evaluate_model_of_file with:
         dataset="|".join(FILES) or "$",
 
 
-rule gather_study:
+rule collect_study:
     input:
-        divergences=expand("results/divergences/{run}.json", run=EVERY),
-        distances=expand("results/distances/{run}.json", run=EVERY),
-        models=expand(
-            f"results/likelihoods/{RUN}.json", variant=VARIANTS, dataset=DATASETS, seed=MEASURED
-        ),
+        records=[
+            *expand("results/{kind}/{run}.json", kind=["divergences", "distances"], run=EVERY),
+            *expand(
+                f"results/likelihoods/{RUN}.json",
+                variant=VARIANTS,
+                dataset=DATASETS,
+                seed=MEASURED,
+            ),
+        ],
     output:
-        report("results/study/metrics.csv", category="3 Study", caption="../report/study.rst"),
+        tables=page("study/metrics"),
     log:
-        "results/logs/gather_study.log",
+        "results/logs/collect_study.log",
     localrule: True
     conda:
         "../../envs/analysis.yaml"
     params:
-        runs=[run.split("/") for run in EVERY],
+        columns=study_columns(CONFIG["study"]["draws"], known=bool(STUDIED)),
+        float_format="%.6g",
         planned={
             **planned(["divergences", "distances"], EXACT, STUDIED),
             **planned(["divergences", "distances"], [configuration.REAL, *VARIANTS], DATASETS),
             **planned(["likelihoods"], VARIANTS, DATASETS),
         },
-        code=code_digest("gather_study"),
+        code=code_digest("collect_records"),
     message:
-        "Gather the measures of the study"
+        "Collect the metrics of the study"
     script:
-        script_path("gather_study")
+        script_path("collect_records")
 
 
 rule compare_variants:
@@ -166,11 +167,7 @@ rule compare_variants:
         metrics="results/metrics.csv",
         measures="results/study/metrics.csv",
     output:
-        csv="results/study/comparisons.csv",
-        md="results/study/comparisons.md",
-        html=report(
-            "results/study/comparisons.html", category="3 Study", caption="../report/study.rst"
-        ),
+        tables=page("study/comparisons"),
     log:
         "results/logs/compare_variants.log",
     localrule: True
@@ -197,19 +194,14 @@ rule judge_claims:
         metrics="results/metrics.csv",
         weights=expand(f"results/weights/{RUN}.csv", variant=VARIANTS, dataset=DATASETS, seed=SEEDS),
     output:
-        csv="results/study/claims.csv",
-        md="results/study/claims.md",
-        html=report("results/study/claims.html", category="3 Study", caption="../report/study.rst"),
+        tables=page("study/claims"),
     log:
         "results/logs/judge_claims.log",
     localrule: True
     conda:
         "../../envs/analysis.yaml"
     params:
-        cells=[[variant, dataset] for variant in VARIANTS for dataset in DATASETS],
-        seeds=len(SEEDS),
-        claims=digest_files(published("claims.yaml")),
-        code=code_digest("judge_claims"),
+        code=code_digest("judge_claims", published("claims.yaml")),
     message:
         "Judge the claims"
     script:
@@ -219,9 +211,11 @@ rule judge_claims:
 rule decompose_kl:
     input:
         metrics="results/metrics.csv",
-        references=expand("results/divergences/{run}.json", run=REFERENCE_RUNS),
+        references=expand(
+            f"results/divergences/{RUN}.json", variant=REFERENCES, dataset=STUDIED, seed=SEEDS
+        ),
     output:
-        report("results/study/decomposition.csv", category="3 Study", caption="../report/study.rst"),
+        tables=page("study/decomposition"),
     log:
         "results/logs/decompose_kl.log",
     localrule: True
@@ -229,7 +223,6 @@ rule decompose_kl:
         "../../envs/analysis.yaml"
     params:
         process=PROCESS,
-        runs=[run.split("/") for run in REFERENCE_RUNS],
         planned=planned(["divergences"], REFERENCES, STUDIED),
         code=code_digest("decompose_kl"),
     message:
@@ -238,52 +231,46 @@ rule decompose_kl:
         script_path("decompose_kl")
 
 
-rule plot_figure3:
+rule plot_decomposition:
     input:
-        "results/study/decomposition.csv",
+        decomposition="results/study/decomposition.csv",
     output:
-        png="results/study/figure3.png",
-        svg=report("results/study/figure3.svg", category="3 Study", caption="../report/study.rst"),
-        pdf="results/study/figure3.pdf",
+        figures=page("study/figure3"),
     log:
-        "results/logs/plot_figure3.log",
+        "results/logs/plot_decomposition.log",
     localrule: True
     conda:
         "../../envs/analysis.yaml"
     params:
         labels=LABELS,
-        code=code_digest("plot_figure3"),
+        code=code_digest("plot_decomposition"),
     message:
         "Plot Figure 3"
     script:
-        script_path("plot_figure3")
+        script_path("plot_decomposition")
 
 
-rule plot_figure4:
+rule plot_score_errors:
     input:
-        expand(f"results/score_errors/{RUN}.csv", variant=VARIANTS, dataset=STUDIED, seed=MEASURED),
+        scores=expand(
+            f"results/score_errors/{RUN}.csv", variant=VARIANTS, dataset=STUDIED, seed=MEASURED
+        ),
     output:
-        png="results/study/figure4.png",
-        svg=report("results/study/figure4.svg", category="3 Study", caption="../report/study.rst"),
-        pdf="results/study/figure4.pdf",
+        figures=page("study/figure4"),
     log:
-        "results/logs/plot_figure4.log",
+        "results/logs/plot_score_errors.log",
     localrule: True
     conda:
         "../../envs/analysis.yaml"
     params:
-        settings={"labels": LABELS, "datasets": STUDIED, "seeds": MEASURED},
-        code=code_digest("plot_figure4"),
+        settings={"labels": LABELS, "datasets": STUDIED},
+        code=code_digest("plot_score_errors"),
     message:
         "Plot Figure 4"
     script:
-        script_path("plot_figure4")
+        script_path("plot_score_errors")
 
 
 rule study:
     input:
-        expand("results/study/comparisons.{format}", format=["csv", "md", "html"]),
-        expand("results/study/claims.{format}", format=["csv", "md", "html"]),
-        ["results/study/decomposition.csv"] if STUDIED else [],
-        expand("results/study/figure3.{format}", format=FIGURE_FORMATS if STUDIED else []),
-        expand("results/study/figure4.{format}", format=FIGURE_FORMATS if STUDIED else []),
+        pages("study"),

@@ -5,9 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from dualscale.runtime.files import atomic_writes
 
 # Okabe and Ito (2008): distinguishable with common colour blindness, and by lightness in grey.
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
@@ -64,3 +67,10 @@ def save_figure(figure: Figure, paths: Iterable[Path]) -> None:
     for path in paths:
         key = dated.get(path.suffix)
         figure.savefig(path, metadata={key: None} if key else None)
+
+
+def write_figure(figure: Figure, paths: Iterable[Path]) -> None:
+    """Save a figure atomically in the format of each path's extension, and close it."""
+    with atomic_writes(paths) as parts:
+        save_figure(figure, parts)
+    plt.close(figure)

@@ -1,12 +1,15 @@
-"""Tables: reading the project's CSV files, and writing Markdown, LaTeX and HTML."""
+"""Tables: reading the project's records and CSV files; writing CSV, Markdown, LaTeX and HTML."""
 
 import html
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 from tabulate import tabulate
+
+from dualscale.runtime.files import atomic_write
+from dualscale.runtime.records import RUN, read_record, require_in_place
 
 FLOOR_OF_FILES = (
     "Points from files ({names}): KLs are against the held-out points, in units in which every "
@@ -19,7 +22,33 @@ NAMES = ("variant", "against", "dataset", "sampler", "device")
 
 def read_table(path: str | Path) -> pd.DataFrame:
     """Read a CSV of this project; names stay text ("NA", "1e3"), empty cells are missing."""
-    return pd.read_csv(path, dtype=dict.fromkeys(NAMES, str), keep_default_na=False, na_values=[""])
+    return pd.read_csv(
+        path,
+        dtype=dict.fromkeys(NAMES, str),
+        keep_default_na=False,
+        na_values=[""],
+    )
+
+
+def read_records(paths: Iterable[Path], names: Sequence[str] = RUN) -> pd.DataFrame:
+    """Read records into one table: a JSON record is a row, a CSV several.
+
+    Args:
+        names: columns that the last parts of each path repeat.
+
+    Raises:
+        ValueError: a file says that it is of another run than its path.
+    """
+    tables = []
+    for path in paths:
+        if path.suffix == ".json":
+            table = pd.DataFrame([read_record(path)])
+        else:
+            table = read_table(path)
+            for said in table.reindex(columns=list(names)).drop_duplicates().to_dict("records"):
+                require_in_place(path, said, names)
+        tables.append(table)
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(names))
 
 
 PAGE = """<!doctype html>
@@ -106,3 +135,24 @@ class Table:
             table=self._set("html", rows),
             notes="\n".join(f"<p>{html.escape(note)}</p>" for note in self.notes),
         )
+
+
+def write_table(
+    paths: Iterable[Path],
+    data: pd.DataFrame,
+    texts: Table | None = None,
+    float_format: str | None = "%.6g",
+) -> None:
+    """Write a table in the format of each path's extension.
+
+    Args:
+        data: written as CSV.
+        texts: written as Markdown, LaTeX or HTML.
+        float_format: of the CSV; None: all digits.
+    """
+    for path in paths:
+        with atomic_write(path) as part:
+            if path.suffix == ".csv":
+                data.to_csv(part, index=False, lineterminator="\n", float_format=float_format)
+            else:
+                part.write_text(getattr(texts, path.suffix[1:])(), encoding="utf-8")

@@ -1,6 +1,6 @@
 """Figure 3: the parts of the KL, one panel per dataset, one bar per variant."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from dualscale.reporting.figures import COLOURS, save_figure, use_style
+from _job import run
+from dualscale.reporting.figures import COLOURS, use_style, write_figure
 from dualscale.reporting.tables import read_table
-from job import job, whole_group
 
 PARTS = {
     "floor_bits": "floor: bias of the estimator",
@@ -20,18 +20,15 @@ PARTS = {
 }
 
 
-def main(decomposition: str | Path, outputs: Sequence[str | Path], labels: Mapping) -> None:
+def main(decomposition: Path, figures: list[Path], *, labels: Mapping[str, str]) -> None:
     """Draw the figure and save it in every format.
 
     Args:
         decomposition: CSV of the parts of each KL by variant and dataset.
-        outputs: one path per format.
+        figures: one path per format.
         labels: labels by variant.
     """
-    figure = draw(read_table(decomposition), labels)
-    with whole_group(outputs) as parts:
-        save_figure(figure, parts)
-    plt.close(figure)
+    write_figure(draw(read_table(decomposition), labels), figures)
 
 
 def draw(table: pd.DataFrame, labels: Mapping[str, str]) -> Figure:
@@ -60,6 +57,4 @@ def draw(table: pd.DataFrame, labels: Mapping[str, str]) -> Figure:
     return figure
 
 
-if snakemake := globals().get("snakemake"):
-    with job(snakemake):
-        main(snakemake.input[0], snakemake.output, snakemake.params.labels)
+run(main, globals())

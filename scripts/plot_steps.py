@@ -1,6 +1,6 @@
 """Figure 5: KL against NFE, one row per variant, one column per dataset."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -8,29 +8,21 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from dualscale.reporting.figures import COLOURS, save_figure, use_style
+from _job import run
+from dualscale.reporting.figures import COLOURS, use_style, write_figure
 from dualscale.reporting.tables import read_table
-from job import job, whole_group
 
 
-def main(
-    steps: str | Path,
-    floors: str | Path,
-    outputs: Sequence[str | Path],
-    labels: Mapping[str, str],
-) -> None:
+def main(steps: Path, floors: Path, figures: list[Path], *, labels: Mapping[str, str]) -> None:
     """Draw the figure and save it in every format.
 
     Args:
         steps: CSV of KL by variant, dataset, seed, sampler and evaluations.
         floors: CSV of the KL of fresh real points by dataset and seed.
-        outputs: one path per format.
+        figures: one path per format.
         labels: labels by variant.
     """
-    figure = draw(read_table(steps), read_table(floors), labels)
-    with whole_group(outputs) as parts:
-        save_figure(figure, parts)
-    plt.close(figure)
+    write_figure(draw(read_table(steps), read_table(floors), labels), figures)
 
 
 def draw(table: pd.DataFrame, floors: pd.DataFrame, labels: Mapping[str, str]) -> Figure:
@@ -70,11 +62,4 @@ def draw_panel(axis: Axes, cell: pd.DataFrame, floor: float) -> None:
     axis.set_yscale("symlog", linthresh=0.1)
 
 
-if snakemake := globals().get("snakemake"):
-    with job(snakemake):
-        main(
-            snakemake.input.steps,
-            snakemake.input.floors,
-            snakemake.output,
-            snakemake.params.labels,
-        )
+run(main, globals())

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from _job import run
 from dualscale.metrics.statistics import share_interval, welch_interval
-from dualscale.reporting.tables import FLOOR_OF_FILES, Table, read_table
-from job import job, whole, write_texts
+from dualscale.reporting.tables import FLOOR_OF_FILES, Table, read_table, write_table
 
 CAPTION = (
     "KL in bits above the floor, that of fresh real points: difference of the means over {seeds} "
@@ -20,11 +20,7 @@ CAPTION = (
 
 
 def main(
-    metrics: str | Path,
-    published: str | Path,
-    floors: str | Path,
-    outputs: Mapping[str, str],
-    settings: Mapping,
+    metrics: Path, published: Path, floors: Path, tables: list[Path], *, settings: Mapping
 ) -> None:
     """Write the table as CSV, Markdown and HTML.
 
@@ -38,8 +34,6 @@ def main(
     best, base, labels = settings["best"], settings["base"], settings["labels"]
     runs, fresh = read_table(metrics), read_table(floors)
     table = excess(runs, fresh, read_table(published), labels, best, base)
-    with whole(outputs["csv"]) as part:
-        table.to_csv(part, index=False, lineterminator="\n", float_format="%.6g")
     header = ["variant", "dataset", "floor", "published", "measured", "share", "training time"]
     seeds = runs["seed"].nunique()
     caption = CAPTION.format(
@@ -51,7 +45,7 @@ def main(
     if settings["files"]:
         caption += " " + FLOOR_OF_FILES.format(names=", ".join(settings["files"]))
     texts = Table("KL above the floor", header, printed(table, labels), caption, (), 2)
-    write_texts(texts, outputs)
+    write_table(tables, table, texts)
 
 
 def excess(
@@ -133,12 +127,4 @@ def measured(row: Mapping, name: str, ends: str | None, style: str) -> str:
     return f"{number} [{low:{style}}, {high:{style}}]"
 
 
-if snakemake := globals().get("snakemake"):
-    with job(snakemake):
-        main(
-            snakemake.input.metrics,
-            snakemake.input.published,
-            snakemake.input.floors,
-            dict(snakemake.output.items()),
-            snakemake.params.settings,
-        )
+run(main, globals())

@@ -1,14 +1,15 @@
 """Table 1: measured KL, training time and sampling time beside the published figures."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from _job import run
 from dualscale.metrics.statistics import mean_interval
-from dualscale.reporting.tables import FLOOR_OF_FILES, Table, read_table
-from job import job, whole, write_texts
+from dualscale.reporting.tables import FLOOR_OF_FILES, Table, read_records, read_table, write_table
+from dualscale.runtime.records import run_of
 
 QUANTITIES = ["kl_bits", "train_seconds", "sample_seconds"]
 HEADINGS = {
@@ -20,11 +21,12 @@ DIGITS = {"kl_bits": 3, "train_seconds": 2, "sample_seconds": 3}
 
 
 def main(
-    metrics: str | Path,
-    published: str | Path,
-    neighbours: Mapping[str, str],
-    floors: Sequence[str | Path],
-    outputs: Mapping[str, str],
+    metrics: Path,
+    published: Path,
+    neighbours: list[Path],
+    floors: list[Path],
+    tables: list[Path],
+    *,
     settings: Mapping,
 ) -> None:
     """Write Table 1 as CSV, Markdown, LaTeX and HTML.
@@ -32,29 +34,25 @@ def main(
     Args:
         metrics: metrics.csv.
         published: the published figures, one row per (variant, dataset).
-        neighbours: the npz of the real points, by dataset.
+        neighbours: the npz of the real points of each dataset.
         floors: a table of the floors of each dataset that is read from a file.
-        outputs: path of each format.
         settings: labels, notes and training steps by variant, and the number of sampled points.
     """
     table = summarise(read_table(metrics), read_table(published), settings["labels"])
     table["kl_real_points"] = table["dataset"].map(
-        {dataset: real_points(path) for dataset, path in neighbours.items()}
+        {run_of(path, ("dataset", "k"))["dataset"]: real_points(path) for path in neighbours}
     )
-    table["kl_floor_bits"] = table["dataset"].map(
-        {path.stem: read_table(path)["kl_bits"].mean() for path in map(Path, floors)}
-    )
+    floor = read_records(floors, ["dataset"]).groupby("dataset")
+    table["kl_floor_bits"] = table["dataset"].map(floor["kl_bits"].mean() if floors else {})
     marked = [name for name in settings["labels"] if settings["notes"][name]]
     header, rows = printed(table, settings["labels"], marked)
     caption = describe(table, settings)
     notes = [f"({marked.index(name) + 1}) {settings['notes'][name]}" for name in marked]
-    with whole(outputs["csv"]) as part:
-        table.to_csv(part, index=False, lineterminator="\n")
     texts = Table("Table 1", header, rows, caption, notes, text_columns=2)
-    write_texts(texts, outputs)
+    write_table(tables, table, texts, float_format=None)
 
 
-def real_points(neighbours: str | Path) -> int:
+def real_points(neighbours: Path) -> int:
     """Return the number of real points that the KL uses."""
     with np.load(neighbours, allow_pickle=False) as file:
         return len(file["distances"])
@@ -139,13 +137,4 @@ def describe(table: pd.DataFrame, settings: Mapping) -> str:
     )
 
 
-if snakemake := globals().get("snakemake"):
-    with job(snakemake):
-        main(
-            snakemake.input.metrics,
-            snakemake.input.published,
-            dict(zip(snakemake.params.datasets, snakemake.input.neighbours, strict=True)),
-            snakemake.input.floors,
-            dict(snakemake.output.items()),
-            snakemake.params.settings,
-        )
+run(main, globals())

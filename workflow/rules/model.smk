@@ -7,7 +7,7 @@ for batch, variants in [(ANY_SEED, "|".join(CONFIG["variants"])), *STACKS]:
         name:
             batch_rule("train", batch)
         input:
-            dataset="results/datasets/{dataset}.npy",
+            points="results/datasets/{dataset}.npy",
         output:
             models=of_batch(f"results/models/{RUN}.safetensors", batch),
             records=of_batch(f"results/training/{RUN}.json", batch),

@@ -1,15 +1,33 @@
-"""Digests of files and code, for tracking what jobs depend on; equal in every clone."""
+"""Digests of files, settings and code, for tracking what jobs depend on; equal in every clone."""
 
 import ast
 import hashlib
+import json
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+
+import numpy as np
+
+
+def digest_file(path: Path) -> str:
+    """SHA-256 of a file's content, 64 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def digest_files(*files: str | Path) -> str:
     """Digest of the contents of files, in the given order."""
     return _digest(b"\0".join(Path(file).read_bytes() for file in files))
+
+
+def digest_settings(*parts: object) -> str:
+    """Digest of JSON values and arrays, 16 hexadecimal digits; independent of the order of keys."""
+    return _digest(json.dumps(parts, sort_keys=True, default=_digest_array).encode())
+
+
+def _digest_array(array: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
 
 
 @cache  # called once per job
