@@ -10,7 +10,8 @@ from matplotlib.animation import FuncAnimation, PillowWriter
 from torch import Tensor
 
 from _job import run
-from dualscale.diffusion.sampling import Sampler
+from dualscale.diffusion.samplers import Sampling
+from dualscale.diffusion.sampling import ReverseProcess
 from dualscale.model import Model, load_model
 from dualscale.reporting.figures import INK, frame_cloud, use_style
 from dualscale.runtime.devices import open_device
@@ -40,7 +41,8 @@ def main(
     paths = []
     for path, chosen in zip(models, settings, strict=True):
         model = load_model(path, device, chosen["architecture"])
-        paths.append(trajectory(model, chosen["sampling"], stream, cpu))
+        sampling = Sampling.model_validate(chosen["sampling"])
+        paths.append(trajectory(model, sampling, stream, cpu))
     use_style()
     data = planar(np.load(real, allow_pickle=False))
     labels = [chosen["label"] for chosen in settings]
@@ -49,12 +51,12 @@ def main(
 
 
 def trajectory(
-    model: Model, sampling: Mapping, stream: str, device: torch.device
+    model: Model, sampling: Sampling, stream: str, device: torch.device
 ) -> list[np.ndarray]:
     """Points at every noise level that the sampler visits and at its end, in the data's units."""
     seen: list[Tensor] = []
     denoiser, levels = model.denoiser, set()
-    alpha = model.schedule.alpha.tolist()
+    alpha = model.levels.alpha.tolist()
 
     def watched(x: Tensor, t: int) -> Tensor:
         if t not in levels:  # two-stage samplers evaluate a level twice
@@ -62,10 +64,11 @@ def trajectory(
             seen.append(x[0] / max(alpha[t], 0.05))
         return denoiser(x, t)
 
-    sampler = Sampler(watched, model.schedule, model.moments, sampling, POINTS, [stream], device)
-    sampler.tile = POINTS  # one tile, so that each call has all points
-    end = sampler.draw()[0]
-    return [planar(model.units.into_data(x.numpy())) for x in [*seen, end]]
+    parts = watched, model.levels, model.moments, sampling, POINTS, [stream], device
+    process = ReverseProcess(*parts, units=model.units)
+    process.tile = POINTS  # one tile, so that each call has all points
+    end = process.draw()[0]
+    return [planar(points) for points in [*(model.units.into_data(x.numpy()) for x in seen), end]]
 
 
 def planar(points: np.ndarray) -> np.ndarray:

@@ -7,9 +7,9 @@ import numpy as np
 import torch
 
 from _job import run
-from dualscale.data.datasets import make_distribution
+from dualscale.data.datasets import DISTRIBUTION
 from dualscale.diffusion.oracle import ExactDenoiser
-from dualscale.diffusion.schedule import make_schedule
+from dualscale.diffusion.schedules import SCHEDULE
 from dualscale.runtime.files import atomic_write
 from dualscale.runtime.streams import stream_seed
 
@@ -20,9 +20,9 @@ def main(exact: Path, *, settings: Mapping, dataset: str) -> None:
     It holds perturbed points `x` and E[eps | x] `noise`, both (T, n, d) in float32, and the exact
     log-density `log_density` (n,) in nats of the points at the lowest noise level.
     """
-    distribution = make_distribution(settings)
-    schedule = make_schedule(settings["schedule"])
-    optimal = ExactDenoiser(distribution, schedule)
+    distribution = DISTRIBUTION.validate_python(settings["distribution"]).build()
+    levels = SCHEDULE.validate_python(settings["schedule"]).levels()
+    optimal = ExactDenoiser(distribution, levels)
     rng = np.random.default_rng(stream_seed(dataset, "exact"))
     x, noise = [], []
     for t, (alpha, sigma) in enumerate(zip(optimal.alpha, optimal.sigma, strict=True)):

@@ -9,21 +9,20 @@ code from their file.
 
 import argparse
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 
 from dualscale.data.files import WRITERS
-from dualscale.diffusion.sampling import SAMPLERS, STARTS, Sampler
+from dualscale.diffusion.priors import PRIOR, Prior
+from dualscale.diffusion.samplers import SAMPLER, Drawing, Sampler, Sampling
 from dualscale.model import Model, load_model
-from dualscale.parts import OF_KIND
+from dualscale.parts import kinds
 from dualscale.runtime.digests import digest_file
 from dualscale.runtime.files import atomic_write, require_unchanged
 from dualscale.runtime.records import read_record
-
-PAPER = {"start": "standard", "sampler": {"kind": "ancestral"}, "steps": None}  # for old files too
 
 
 def main(options: argparse.Namespace) -> None:
@@ -40,41 +39,41 @@ def main(options: argparse.Namespace) -> None:
     model = load_model(options.model, device, options.architecture)
     if options.points < 1:
         raise ValueError(f"--points is {options.points}: 1 or more is allowed")
-    settings = sampling_settings(options, model)
-    parts = model.denoiser, model.schedule, model.moments
-    sampler = Sampler(*parts, settings, options.points, [f"{options.seed}/draw"], device)
-    kind, steps = settings["sampler"]["kind"], settings["steps"] or model.schedule.timesteps
-    print(f"draw: {settings['start']} start, {kind} sampler, {steps} steps", file=sys.stderr)
-    points = model.units.into_data(sampler.draw()[0].cpu().numpy())
+    drawing = drawing_of(options, model)
+    prior, kind = drawing.prior.kind, drawing.sampler.kind
+    steps = drawing.steps or model.levels.timesteps
+    print(f"draw: {prior} prior, {kind} sampler, {steps} steps", file=sys.stderr)
+    points = model.sampler(drawing, options.points, [f"{options.seed}/draw"]).draw()[0]
     with atomic_write(options.output, checksum=False) as part:
         WRITERS[ending](part, points)
 
 
-def sampling_settings(options: argparse.Namespace, model: Model) -> dict[str, Any]:
+def drawing_of(options: argparse.Namespace, model: Model) -> Drawing:
     """Return prior, sampler and steps: the flags, else those of the model's variant.
 
     Raises:
         ValueError: the model cannot be sampled with these settings.
     """
-    known = recorded_sampling(options.model) or model.settings.get("sampling") or PAPER
     try:
-        kind, start = options.sampler or known["sampler"]["kind"], options.start or known["start"]
-        steps = known["steps"] if options.steps is None else options.steps
-        defaults = OF_KIND["sampler"][kind].items()
-        choices = {key: known["sampler"].get(key, default) for key, default in defaults}
-        if start not in STARTS:
-            raise KeyError(start)
-    except (AttributeError, KeyError, TypeError) as error:
-        raise ValueError(f"{options.model} samples in a way that is unknown: {error!r}") from error
-    timesteps = model.schedule.timesteps
-    if steps is not None and steps not in range(1, timesteps + 1):
-        raise ValueError(f"--steps is {steps}: 1 to {timesteps}, the model's, is allowed")
-    if kind == "heun" and model.schedule.alpha[-1] == 0:
-        raise ValueError("--sampler is heun: it divides by alpha, which ends at 0 in this model")
-    return {"start": start, "sampler": {"kind": kind, **choices}, "steps": steps}
+        known = recorded_sampling(options.model) or model.settings.sampling
+    except (AttributeError, TypeError, ValidationError) as error:
+        raise ValueError(f"the record of {options.model} is damaged: {error}") from error
+    changes: dict[str, Any] = {}
+    if options.sampler is not None and options.sampler != known.sampler.kind:
+        changes["sampler"] = SAMPLER.validate_python({"kind": options.sampler})
+    if options.prior is not None:
+        changes["prior"] = PRIOR.validate_python({"kind": options.prior})
+    if options.steps is not None:
+        changes["steps"] = options.steps
+    drawing = known.model_copy(update=changes)
+    timesteps = model.levels.timesteps
+    if drawing.steps is not None and drawing.steps not in range(1, timesteps + 1):
+        raise ValueError(f"--steps is {drawing.steps}: 1 to {timesteps}, the model's, is allowed")
+    drawing.require_fit(model.levels, "--")
+    return drawing
 
 
-def recorded_sampling(path: Path) -> Mapping[str, Any] | None:
+def recorded_sampling(path: Path) -> Drawing | None:
     """Return the settings with which the workflow last sampled this model; None without a record.
 
     They may differ from those in the model's file, which date from training: changed sampling
@@ -87,7 +86,9 @@ def recorded_sampling(path: Path) -> Mapping[str, Any] | None:
         return None
     require_unchanged([record])
     about = read_record(record)
-    return about["sampling"] if about.get("model") == digest_file(path) else None
+    if about.get("model") != digest_file(path):
+        return None
+    return Sampling.model_validate(about["sampling"])
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -96,8 +97,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("output", type=Path, help=f"a name that ends in {', '.join(WRITERS)}")
     parser.add_argument("--points", type=int, default=10_000, help="how many (default: 10000)")
     parser.add_argument("--seed", type=int, default=0, help="the same seed, the same points")
-    parser.add_argument("--sampler", choices=SAMPLERS)
-    parser.add_argument("--start", choices=STARTS)
+    parser.add_argument("--sampler", choices=kinds(Sampler))
+    parser.add_argument("--prior", choices=kinds(Prior))
     parser.add_argument("--steps", type=int, help="how many of the model's timesteps")
     parser.add_argument("--architecture", help="the Python file of the model's own class, to run")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")

@@ -8,11 +8,12 @@ import numpy as np
 import torch
 
 from _job import run
-from dualscale.data.datasets import fresh_points, make_distribution
+from dualscale.data.datasets import distribution_of, fresh_points
 from dualscale.data.moments import moments_of
 from dualscale.diffusion.oracle import ExactDenoiser
-from dualscale.diffusion.sampling import Sampler
-from dualscale.diffusion.schedule import make_schedule
+from dualscale.diffusion.samplers import Sampling
+from dualscale.diffusion.sampling import ReverseProcess
+from dualscale.diffusion.schedules import SCHEDULE
 from dualscale.runtime.files import save_points
 from dualscale.runtime.streams import stream_seed
 
@@ -38,21 +39,22 @@ def main(
     kind, stream = variant.rpartition(".")[2], f"{seed}/{dataset}"
     torch.set_num_threads(1)
     rng = np.random.default_rng(stream_seed(stream, "reference", kind))
-    points = real = fresh_points(settings, training)(settings["sampling"]["points"], rng)
-    if kind != "real":
-        distribution, schedule = make_distribution(settings), make_schedule(settings["schedule"])
+    known = distribution_of(settings)
+    points = real = fresh_points(known, training)(settings["sampling"]["points"], rng)
+    if kind != "real" and known is not None:
+        distribution = known.build()
+        levels = SCHEDULE.validate_python(settings["schedule"]).levels()
         many = torch.from_numpy(distribution.sample(100_000, rng))
-        sampler = Sampler(
-            ExactDenoiser(distribution, schedule),
-            schedule,
+        process = ReverseProcess(
+            ExactDenoiser(distribution, levels),
+            levels,
             moments_of(many),
-            settings["sampling"],
+            Sampling.model_validate(settings["sampling"]),
             len(real),
             [stream],
             torch.device("cpu"),
         )
-        origin = torch.from_numpy(real) if kind == "exact_start" else None
-        points = sampler.draw(origin)[0].numpy()
+        points = process.draw(real if kind == "exact_start" else None)[0]
     logging.info("%d points of %s", len(points), kind)
     save_points(samples, points)
 

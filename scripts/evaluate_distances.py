@@ -8,7 +8,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from _job import run, within_runtime
-from dualscale.data.datasets import make_distribution
+from dualscale.data.datasets import distribution_of
 from dualscale.metrics.distances import (
     classifier_test,
     coverage,
@@ -71,9 +71,11 @@ def distances(
         for reference in references
     }
     equal, points = data[: len(points)], points[: len(data)]
-    seed = stream_seed("evaluate distances", settings.get("distribution", dataset)) % 2**32
+    distribution = distribution_of(settings)
+    name = dataset if distribution is None else distribution.kind
+    seed = stream_seed("evaluate distances", name) % 2**32
     accuracy, p_value = classifier_test(equal, points, seed)
-    outside = off_support(make_distribution(settings), points, equal) if settings else None
+    outside = None if distribution is None else off_support(distribution.build(), points, equal)
     found |= {
         "energy_distance": energy_distance(equal, points),
         "sliced_wasserstein": sliced_wasserstein(equal, points, np.random.default_rng(seed)),

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from _job import run, within_runtime
-from dualscale.data.datasets import fresh_points
+from dualscale.data.datasets import distribution_of, fresh_points
 from dualscale.metrics.divergence import Reference
 from dualscale.reporting.tables import write_table
 from dualscale.runtime.streams import stream_seed
@@ -35,7 +35,7 @@ def main(
         runtime: limit of the job, in minutes.
     """
     reference = Reference.load(neighbours, np.load(real, allow_pickle=False))
-    draw = fresh_points(settings, training)
+    draw = fresh_points(distribution_of(settings), training)
     rows = []
     for seed in range(settings["floors"]):
         rng = np.random.default_rng(stream_seed(seed, dataset, "floor"))

@@ -10,7 +10,8 @@ import torch
 
 from _job import run, within_runtime
 from dualscale.diffusion.likelihood import log_density
-from dualscale.diffusion.sampling import STARTS, Sampler
+from dualscale.diffusion.priors import Prior
+from dualscale.diffusion.samplers import Sampling
 from dualscale.metrics.divergence import Reference
 from dualscale.model import Model, load_model
 from dualscale.runtime.devices import open_device
@@ -45,7 +46,8 @@ def main(
     trained = load_model(model, open_device(0, 1), architecture)
     reference = Reference.load(neighbours, np.load(real, allow_pickle=False))
     expect = within_runtime(runtime)
-    again = further_samples(trained, settings, stream)
+    sampling = Sampling.model_validate(settings["sampling"])
+    again = further_samples(trained, sampling, settings["draws"], stream)
     logging.info("%d further samples drawn", settings["draws"])
     found: dict[str, object] = {
         f"kl_draw{number}_bits": reference.kl(draw, expect=expect)
@@ -58,20 +60,18 @@ def main(
     if exact is not None and scores is not None:
         with np.load(exact, allow_pickle=False) as file:
             known = {name: file[name] for name in file.files}
-        found["ode_kl_bits"] = ode_kl(trained, known, settings["sampling"]["start"])
+        found["ode_kl_bits"] = ode_kl(trained, known, sampling.prior)
         write_score_errors(scores, trained, known)
     write_record(record, found)
 
 
-def further_samples(model: Model, settings: Mapping, stream: str) -> list[np.ndarray]:
+def further_samples(model: Model, sampling: Sampling, draws: int, stream: str) -> list[np.ndarray]:
     """Samples on random numbers of their own, each (points, columns), in the data's units."""
-    streams, sampling = [f"{stream}/again"], settings["sampling"]
-    count, cpu = settings["draws"] * sampling["points"], torch.device("cpu")
-    sampler = Sampler(model.denoiser, model.schedule, model.moments, sampling, count, streams, cpu)
-    return np.split(model.units.into_data(sampler.draw()[0].numpy()), settings["draws"])
+    sampler = model.sampler(sampling, draws * sampling.points, [f"{stream}/again"])
+    return np.split(sampler.draw()[0], draws)
 
 
-def ode_kl(model: Model, known: Mapping[str, np.ndarray], start: str) -> float | None:
+def ode_kl(model: Model, known: Mapping[str, np.ndarray], prior: Prior) -> float | None:
     """KL(real || model) in bits at the least noise there is, from both exact densities; None where
     the schedule ends without data, from where there is no flow.
 
@@ -82,13 +82,13 @@ def ode_kl(model: Model, known: Mapping[str, np.ndarray], start: str) -> float |
     units = model.units
     if units.shift.any() or (units.scale != 1).any():
         raise ValueError("an exact density is of the data's own units: the model has others")
-    if model.schedule.alpha[-1] == 0:
+    if model.levels.end_in_noise:
         return None
-    law = STARTS[start](model.schedule, model.moments)
+    law = prior.moments(model.levels, model.moments)
     denoiser = model.denoiser
     density = torch.cat(
         [
-            log_density(lambda x, t: denoiser.noise(x[None], t)[0], model.schedule, law, block)
+            log_density(lambda x, t: denoiser.noise(x[None], t)[0], model.levels, law, block)
             for block in torch.from_numpy(known["x"][0]).split(500)
         ]
     )
@@ -99,7 +99,7 @@ def ode_kl(model: Model, known: Mapping[str, np.ndarray], start: str) -> float |
 def write_score_errors(path: Path, model: Model, known: Mapping[str, np.ndarray]) -> None:
     """CSV: timestep, sigma / alpha, and the mean squared error of the predicted noise, over d."""
     rows, denoiser = [], model.denoiser
-    level = model.schedule.sigma / model.schedule.alpha
+    level = np.exp(model.levels.log_ratio)
     for t, (x, noise) in enumerate(zip(known["x"], known["noise"], strict=True)):
         predicted = denoiser.noise(torch.from_numpy(x)[None], t)[0].numpy()
         error = np.square(predicted - noise).mean()

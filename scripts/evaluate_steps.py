@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from _job import run, within_runtime
-from dualscale.diffusion.sampling import SAMPLERS, Sampler, evaluations
+from dualscale.diffusion.samplers import Sampler, Sampling
 from dualscale.metrics.divergence import Reference
 from dualscale.model import load_model
-from dualscale.parts import OF_KIND
+from dualscale.parts import parts_of
 from dualscale.runtime.devices import open_device
 from dualscale.runtime.records import write_rows
 
@@ -41,32 +41,25 @@ def main(
     """
     device = open_device(gpu, threads)
     trained = load_model(model, device, architecture)
-    parts = trained.denoiser, trained.schedule, trained.moments
     reference = Reference.load(neighbours, np.load(real, allow_pickle=False))
-    sampling = settings["sampling"]
+    sampling = Sampling.model_validate(settings["sampling"])
     expect, rows = within_runtime(runtime), []
-    for kind in SAMPLERS:
-        if kind == "heun" and trained.schedule.alpha[-1] == 0:
+    for kind in parts_of(Sampler):
+        # The variant's own sampler keeps its settings, such as the variance.
+        own = type(sampling.sampler) is kind
+        sampler = sampling.sampler if own else kind()
+        if sampler.divides_by_alpha and trained.levels.end_in_noise:
             continue  # it has no first step there
         for count in settings["steps"]:
-            asked = evaluations(kind, count)
-            if count > trained.schedule.timesteps or asked > MOST:
+            asked = sampler.evaluations(count)
+            if count > trained.levels.timesteps or asked > MOST:
                 continue
-            chosen = with_sampler(sampling, kind, count)
-            sampler = Sampler(*parts, chosen, sampling["points"], [stream], device)
-            points = trained.units.into_data(sampler.draw()[0].cpu().numpy())
+            chosen = sampling.model_copy(update={"sampler": sampler, "steps": count})
+            points = trained.sampler(chosen, sampling.points, [stream]).draw()[0]
             bits = reference.kl(points, threads, expect)
-            logging.info("%s, %d steps: %.4f bits", kind, count, bits)
-            rows.append([kind, count, asked, f"{bits:.6g}"])
+            logging.info("%s, %d steps: %.4f bits", sampler.kind, count, bits)
+            rows.append([sampler.kind, count, asked, f"{bits:.6g}"])
     write_rows(steps, ["sampler", "steps", "evaluations", "kl_bits"], rows)
-
-
-def with_sampler(sampling: Mapping, kind: str, steps: int) -> dict:
-    """Return a variant's sampling by another sampler or in other steps; its own sampler keeps its
-    settings, such as the variance."""
-    own = sampling["sampler"]
-    sampler = own if own["kind"] == kind else {"kind": kind} | OF_KIND["sampler"][kind]
-    return {**sampling, "sampler": sampler, "steps": steps}
 
 
 run(main, globals())

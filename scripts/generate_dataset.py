@@ -6,15 +6,16 @@ from pathlib import Path
 import numpy as np
 
 from _job import run
-from dualscale.data.datasets import make_distribution
+from dualscale.data.datasets import Known
 from dualscale.runtime.files import save_points
 from dualscale.runtime.streams import stream_seed
 
 
 def main(points: Path, *, settings: Mapping) -> None:
     """Write the points, (n, d) in float32."""
-    rng = np.random.default_rng(stream_seed(settings["seed"], "dataset", settings["distribution"]))
-    save_points(points, make_distribution(settings).sample(settings["points"], rng))
+    dataset = Known.model_validate(settings)
+    rng = np.random.default_rng(stream_seed(dataset.seed, "dataset", dataset.distribution.kind))
+    save_points(points, dataset.distribution.build().sample(dataset.points, rng))
 
 
 run(main, globals())

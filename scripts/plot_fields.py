@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from _job import run
-from dualscale.data.datasets import make_distribution
+from dualscale.data.datasets import DISTRIBUTION
 from dualscale.model import load_model
 from dualscale.reporting.figures import use_style, write_figure
 from dualscale.runtime.devices import open_device
@@ -33,12 +33,12 @@ def main(
     Raises:
         ValueError: the distribution is not two-dimensional.
     """
-    distribution = make_distribution(settings)
+    distribution = DISTRIBUTION.validate_python(settings["distribution"]).build()
     if distribution.dimensions != 2:
         raise ValueError(f"fields are of two dimensions; the dataset has {distribution.dimensions}")
     trained = load_model(model, open_device(0, 1), architecture)
-    alpha, sigma = trained.schedule.alpha.tolist(), trained.schedule.sigma.tolist()
-    level = (trained.schedule.sigma / trained.schedule.alpha).tolist()
+    alpha, sigma = trained.levels.alpha.tolist(), trained.levels.sigma.tolist()
+    level = np.exp(trained.levels.log_ratio).tolist()
     use_style()
     figure, axes = plt.subplots(
         2, LEVELS, figsize=(1.9 * LEVELS + 0.6, 4.1), sharex="col", sharey="col"

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from _job import run
-from dualscale.diffusion.sampling import Sampler
+from dualscale.diffusion.samplers import Sampling
 from dualscale.model import Model, load_model
 from dualscale.networks.own import ModuleBackbone
 from dualscale.runtime.devices import device_name, open_device, wait_for
@@ -44,11 +44,11 @@ def main(
         stream: part of the stream names after the seed.
         architecture: file of the models' class, if that is user-defined.
     """
-    device = open_device(gpu, threads)
+    device, sampling = open_device(gpu, threads), Sampling.model_validate(settings)
     for model, *outputs, record in zip(models, samples, weights, records, strict=True):
         trained = load_model(model, device, architecture)
         stream_of_model = f"{run_of(model)['seed']}/{stream}"
-        seconds = sample_model(trained, *outputs, settings, stream_of_model, device)
+        seconds = sample_model(trained, *outputs, sampling, stream_of_model, device)
         write_record(
             record,
             {
@@ -65,19 +65,18 @@ def sample_model(
     trained: Model,
     samples: Path,
     weights: Path,
-    settings: Mapping,
+    sampling: Sampling,
     stream: str,
     device: torch.device,
 ) -> float:
     """Write samples and branch weights, and return the seconds of sampling."""
-    points, parts = settings["points"], (trained.denoiser, trained.schedule, trained.moments)
-    sampler = Sampler(*parts, settings, points, [stream], device)
+    sampler = trained.sampler(sampling, sampling.points, [stream])
     sampler.warm_up()
     wait_for(device)
     start = time.perf_counter()
-    drawn = trained.units.into_data(sampler.draw()[0].cpu().numpy())
+    drawn = sampler.draw()[0]
     seconds = time.perf_counter() - start
-    logging.info("%s: %d points in %.3f s on %s", samples, points, seconds, device_name(device))
+    logging.info("%s: %d points in %.3f s on %s", samples, len(drawn), seconds, device_name(device))
     save_points(samples, drawn)
     write_weights(weights, trained, drawn)
     return seconds
@@ -95,16 +94,16 @@ def write_weights(path: Path, model: Model, points: np.ndarray) -> None:
 @torch.no_grad()
 def mean_weights(model: Model, points: Tensor) -> Tensor:
     """Mean branch weights over perturbed points at each timestep, (T, K)."""
-    backbone, schedule, into = model.backbone, model.schedule, model.prediction.into.tolist()
+    backbone, levels, c_in = model.backbone, model.levels, model.coefficients.c_in.tolist()
     if isinstance(backbone, ModuleBackbone) or not backbone.weighs_points:
         table = backbone.branch_weights()
         return torch.ones(backbone.timesteps, 1) if table is None else table[0]
     noise = torch.randn(points.shape, generator=torch.Generator().manual_seed(0)).to(points.device)
     rows = []
     for t, (alpha, sigma) in enumerate(
-        zip(schedule.alpha.tolist(), schedule.sigma.tolist(), strict=True)
+        zip(levels.alpha.tolist(), levels.sigma.tolist(), strict=True)
     ):
-        seen = into[t] * (alpha * points + sigma * noise)
+        seen = c_in[t] * (alpha * points + sigma * noise)
         rows.append(backbone.point_weights(seen[None], t)[0].mean(dim=0))
     return torch.stack(rows)
 

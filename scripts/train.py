@@ -13,12 +13,13 @@ import torch
 from _job import run
 from dualscale.data.moments import moments_of
 from dualscale.data.units import own_units, standard_units
-from dualscale.model import Model
+from dualscale.model import SETTINGS, Model
 from dualscale.runtime.devices import device_name, open_device, wait_for
 from dualscale.runtime.digests import digest_settings
 from dualscale.runtime.files import atomic_write
 from dualscale.runtime.records import run_of, write_record
 from dualscale.training.checkpoint import Checkpoint
+from dualscale.training.settings import Training
 from dualscale.training.trainer import Progress, Trainer, evaluation_loss
 
 REPORTS = 20  # lines of progress in the log
@@ -61,16 +62,19 @@ def main(
     loaded = np.load(points, allow_pickle=False)
     units = standard_units(loaded) if settings["standardise"] else own_units(loaded.shape[1])
     data = torch.from_numpy(units.into_model(loaded)).to(device)
-    stack = Model({**settings, "sampling": sampling}, moments_of(data), len(seeds), device, units)
+    training = Training.model_validate(settings["training"])
+    kept = {key: settings[key] for key in settings if key not in ("standardise", "training")}
+    chosen = SETTINGS.validate_python({**kept, "sampling": sampling})
+    stack = Model(chosen, moments_of(data), len(seeds), device, units)
     stack.backbone.initialise(streams)
-    trainer = Trainer(stack, data, settings["training"], streams)
+    trainer = Trainer(stack, data, training, streams)
     logging.info("training seeds %s on %s", ", ".join(map(str, seeds)), device_name(device))
     checkpoint = models[0].with_name(f".{seeds[0]}.checkpoint")
     # The device's name is included: rounding and times differ between devices.
     device_and_version = device_name(device), str(torch.__version__)
     origin = digest_settings(settings, streams, code, *device_and_version, loaded)
-    seconds = timed_training(trainer, settings["training"]["steps"], checkpoint, origin)
-    losses = evaluation_loss(stack, data, settings["training"]["loss"], streams).tolist()
+    seconds = timed_training(trainer, training.steps, checkpoint, origin)
+    losses = evaluation_loss(stack, data, training.loss, streams).tolist()
     logging.info("%.1f s of training, evaluation loss %s", seconds, listed(losses))
     for index, (model, record, loss) in enumerate(zip(models, records, losses, strict=True)):
         with atomic_write(model) as part:

@@ -1,41 +1,33 @@
-"""A trained model: the backbone, and the schedule, prediction, moments and units that it needs."""
+"""A trained model: network, noise levels, prediction, moments and units."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from dualscale.data.moments import Moments
 from dualscale.data.units import Units, own_units
-from dualscale.diffusion.denoiser import Denoiser, Prediction, make_prediction
-from dualscale.diffusion.schedule import Schedule, make_schedule
+from dualscale.diffusion.denoiser import Denoiser
+from dualscale.diffusion.samplers import Drawing
+from dualscale.diffusion.sampling import ReverseProcess
 from dualscale.networks.backbone import Backbone
 from dualscale.networks.own import ArchitectureError, ModuleBackbone
+from dualscale.settings import AnyModel, BranchesModel, OwnModel
 
-KEPT = (
-    "architecture",
-    "branches",
-    "network",
-    "prediction",
-    "sampling",
-    "schedule",
-    "weighting",
-)
-MOST_TIMESTEPS = 100_000  # as in the configuration's schema
+SETTINGS: TypeAdapter[BranchesModel | OwnModel] = TypeAdapter(AnyModel)
 
 
 class Model:
-    """Stack of S models that share their schedule, prediction and data.
+    """Stack of S models that share their settings and data.
 
     Args:
-        settings: a variant's schedule and prediction, and either branches, weighting and network or
-            architecture; also its sampling, recorded for later use of the model's file.
         moments: of the data, in the model's units.
         units: the model's; None: the data's own.
         models: S.
@@ -47,33 +39,43 @@ class Model:
 
     def __init__(
         self,
-        settings: Mapping[str, Any],
+        settings: BranchesModel | OwnModel,
         moments: Moments,
         models: int = 1,
         device: torch.device | None = None,
         units: Units | None = None,
     ):
-        self.settings = {key: settings[key] for key in settings if key in KEPT}
+        self.settings, self.moments = settings, moments
         dimensions = len(moments.mean)
-        self.moments = moments
         self.units = units or own_units(dimensions)
         if self.units.varying.sum() != dimensions:
             raise ValueError(f"{self.units.varying.sum()} columns vary, moments of {dimensions}")
-        self.schedule: Schedule = make_schedule(settings["schedule"])
-        self.prediction: Prediction = make_prediction(
-            settings["prediction"], self.schedule, moments.scale
-        )
-        shape = dimensions, self.schedule.timesteps, models, device
-        noise = self.prediction.into * self.schedule.sigma
+        self.levels = settings.schedule.levels()
+        self.coefficients = settings.prediction.coefficients(self.levels, moments.scale)
+        shape = dimensions, self.levels.timesteps, models, device
         self.backbone: Backbone | ModuleBackbone
-        if "architecture" in settings:
-            self.backbone = ModuleBackbone(settings["architecture"], *shape)
+        if isinstance(settings, OwnModel):
+            self.backbone = ModuleBackbone(settings.architecture, *shape)
         else:
+            noise = torch.from_numpy(self.coefficients.c_in * self.levels.sigma)
             self.backbone = Backbone(settings, *shape, noise)
 
     @property
     def denoiser(self) -> Denoiser:
-        return Denoiser(self.backbone, self.schedule, self.prediction)
+        return Denoiser(self.backbone, self.levels, self.coefficients)
+
+    def sampler(
+        self, drawing: Drawing, points: int, streams: Sequence[int | str]
+    ) -> ReverseProcess:
+        """Return what draws points of every model, in the data's units.
+
+        Args:
+            drawing: prior, sampler and number of steps.
+            streams: one stream name per model.
+        """
+        device, levels = self.backbone.flat.device, self.levels
+        parts = self.denoiser, levels, self.moments, drawing, points, streams, device
+        return ReverseProcess(*parts, units=self.units)
 
     def save(
         self,
@@ -98,7 +100,7 @@ class Model:
         for name, constant in constants.items():
             tensors[name] = constant.cpu().contiguous()
         about = {
-            "settings": self.settings,
+            "settings": self.settings.model_dump(by_alias=True),
             "mean": self.moments.mean.tolist(),
             "covariance": self.moments.covariance.tolist(),
             "shift": self.units.shift.tolist(),
@@ -106,31 +108,6 @@ class Model:
             "settings_digest": digest,
         }
         path.write_bytes(save(tensors, metadata={"dualscale": json.dumps(about)}))
-
-
-def require_plausible(settings: Mapping[str, Any], size: int) -> None:
-    """Reject settings that contain an integer larger than the model file's size in bytes.
-
-    Such a file cannot hold the network that its settings describe. Timesteps have a bound of their
-    own, since a schedule takes no bytes. A user-defined class's settings are not checked: they
-    reach only code that the user chose to run.
-
-    Raises:
-        ValueError: an integer in the settings is too large.
-    """
-    for key in ("branches", "network", "weighting"):
-        _require_integers_up_to(size, settings.get(key))
-    _require_integers_up_to(MOST_TIMESTEPS, settings["schedule"])
-
-
-def _require_integers_up_to(most: int, value: Any) -> None:
-    if isinstance(value, Mapping):
-        value = list(value.values())
-    if isinstance(value, list):
-        for item in value:
-            _require_integers_up_to(most, item)
-    elif isinstance(value, int) and value > most:
-        raise ValueError(f"its settings hold {value}, more than {most}")
 
 
 def load_model(
@@ -151,7 +128,19 @@ def load_model(
         raise ValueError(f"{path}: there is no such file") from error
     except ArchitectureError:
         raise
-    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+    except ValidationError as error:
+        first = error.errors()[0]
+        at = ".".join(map(str, first["loc"])) or "the settings"
+        raise ValueError(f"{path} is not a model of this project: {at}: {first['msg']}") from error
+    except (
+        AttributeError,
+        KeyError,
+        RecursionError,
+        RuntimeError,
+        SafetensorError,
+        TypeError,
+        ValueError,
+    ) as error:
         raise ValueError(f"{path} is not a model of this project: {error!r}") from error
     if not model.backbone.flat.isfinite().all():
         raise ValueError(f"{path} holds weights that are NaN or infinite: train it again")
@@ -161,18 +150,33 @@ def load_model(
 def _load(path: Path, device: torch.device | None, architecture: str | None) -> Model:
     with safe_open(path, framework="pt") as file:
         about = json.loads(file.metadata()["dualscale"])
-        require_plausible(about["settings"], path.stat().st_size)
-        if own := about["settings"].get("architecture"):
+        settings = SETTINGS.validate_python(about["settings"])
+        if isinstance(settings, OwnModel):
+            own = settings.architecture
             if architecture is None:
                 raise ArchitectureError(
-                    f"{path} is a {own['class']} of {own['file']}: name that file to run its code"
+                    f"{path} is a {own.name} of {own.file}: name that file to run its code"
                 )
-            own["file"] = architecture
-        moments = Moments(*(torch.tensor(about[key]).double() for key in ("mean", "covariance")))
+            own = own.model_copy(update={"file": architecture})
+            settings = settings.model_copy(update={"architecture": own})
+        moments = Moments(*(np.array(about[key], np.float64) for key in ("mean", "covariance")))
         units = Units(*(np.array(about[key], np.float32) for key in ("shift", "scale")))
-        model = Model(about["settings"], moments, device=device, units=units)
+        if isinstance(settings, BranchesModel):
+            _require_parameters(settings, len(moments.mean), file)
+        model = Model(settings, moments, device=device, units=units)
         for name, view in model.backbone.named_views(model.backbone.flat).items():
             view.copy_(file.get_tensor(name)[None])
         for name, constant in model.backbone.constants(0).items():
             constant.copy_(file.get_tensor(name))
     return model
+
+
+def _require_parameters(settings: BranchesModel, dimensions: int, file: Any) -> None:
+    """Raise a ValueError if a file's tensors are not those of the network, before it is built."""
+    needed = settings.parameter_shapes(dimensions)
+    found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    for name in sorted(needed.keys() | found.keys()):
+        if needed.get(name) != found.get(name):
+            raise ValueError(
+                f"{name} has shape {found.get(name)}, its settings ask for {needed.get(name)}"
+            )

@@ -1,32 +1,142 @@
-"""Kinds of each configurable part and their options, for code that loads no PyTorch."""
+"""Base of every configurable part: a class that holds its settings and its formula.
 
-from typing import Any
+A part is one class in one file: its settings with types, bounds, defaults and a line of help, and
+the method that computes with them. Classes of one base that differ in `kind` form a union.
+"""
 
-LEARNED_DEFAULTS = {"gate": "softmax", "negative_slope": 0.2, "sees": "t"}
-BETAS = {"beta_first": 1e-4, "beta_last": 0.02}
-SIGMAS = {"sigma_first": 0.005, "sigma_last": 30.0}
-OF_KIND: dict[str, dict[str, dict[str, Any]]] = {
-    "schedule": {
-        "linear": BETAS,
-        "quadratic": BETAS,
-        "zero_terminal_snr": BETAS,
-        "cosine": {},
-        "interpolation": {},
-        "log_linear": SIGMAS,
-        "karras": SIGMAS | {"rho": 7.0},
-    },
-    "loss": {
-        "uniform": {},
-        "min_snr": {"limit": 5.0},
-        "log_normal": {"mean": -1.2, "deviation": 1.2},
-    },
-    "sampler": {
-        "ancestral": {"variance": "posterior"},
-        "ddim": {},
-        "heun": {},
-        "dpm_solver": {},
-    },
+import difflib
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Any, TypeVar, Union
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    model_validator,
+)
+from pydantic_core import CoreSchema
+
+C = TypeVar("C", bound="Choice")
+
+RENAMED = {
+    "beta_first": "beta_start",
+    "beta_last": "beta_end",
+    "clean": "sample",
+    "deviation": "std",
+    "forward": "fixed_large",
+    "interpolation": "linear_path",
+    "limit": "gamma",
+    "log_linear": "geometric",
+    "matched": "moment_matched",
+    "mirrored": "antithetic_fraction",
+    "noise": "epsilon",
+    "posterior": "fixed_small",
+    "quadratic": "scaled_linear",
+    "sees": "inputs",
+    "sigma_first": "sigma_min",
+    "sigma_last": "sigma_max",
+    "start": "prior",
 }
-"""Options of each kind of a part, beyond those of all kinds, with their defaults."""
+"""Keys and kinds that had another name before the first release."""
+PATTERNS: dict[str, str] = {}
+"""What a pattern of texts allows, in words."""
 REAL = "real"
 """Name of fresh real points in the study's tables, in the column of variants."""
+
+
+def matching(pattern: str, words: str) -> Any:
+    """Return the constraint that a text matches a pattern, which error messages put in words."""
+    PATTERNS[pattern] = words
+    return Field(pattern=pattern)
+
+
+def suggestion(value: object, known: Iterable[str]) -> str:
+    """Return a hint at the known name that is meant, in parentheses after a space, or nothing."""
+    names = list(known)
+    if RENAMED.get(str(value)) in names:
+        return f" (it is called {RENAMED[str(value)]} now)"
+    close = difflib.get_close_matches(str(value), names, n=1)
+    return f" (did you mean {close[0]}?)" if close else ""
+
+
+def _each_once(values: list[Any]) -> list[Any]:
+    for index, value in enumerate(values):
+        if value in values[:index]:
+            raise ValueError(f"holds {value!r} twice: each is allowed once")
+    return values
+
+
+Once = AfterValidator(_each_once)
+"""Constraint of a list: no value twice."""
+Name = Annotated[
+    str,
+    matching(
+        r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}\Z", "a name of letters, digits, _ and -, 64 at most"
+    ),
+]
+"""Name that becomes a file's name."""
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
+
+
+class Part(BaseModel):
+    """Settings that are checked when made, and do not change."""
+
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, allow_inf_nan=False, regex_engine="python-re"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _know_all_keys(cls, value: Any) -> Any:
+        if isinstance(value, dict):
+            known = [field.alias or name for name, field in cls.model_fields.items()]
+            for key in value:
+                if key not in known:
+                    kind = cls.model_fields.get("kind")
+                    of_kind = f" with kind {kind.default}" if kind else ""
+                    raise ValueError(
+                        f"has the unknown key {key!r}{suggestion(key, known)}: "
+                        f"{', '.join(known)} are allowed{of_kind}"
+                    )
+        return value
+
+
+class Choice(Part):
+    """Part of which there are several kinds."""
+
+    kind: str
+
+
+class OneOf:
+    """Annotation of a base class: any of the parts below it, told apart by `kind`.
+
+    A part can be given by its kind alone, with the defaults of its settings.
+    """
+
+    def __get_pydantic_core_schema__(
+        self, base: type[Choice], handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        union = Union[tuple(parts_of(base))]  # noqa: UP007
+        marks = Field(discriminator="kind"), BeforeValidator(by_name)
+        return handler.generate_schema(Annotated[union, *marks])
+
+
+def parts_of(base: type[C]) -> Iterator[type[C]]:
+    """Iterate over the kinds of parts below a base class, in the order of their definition."""
+    for found in base.__subclasses__():
+        if not found.model_fields["kind"].is_required():
+            yield found
+        yield from parts_of(found)
+
+
+def kinds(base: type[Choice]) -> list[str]:
+    """Return the kinds of the parts below a base class."""
+    return [found.model_fields["kind"].default for found in parts_of(base)]
+
+
+def by_name(value: Any) -> Any:
+    """Return the settings of a part that is given by its kind alone."""
+    return {"kind": value} if isinstance(value, str) else value

@@ -28,8 +28,12 @@ if Path(workflow.main_snakefile) == HOME / "Snakefile":
 
 import orphans
 import plan
-from dualscale.config import configuration
+from dualscale.config import jobs
+from dualscale.config.check import check
+from dualscale.config.errors import ConfigurationError
+from dualscale.config.overrides import merge
 from dualscale.metrics.table import NEIGHBOURS, RUN_COLUMNS, study_columns
+from dualscale.parts import REAL
 from dualscale.runtime.digests import digest_code, digest_files, digest_settings
 from dualscale.runtime.lease import built_for_gpus, installed_gpus, visible_gpus
 from pages import FIGURE, PAGES
@@ -60,19 +64,18 @@ def read_configuration(path):
     try:
         return load_configfile(path)
     except UnicodeError as error:
-        raise configuration.ConfigurationError(f"{path} is not UTF-8: {error}")
+        raise ConfigurationError(f"{path} is not UTF-8: {error}")
     except WorkflowError as error:
-        raise configuration.ConfigurationError(f"{path} cannot be read: {error}")
+        raise ConfigurationError(f"{path} cannot be read: {error}")
 
 
 def checked_configuration():
-    schema = yaml.safe_load((HOME / "workflow/schemas/config.schema.yaml").read_text())
     # User files are searched in the working directory, beside the configurations, and here.
     beside = (Path(file).absolute().parent for file in workflow.configfiles)
     folders = [Path.cwd(), *beside, HOME]
     in_store = workflow.storage_settings.default_storage_provider is not None
-    return configuration.check(
-        configuration.merge(layers()), schema, folders, RECORDS.has if in_store else None
+    return check(
+        merge(layers()), folders, RECORDS.has if in_store else None
     )
 
 
@@ -86,7 +89,7 @@ try:
     PLANNED = None if workflow.is_main_process else plan.received(module_name())
     RECORDS = None if PLANNED else Records(workflow.modifier.path_modifier.modify)
     CONFIG = PLANNED["config"] if PLANNED else checked_configuration()
-except configuration.ConfigurationError as error:
+except ConfigurationError as error:
     sys.exit(f"Configuration: {error}")
 except plan.PlanError as error:
     sys.exit(f"Plan: {error}")
@@ -176,7 +179,7 @@ def stacks():
     cells = defaultdict(lambda: defaultdict(list))
     size = CONFIG["run"]["seeds_per_job"]
     for variant, dataset in product(CONFIG["variants"], CONFIG["datasets"]):
-        for batch in configuration.batches(SEEDS, size, trained_together(variant, dataset)):
+        for batch in jobs.batches(SEEDS, size, trained_together(variant, dataset)):
             if len(batch) > 1:
                 cells[batch][variant].append(dataset)
     return [(batch, pattern_of_cells(datasets)) for batch, datasets in cells.items()]
@@ -221,7 +224,7 @@ def code_digest(name, *files):
 
 def run_stream(wildcards):
     """Name of a run's random stream."""
-    named = configuration.stream(CONFIG, wildcards.variant, wildcards.dataset)
+    named = jobs.stream(CONFIG, wildcards.variant, wildcards.dataset)
     return f"{wildcards.seed}/{named}"
 
 
@@ -248,22 +251,22 @@ def network_code(name, variants=lambda wildcards: [wildcards.variant]):
 def distribution_settings(wildcards):
     """Settings of the distribution that a dataset is drawn from."""
     dataset = CONFIG["datasets"][wildcards.dataset]
-    return {key: dataset[key] for key in ("distribution", "dimensions", "shape") if key in dataset}
+    return {key: dataset[key] for key in ("distribution",) if key in dataset}
 
 
 def reference_settings(wildcards):
     """Settings of a reference: distribution, number of points, and process if it has one."""
     variant = wildcards.variant.partition(".")[0]
     process = {"sampling": {"points": CONFIG["sampling"]["points"]}}
-    if variant != configuration.REAL:
-        process = configuration.process_settings(CONFIG, variant)
+    if variant != REAL:
+        process = jobs.process_settings(CONFIG, variant)
     return distribution_settings(wildcards) | process
 
 
 def dataset_settings(dataset):
     """All that the points of a dataset are made with."""
     if dataset in FILES:
-        return configuration.import_settings(CONFIG, dataset)
+        return jobs.import_settings(CONFIG, dataset)
     return CONFIG["datasets"][dataset]
 
 
@@ -272,7 +275,7 @@ def likelihood_settings(wildcards):
     return {
         "draws": CONFIG["study"]["draws"],
         "kl": CONFIG["kl"],
-        "sampling": configuration.sampling_settings(CONFIG, wildcards.variant),
+        "sampling": jobs.sampling_settings(CONFIG, wildcards.variant),
     }
 
 
@@ -282,15 +285,15 @@ def settings_digest(folder, variant, dataset):
     cell = SimpleNamespace(variant=variant, dataset=dataset)
     match folder:
         case "models" | "training":
-            settings = configuration.training_settings(CONFIG, variant, dataset)
+            settings = jobs.training_settings(CONFIG, variant, dataset)
             if "architecture" in settings:  # where the file lies differs between copies
                 settings["architecture"] = settings["architecture"] | {"file": None}
-            stream = configuration.stream(CONFIG, variant, dataset)
+            stream = jobs.stream(CONFIG, variant, dataset)
             return digest_settings(dataset_settings(dataset), settings, stream)
         case "sampling" if variant not in CONFIG["variants"]:  # a reference
             return digest_settings(dataset_settings(dataset), reference_settings(cell))
         case "sampling":
-            settings = configuration.sampling_settings(CONFIG, variant)
+            settings = jobs.sampling_settings(CONFIG, variant)
             made_from = "models"
         case "divergences":
             settings, made_from = CONFIG["kl"], "sampling"

@@ -10,7 +10,7 @@ rule generate_dataset:
     conda:
         "../../envs/analysis.yaml"
     params:
-        settings=lambda wildcards: configuration.in_order(CONFIG["datasets"][wildcards.dataset]),
+        settings=lambda wildcards: jobs.in_order(CONFIG["datasets"][wildcards.dataset]),
         code=code_digest("generate_dataset"),
     message:
         "Draw dataset {wildcards.dataset}"
@@ -33,7 +33,7 @@ rule import_dataset:
     conda:
         "../../envs/analysis.yaml"
     params:
-        settings=lambda wildcards: configuration.import_settings(CONFIG, wildcards.dataset),
+        settings=lambda wildcards: jobs.import_settings(CONFIG, wildcards.dataset),
         # Functions of `output` are not tracked, so another k neither reimports nor retrains.
         k=lambda wildcards, output: CONFIG["kl"]["k"],
         code=code_digest("import_dataset"),

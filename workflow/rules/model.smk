@@ -24,16 +24,16 @@ for batch, variants in [(ANY_SEED, "|".join(CONFIG["variants"])), *STACKS]:
         resources:
             gpu=GPUS,
         params:
-            settings=lambda wildcards: configuration.training_settings(
+            settings=lambda wildcards: jobs.training_settings(
                 CONFIG, wildcards.variant, wildcards.dataset
             ),
             # Stored in the model's file only. Functions of `input` are not tracked, so changed
             # sampling settings do not retrain.
-            sampling=lambda wildcards, input: configuration.drawing_settings(
+            sampling=lambda wildcards, input: jobs.drawing_settings(
                 CONFIG, wildcards.variant
             ),
             digest=own_digest("training"),
-            stream=lambda wildcards: configuration.stream(
+            stream=lambda wildcards: jobs.stream(
                 CONFIG, wildcards.variant, wildcards.dataset
             ),
             code=network_code("train"),
@@ -63,10 +63,10 @@ for batch, variants in [(ANY_SEED, "|".join(CONFIG["variants"])), *STACKS]:
         resources:
             gpu=GPUS,
         params:
-            settings=lambda wildcards: configuration.sampling_settings(CONFIG, wildcards.variant),
+            settings=lambda wildcards: jobs.sampling_settings(CONFIG, wildcards.variant),
             digest=own_digest("sampling"),
             planned=planned_model,
-            stream=lambda wildcards: configuration.stream(
+            stream=lambda wildcards: jobs.stream(
                 CONFIG, wildcards.variant, wildcards.dataset
             ),
             architecture=architecture,

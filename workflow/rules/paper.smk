@@ -3,7 +3,7 @@ NOTES = {name: CONFIG["variants"][name]["note"] for name in VARIANTS}
 WEIGHTED = [
     name
     for name in VARIANTS
-    if configuration.model_settings(CONFIG, name).get("weighting", {}).get("kind") == "learned"
+    if jobs.model_settings(CONFIG, name).get("weighting", {}).get("kind") == "learned"
 ] or VARIANTS
 
 
@@ -26,7 +26,7 @@ rule tabulate_paper:
             "notes": NOTES,
             "points": CONFIG["sampling"]["points"],
             "steps": {
-                name: configuration.model_settings(CONFIG, name)["training"]["steps"]
+                name: jobs.model_settings(CONFIG, name)["training"]["steps"]
                 for name in VARIANTS
             },
         },

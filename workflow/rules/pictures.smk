@@ -1,4 +1,4 @@
-PLANAR = [name for name in STUDIED if CONFIG["datasets"][name].get("dimensions", 2) == 2]
+PLANAR = [name for name in STUDIED if CONFIG["datasets"][name]["distribution"].get("dimensions", 2) == 2]
 
 
 rule animate:
@@ -28,7 +28,7 @@ rule animate:
         settings=lambda wildcards: [
             {
                 "label": CONFIG["variants"][name]["label"],
-                "sampling": configuration.sampling_settings(CONFIG, name),
+                "sampling": jobs.sampling_settings(CONFIG, name),
                 "architecture": architecture_file(name),
             }
             for name in shown(wildcards)

@@ -24,7 +24,7 @@ rule plot_recommended:
     input:
         samples=expand(
             f"results/samples/{RUN}.npy",
-            variant=[configuration.REAL, *VARIANTS],
+            variant=[REAL, *VARIANTS],
             dataset=DATASETS,
             seed=SEEDS[0],
         ),
@@ -37,7 +37,7 @@ rule plot_recommended:
         "../../envs/analysis.yaml"
     params:
         settings={
-            "labels": {configuration.REAL: "Real points", **LABELS},
+            "labels": {REAL: "Real points", **LABELS},
             "datasets": DATASETS,
         },
         code=code_digest("plot_samples"),

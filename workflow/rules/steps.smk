@@ -21,7 +21,7 @@ rule evaluate_steps:
         gpu=GPUS,
     params:
         settings=lambda wildcards: {
-            "sampling": configuration.sampling_settings(CONFIG, wildcards.variant),
+            "sampling": jobs.sampling_settings(CONFIG, wildcards.variant),
             "steps": CONFIG["steps"]["counts"],
         },
         planned=planned_model,

@@ -1,13 +1,13 @@
 # Statistics and decomposition of the error. References are evaluated like variants: fresh real
 # points; and samples of the optimal denoiser, from perturbed real points and from the model's
 # prior, one pair for all variants with the same schedule, sampler and prior.
-PROCESS = {variant: configuration.same_process(CONFIG, variant) for variant in VARIANTS}
+PROCESS = {variant: jobs.same_process(CONFIG, variant) for variant in VARIANTS}
 EXACT = [
     f"{variant}.{kind}"
     for variant in dict.fromkeys(PROCESS.values())
     for kind in ("exact_start", "exact")
 ]
-REFERENCES = [configuration.REAL, *EXACT]
+REFERENCES = [REAL, *EXACT]
 MEASURED = SEEDS[: CONFIG["study"]["seeds"]]
 EVERY = [
     f"{variant}/{dataset}/{seed}"
@@ -152,7 +152,7 @@ rule collect_study:
         float_format="%.6g",
         planned={
             **planned(["divergences", "distances"], EXACT, STUDIED),
-            **planned(["divergences", "distances"], [configuration.REAL, *VARIANTS], DATASETS),
+            **planned(["divergences", "distances"], [REAL, *VARIANTS], DATASETS),
             **planned(["likelihoods"], VARIANTS, DATASETS),
         },
         code=code_digest("collect_records"),

@@ -1,12 +1,12 @@
-"""Datasets that are known distributions, by name."""
+"""Datasets: known distributions by name, and files of points."""
 
 from collections.abc import Callable, Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
-from sklearn.datasets import make_moons
+from pydantic import Discriminator, Field, Tag, TypeAdapter, model_validator
 
 from dualscale.data.distributions import (
     Array,
@@ -17,28 +17,49 @@ from dualscale.data.distributions import (
     UniformBox,
     along_curves,
 )
+from dualscale.parts import Choice, Once, OneOf, Part, Seed, matching
 
 
-def line() -> UniformBox:
+class KnownDistribution(Choice):
+    """Distribution with an exact density and score."""
+
+    @property
+    def columns(self) -> int:
+        """Number of coordinates d."""
+        return 2
+
+    def build(self) -> Distribution:
+        raise NotImplementedError
+
+
+class Line(KnownDistribution):
     """Uniform distribution on [-2, 2] x [-4, 4]: the paper's line is a filled rectangle."""
-    return UniformBox(np.array([-2.0, -4.0]), np.array([2.0, 4.0]))
+
+    kind: Literal["line"] = "line"
+
+    def build(self) -> UniformBox:
+        return UniformBox(np.array([-2.0, -4.0]), np.array([2.0, 4.0]))
 
 
-def circle() -> Discs:
+class Circle(KnownDistribution):
     """Sixteen small discs on a circle of radius 3, and one at its centre.
 
     The coordinates of a centre are uniform on (-0.25, 0.25), rounded to one decimal: each of -0.2,
     -0.1, 0, 0.1 and 0.2 has probability 1/5. Normalising the 25 pairs to length 1 leaves 16
     directions and the origin.
     """
-    grid = np.array([(u, v) for u in range(-2, 3) for v in range(-2, 3)])
-    divisor = np.maximum(np.gcd(grid[:, 0], grid[:, 1]), 1)[:, None]
-    directions, count = np.unique(grid // divisor, axis=0, return_counts=True)
-    length = np.maximum(np.hypot(directions[:, 0], directions[:, 1]), 1)[:, None]
-    return Discs(3 * directions / length, count / 25, radius=3 * 0.03)
+
+    kind: Literal["circle"] = "circle"
+
+    def build(self) -> Discs:
+        grid = np.array([(u, v) for u in range(-2, 3) for v in range(-2, 3)])
+        divisor = np.maximum(np.gcd(grid[:, 0], grid[:, 1]), 1)[:, None]
+        directions, count = np.unique(grid // divisor, axis=0, return_counts=True)
+        length = np.maximum(np.hypot(directions[:, 0], directions[:, 1]), 1)[:, None]
+        return Discs(3 * directions / length, count / 25, radius=3 * 0.03)
 
 
-def moons() -> GaussianMixture:
+class Moons(KnownDistribution):
     """Two half circles with Gaussian noise, as scikit-learn draws them, scaled and shifted.
 
     The density integrates a Gaussian over the angle by Gauss-Legendre quadrature. That makes it a
@@ -46,44 +67,159 @@ def moons() -> GaussianMixture:
     rad).
     """
 
-    def place(points: Array) -> Array:
-        return np.array([2.0, 3.0]) * (points + 0.3) - 1
+    kind: Literal["moons"] = "moons"
 
-    def draw(n: int, rng: np.random.Generator) -> Array:
-        points, _ = make_moons(n, noise=0.03, random_state=int(rng.integers(2**32)))
-        return place(points)
+    def build(self) -> GaussianMixture:
+        def place(points: Array) -> Array:
+            return np.array([2.0, 3.0]) * (points + 0.3) - 1
 
-    node, weight = np.polynomial.legendre.leggauss(256)
-    angle = 0.5 * np.pi * (node + 1)
-    upper = np.stack([np.cos(angle), np.sin(angle)], axis=1)
-    lower = np.stack([1 - np.cos(angle), 0.5 - np.sin(angle)], axis=1)
-    return GaussianMixture(
-        means=place(np.concatenate([upper, lower])),
-        weights=np.concatenate([weight, weight]) / 4,
-        width=0.03 * np.array([2.0, 3.0]),
-        draw=draw,
-    )
+        from sklearn.datasets import make_moons  # slow to import
+
+        def draw(n: int, rng: np.random.Generator) -> Array:
+            points, _ = make_moons(n, noise=0.03, random_state=int(rng.integers(2**32)))
+            return place(points)
+
+        node, weight = np.polynomial.legendre.leggauss(256)
+        angle = 0.5 * np.pi * (node + 1)
+        upper = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+        lower = np.stack([1 - np.cos(angle), 0.5 - np.sin(angle)], axis=1)
+        return GaussianMixture(
+            means=place(np.concatenate([upper, lower])),
+            weights=np.concatenate([weight, weight]) / 4,
+            width=0.03 * np.array([2.0, 3.0]),
+            draw=draw,
+        )
 
 
-def dino() -> GaussianMixture:
+class Dino(KnownDistribution):
     """The 142 points of the Datasaurus, each blurred by N(0, 0.15²), scaled to about [-4, 4]."""
-    points, scale = outline_points("dino"), np.array([54.0, 48.0])
-    return GaussianMixture(
-        means=4 * (points / scale - 1),
-        weights=np.full(len(points), 1 / len(points)),
-        width=4 * 0.15 / scale,
-    )
+
+    kind: Literal["dino"] = "dino"
+
+    def build(self) -> GaussianMixture:
+        points, scale = outline_points("dino"), np.array([54.0, 48.0])
+        return GaussianMixture(
+            means=4 * (points / scale - 1),
+            weights=np.full(len(points), 1 / len(points)),
+            width=4 * 0.15 / scale,
+        )
 
 
-def outline(shape: str = "cat") -> GaussianMixture:
+class Outline(KnownDistribution):
     """Outline from data-morph, each of its points blurred by N(0, 0.04²), scaled to [-4, 4]."""
-    points = outline_points(shape)
-    low, high = points.min(axis=0), points.max(axis=0)
-    return GaussianMixture(
-        means=8 * (points - (low + high) / 2) / (high - low).max(),
-        weights=np.full(len(points), 1 / len(points)),
-        width=np.full(2, 0.04),
-    )
+
+    kind: Literal["outline"] = "outline"
+    shape: Literal[
+        "bunny",
+        "cat",
+        "dino",
+        "dog",
+        "gorilla",
+        "music",
+        "panda",
+        "pi",
+        "python",
+        "sheep",
+        "soccer_ball",
+        "superdatascience",
+    ] = Field("cat", description="Outline of data-morph.")
+
+    def build(self) -> GaussianMixture:
+        points = outline_points(self.shape)
+        low, high = points.min(axis=0), points.max(axis=0)
+        return GaussianMixture(
+            means=8 * (points - (low + high) / 2) / (high - low).max(),
+            weights=np.full(len(points), 1 / len(points)),
+            width=np.full(2, 0.04),
+        )
+
+
+class Checkerboard(KnownDistribution):
+    """Uniform distribution on the eight black squares of a 4 x 4 board on [-4, 4] x [-4, 4]."""
+
+    kind: Literal["checkerboard"] = "checkerboard"
+
+    def build(self) -> Mixture:
+        corners = [(i, j) for i in range(4) for j in range(4) if (i + j) % 2 == 0]
+        squares = [UniformBox(2 * np.array(c) - 4.0, 2 * np.array(c) - 2.0) for c in corners]
+        return Mixture(squares, np.full(len(squares), 1 / len(squares)))
+
+
+class EightGaussians(KnownDistribution):
+    """Eight Gaussians of standard deviation 0.2 on a circle of radius 3."""
+
+    kind: Literal["eight_gaussians"] = "eight_gaussians"
+
+    def build(self) -> GaussianMixture:
+        angle = 2 * np.pi * np.arange(8) / 8
+        means = 3 * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+        return GaussianMixture(means, np.full(8, 1 / 8), np.full(2, 0.2))
+
+
+class TwoSpirals(KnownDistribution):
+    """Two spirals of one and a half turns, out to radius 4, blurred by 0.1."""
+
+    kind: Literal["two_spirals"] = "two_spirals"
+
+    def build(self) -> GaussianMixture:
+        def arm(sign: float) -> Callable[[Array], Array]:
+            return lambda u: sign * polar(4 * np.sqrt(u), 3 * np.pi * np.sqrt(u))
+
+        return along_curves([arm(1.0), arm(-1.0)], width=0.1)
+
+
+class Pinwheel(KnownDistribution):
+    """Five bent arms from radius 0.5 to 4, blurred by 0.12."""
+
+    kind: Literal["pinwheel"] = "pinwheel"
+
+    def build(self) -> GaussianMixture:
+        def arm(turn: float) -> Callable[[Array], Array]:
+            return lambda u: polar(0.5 + 3.5 * u, turn + 1.2 * u)
+
+        return along_curves([arm(2 * np.pi * i / 5) for i in range(5)], width=0.12)
+
+
+class SwissRoll(KnownDistribution):
+    """scikit-learn's Swiss roll in cross-section, 1.5 turns out to radius 4, blurred by 0.1."""
+
+    kind: Literal["swiss_roll"] = "swiss_roll"
+
+    def build(self) -> GaussianMixture:
+        def roll(u: Array) -> Array:
+            angle = 1.5 * np.pi * (1 + 2 * u)
+            return polar(4 * angle / (4.5 * np.pi), angle)
+
+        return along_curves([roll], width=0.1)
+
+
+class Rings(KnownDistribution):
+    """Four circles about the origin, of radius 1 to 4 and equal probability, blurred by 0.08."""
+
+    kind: Literal["rings"] = "rings"
+
+    def build(self) -> GaussianMixture:
+        def ring(radius: float) -> Callable[[Array], Array]:
+            return lambda u: polar(np.full_like(u, radius), 2 * np.pi * u)
+
+        return along_curves(
+            [ring(radius) for radius in (1.0, 2.0, 3.0, 4.0)], width=0.08, nodes=768
+        )
+
+
+class Gaussians(KnownDistribution):
+    """Ten Gaussians of standard deviation 0.3 in any dimension, means drawn once from N(0, 4 I)."""
+
+    kind: Literal["gaussians"] = "gaussians"
+    dimensions: int = Field(2, ge=1, le=64, description="Number of coordinates d.")
+
+    @property
+    def columns(self) -> int:
+        return self.dimensions
+
+    def build(self) -> GaussianMixture:
+        means = np.random.default_rng(0).normal(0, 2, (10, self.dimensions))
+        return GaussianMixture(means, np.full(10, 1 / 10), np.full(self.dimensions, 0.3))
 
 
 def outline_points(shape: str) -> Array:
@@ -93,106 +229,107 @@ def outline_points(shape: str) -> Array:
         return np.loadtxt(lines, delimiter=",", skiprows=1)
 
 
-def checkerboard() -> Mixture:
-    """Uniform distribution on the eight black squares of a 4 x 4 board on [-4, 4] x [-4, 4]."""
-    corners = [(i, j) for i in range(4) for j in range(4) if (i + j) % 2 == 0]
-    squares = [UniformBox(2 * np.array(c) - 4.0, 2 * np.array(c) - 2.0) for c in corners]
-    return Mixture(squares, np.full(len(squares), 1 / len(squares)))
-
-
-def eight_gaussians() -> GaussianMixture:
-    """Eight Gaussians of standard deviation 0.2 on a circle of radius 3."""
-    angle = 2 * np.pi * np.arange(8) / 8
-    means = 3 * np.stack([np.cos(angle), np.sin(angle)], axis=1)
-    return GaussianMixture(means, np.full(8, 1 / 8), np.full(2, 0.2))
-
-
-def two_spirals() -> GaussianMixture:
-    """Two spirals of one and a half turns, out to radius 4, blurred by 0.1."""
-
-    def arm(sign: float) -> Callable[[Array], Array]:
-        return lambda u: sign * polar(4 * np.sqrt(u), 3 * np.pi * np.sqrt(u))
-
-    return along_curves([arm(1.0), arm(-1.0)], width=0.1)
-
-
-def pinwheel() -> GaussianMixture:
-    """Five bent arms from radius 0.5 to 4, blurred by 0.12."""
-
-    def arm(turn: float) -> Callable[[Array], Array]:
-        return lambda u: polar(0.5 + 3.5 * u, turn + 1.2 * u)
-
-    return along_curves([arm(2 * np.pi * i / 5) for i in range(5)], width=0.12)
-
-
-def swiss_roll() -> GaussianMixture:
-    """scikit-learn's Swiss roll in cross-section, 1.5 turns out to radius 4, blurred by 0.1."""
-
-    def roll(u: Array) -> Array:
-        angle = 1.5 * np.pi * (1 + 2 * u)
-        return polar(4 * angle / (4.5 * np.pi), angle)
-
-    return along_curves([roll], width=0.1)
-
-
-def rings() -> GaussianMixture:
-    """Four circles about the origin, of radius 1 to 4 and equal probability, blurred by 0.08."""
-
-    def ring(radius: float) -> Callable[[Array], Array]:
-        return lambda u: polar(np.full_like(u, radius), 2 * np.pi * u)
-
-    return along_curves([ring(radius) for radius in (1.0, 2.0, 3.0, 4.0)], width=0.08, nodes=768)
-
-
 def polar(radius: Array, angle: Array) -> Array:
     return radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
 
 
-def gaussians(dimensions: int = 2) -> GaussianMixture:
-    """Ten Gaussians of standard deviation 0.3 in any dimension, means drawn once from N(0, 4 I)."""
-    means = np.random.default_rng(0).normal(0, 2, (10, dimensions))
-    return GaussianMixture(means, np.full(10, 1 / 10), np.full(dimensions, 0.3))
+AnyDistribution = Annotated[KnownDistribution, OneOf()]
+DISTRIBUTION: TypeAdapter[KnownDistribution] = TypeAdapter(AnyDistribution)
 
 
-DISTRIBUTIONS: dict[str, Callable[..., Distribution]] = {
-    "circle": circle,
-    "dino": dino,
-    "line": line,
-    "moons": moons,
-    "checkerboard": checkerboard,
-    "eight_gaussians": eight_gaussians,
-    "gaussians": gaussians,
-    "outline": outline,
-    "pinwheel": pinwheel,
-    "rings": rings,
-    "swiss_roll": swiss_roll,
-    "two_spirals": two_spirals,
-}
+class Known(Part):
+    """Points drawn from a known distribution."""
+
+    distribution: AnyDistribution = Field(description="The distribution.")
+    points: int = Field(
+        100_000, ge=2, le=100_000_000, description="Number of points to draw for training."
+    )
+    seed: Seed = Field(0, description="Seed of the points.")
 
 
-def make_distribution(settings: Mapping[str, Any]) -> Distribution:
-    """Build the distribution of a dataset in the configuration.
+class PointsFile(Part):
+    """Points read from a file."""
 
-    Args:
-        settings: `distribution`, a key of DISTRIBUTIONS, and its `dimensions` or `shape`.
-    """
-    options = {key: settings[key] for key in ("dimensions", "shape") if settings.get(key)}
-    return DISTRIBUTIONS[settings["distribution"]](**options)
+    file: Annotated[
+        str,
+        matching(
+            r"(?i)\.(csv|tsv|npy|parquet)\Z", "a name that ends in .csv, .tsv, .npy or .parquet"
+        ),
+    ] = Field(
+        description="Path, from the working directory or from the configuration file's folder.",
+    )
+    columns: (
+        Annotated[list[Annotated[int, Field(ge=0)] | str], Field(min_length=1, max_length=64), Once]
+        | None
+    ) = Field(
+        None,
+        description="Columns to take, by name or by number from 0; null, all.",
+    )
+    header: bool | None = Field(
+        None,
+        description="Whether the first line of a .csv or .tsv names the columns; null: it must "
+        "clearly do so.",
+    )
+    delimiter: (
+        Annotated[str, matching(r"^[,;:| \t]\Z", "a comma, semicolon, colon, bar, space or tab")]
+        | None
+    ) = Field(
+        None,
+        description="Separator of the columns of a .csv or .tsv; null, a comma or a tab.",
+    )
+    decimal: Literal[".", ","] = Field(".", description="Decimal mark of a .csv or .tsv.")
+    held_out: float = Field(
+        0.1, ge=0.01, le=0.9, description="Share of the points held out for evaluation."
+    )
+    seed: Seed = Field(0, description="Seed of the split into training and held-out points.")
+
+    @model_validator(mode="after")
+    def _text_options(self) -> "PointsFile":
+        ending = Path(self.file).suffix.lower()
+        if ending not in (".csv", ".tsv"):
+            for key in ("header", "delimiter", "decimal"):
+                if key in self.model_fields_set and getattr(self, key) is not None:
+                    raise ValueError(
+                        f"{key} is {getattr(self, key)!r}: it is for .csv and .tsv, not {ending}"
+                    )
+        if self.decimal == (self.delimiter or {".csv": ",", ".tsv": "\t"}.get(ending)):
+            raise ValueError(
+                "decimal is ',', which also stands between the columns: give another delimiter"
+            )
+        return self
+
+
+def _source(value: object) -> str:
+    keys = value if isinstance(value, dict) else vars(value)
+    return "a file" if "file" in keys else "a distribution"
+
+
+AnyDataset = Annotated[
+    Annotated[Known, Tag("a distribution")] | Annotated[PointsFile, Tag("a file")],
+    Discriminator(_source),
+]
+
+
+def distribution_of(settings: Mapping[str, Any]) -> KnownDistribution | None:
+    """Return the distribution of a dataset's settings, or None for points of a file."""
+    given = settings.get("distribution")
+    return None if given is None else DISTRIBUTION.validate_python(given)
 
 
 def fresh_points(
-    settings: Mapping[str, Any], training: str | Path | None
+    distribution: KnownDistribution | None, training: Path | None
 ) -> Callable[[int, np.random.Generator], Array]:
-    """Return what draws real points, (n, d) in float32, for the KL to take as though generated.
+    """Return a function that draws real points, (n, d) in float32, as if they were generated.
 
     Args:
-        settings: of a known distribution, which is sampled.
-        training: else, the training points of a file: they are as fresh as can be to those held
-            out. None is drawn twice; where there are fewer than n, all are.
+        distribution: which is sampled, if it is known.
+        training: otherwise, the training points of a file, drawn without replacement; where there
+            are fewer than n, all of them.
     """
-    if training is None:
-        distribution = make_distribution(settings)
-        return lambda n, rng: distribution.sample(n, rng).astype(np.float32)
+    if distribution is not None:
+        known = distribution.build()
+        return lambda n, rng: known.sample(n, rng).astype(np.float32)
+    assert training is not None
     points = np.load(training, mmap_mode="r", allow_pickle=False)
     return lambda n, rng: points[
         np.sort(rng.choice(len(points), min(n, len(points)), replace=False))

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+import scipy  # loads its modules when used, so that planning a workflow is fast
 from numpy.typing import NDArray
-from scipy import special
 
 Array = NDArray[np.float64]
 
@@ -70,7 +70,7 @@ class UniformBox:
         v = (x - alpha * self.high) / sigma
         # Phi(u) - Phi(v) = Phi(-v) - Phi(-u): take the tail in which nothing cancels.
         near, far = np.where(u + v > 0, -v, u), np.where(u + v > 0, -u, v)
-        log_near, log_far = special.log_ndtr(near), special.log_ndtr(far)
+        log_near, log_far = scipy.special.log_ndtr(near), scipy.special.log_ndtr(far)
         return log_near + np.log(-np.expm1(log_far - log_near)), u, v
 
     def log_density(self, x: Array, alpha: float = 1.0, sigma: float = 0.0) -> Array:
@@ -138,7 +138,8 @@ class GaussianMixture:
 
     def log_density(self, x: Array, alpha: float = 1.0, sigma: float = 0.0) -> Array:
         return _in_blocks(
-            lambda block: special.logsumexp(self._log_joint(block, alpha, sigma)[0], axis=1), x
+            lambda block: scipy.special.logsumexp(self._log_joint(block, alpha, sigma)[0], axis=1),
+            x,
         )
 
     def score(self, x: Array, alpha: float, sigma: float) -> Array:
@@ -146,7 +147,7 @@ class GaussianMixture:
 
         def block_score(block: Array) -> Array:
             log_joint, variance = self._log_joint(block, alpha, sigma)
-            posterior = special.softmax(log_joint, axis=1)
+            posterior = scipy.special.softmax(log_joint, axis=1)
             return (alpha * posterior @ self.means - block) / variance
 
         return _in_blocks(block_score, x)
@@ -205,7 +206,7 @@ class Discs:
                     )
             else:
                 one = _noisy_disc(distance, radius, sigma)[0]
-            return special.logsumexp(np.log(self.weights) + one, axis=1)
+            return scipy.special.logsumexp(np.log(self.weights) + one, axis=1)
 
         return _in_blocks(block_density, x)
 
@@ -217,7 +218,7 @@ class Discs:
         def block_score(block: Array) -> Array:
             offset, distance = self._offsets(block, alpha)
             log_density, mean = _noisy_disc(distance, alpha * self.radius, sigma)
-            posterior = special.softmax(np.log(self.weights) + log_density, axis=1)
+            posterior = scipy.special.softmax(np.log(self.weights) + log_density, axis=1)
             outward = offset / np.maximum(distance, np.finfo(float).tiny)[..., None]
             pull = (mean - distance)[..., None] * outward / sigma**2
             return (posterior[..., None] * pull).sum(axis=1)
@@ -250,13 +251,13 @@ def _noisy_disc(distance: Array, radius: float, sigma: float) -> tuple[Array, Ar
     half = 0.5 * (high - low)[..., None]
     r = 0.5 * (high + low)[..., None] + half * _NODES
     argument = distance[..., None] * r / sigma**2
-    i0e = special.i0e(argument)
+    i0e = scipy.special.i0e(argument)
     exponent = -0.5 * ((distance[..., None] - r) / sigma) ** 2
     peak = exponent.max(axis=-1, keepdims=True)
     weight = _NODE_WEIGHTS * half * np.exp(exponent - peak) * i0e
     total = weight.sum(axis=-1)
     log_density = np.log(total) + peak[..., 0] - np.log(2 * np.pi * sigma**2 * radius)
-    mean = (weight * r * special.i1e(argument) / i0e).sum(axis=-1) / total
+    mean = (weight * r * scipy.special.i1e(argument) / i0e).sum(axis=-1) / total
     return log_density, mean
 
 
@@ -294,10 +295,10 @@ class Mixture:
         return np.stack(parts, axis=1) + np.log(self.weights)
 
     def log_density(self, x: Array, alpha: float = 1.0, sigma: float = 0.0) -> Array:
-        return special.logsumexp(self._log_joint(x, alpha, sigma), axis=1)
+        return scipy.special.logsumexp(self._log_joint(x, alpha, sigma), axis=1)
 
     def score(self, x: Array, alpha: float, sigma: float) -> Array:
-        posterior = special.softmax(self._log_joint(x, alpha, sigma), axis=1)
+        posterior = scipy.special.softmax(self._log_joint(x, alpha, sigma), axis=1)
         scores = np.stack([part.score(x, alpha, sigma) for part in self.parts], axis=1)
         return (posterior[..., None] * scores).sum(axis=1)
 

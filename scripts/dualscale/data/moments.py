@@ -1,11 +1,15 @@
 """Mean and covariance of a model's training data."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from dualscale.data.units import blocks
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -13,22 +17,41 @@ class Moments:
     """Mean and covariance of a model's training data.
 
     Args:
-        mean: (d,) in float64.
-        covariance: (d, d) in float64.
+        mean: (d,).
+        covariance: (d, d).
+
+    Raises:
+        ValueError: the shapes do not match, or the covariance is not symmetric and positive
+            semi-definite.
     """
 
-    mean: Tensor
-    covariance: Tensor
+    mean: NDArray[np.float64]
+    covariance: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        d = self.mean.size
+        if self.mean.shape != (d,) or self.covariance.shape != (d, d) or d == 0:
+            raise ValueError(
+                f"the mean has shape {self.mean.shape}, the covariance {self.covariance.shape}"
+            )
+        if not np.isfinite(self.mean).all() or not np.isfinite(self.covariance).all():
+            raise ValueError("mean or covariance are NaN or infinite")
+        if not np.allclose(self.covariance, self.covariance.T):
+            raise ValueError("the covariance is not symmetric")
+        least = np.linalg.eigvalsh(self.covariance)[0]
+        if least < -1e-6 * np.trace(self.covariance):
+            raise ValueError(f"the covariance has the negative eigenvalue {least:g}")
 
     @property
     def scale(self) -> float:
         """Root mean square of the coordinates."""
-        power = self.mean.square() + self.covariance.diagonal()
-        return power.mean().sqrt().item()
+        return float(np.sqrt((self.mean**2 + self.covariance.diagonal()).mean()))
 
 
-def moments_of(data: Tensor) -> Moments:
+def moments_of(data: "Tensor") -> Moments:
     """Return the moments of data (n, d), summed in float64."""
+    import torch  # here, since planning a workflow loads this module and not PyTorch
+
     mean = torch.zeros(data.shape[1]).double()
     for block in blocks(data):
         mean += block.double().cpu().sum(dim=0)
@@ -37,4 +60,4 @@ def moments_of(data: Tensor) -> Moments:
     for block in blocks(data):
         centred = block.double().cpu() - mean
         covariance += centred.T @ centred
-    return Moments(mean, covariance / (len(data) - 1))
+    return Moments(mean.numpy(), (covariance / (len(data) - 1)).numpy())

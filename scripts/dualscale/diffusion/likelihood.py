@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.distributions import MultivariateNormal
 
-from dualscale.diffusion.schedule import Schedule
+from dualscale.diffusion.schedules import NoiseLevels, Values
 
 Noise = Callable[[Tensor, int], Tensor]
 """Estimate of E[eps | x_t] from x_t (n, d) and a timestep, differentiable by autograd."""
@@ -31,19 +31,19 @@ def noise_and_jacobian(noise: Noise, y: Tensor, alpha: float, t: int) -> tuple[T
 
 
 def log_density(
-    noise: Noise, schedule: Schedule, start: tuple[Tensor, Tensor], x: Tensor
+    noise: Noise, levels: NoiseLevels, prior: tuple[Values, Values], x: Tensor
 ) -> Tensor:
     """Log-density in nats of the discretised flow at points x (n, d) at t = 0, (n,).
 
     Args:
-        start: mean (d,) and covariance (d, d) of the Gaussian prior at t = T - 1.
+        prior: mean (d,) and covariance (d, d) of the Gaussian at t = T - 1.
     """
-    alpha, sigma = schedule.alpha.tolist(), schedule.sigma.tolist()
+    alpha, sigma = levels.alpha.tolist(), levels.sigma.tolist()
     s = [b / a for a, b in zip(alpha, sigma, strict=True)]
     d = x.shape[1]
     identity = torch.eye(d, dtype=x.dtype)
     y, jacobian = x / alpha[0], identity.expand(len(x), d, d) / alpha[0]
-    for t in range(schedule.timesteps - 1):
+    for t in range(levels.timesteps - 1):
         h = s[t + 1] - s[t]
         eps, slope = noise_and_jacobian(noise, y, alpha[t], t)
         ahead, slope_ahead = noise_and_jacobian(noise, y + h * eps, alpha[t + 1], t + 1)
@@ -52,4 +52,5 @@ def log_density(
         jacobian = step @ jacobian
     z = alpha[-1] * y
     volume = torch.linalg.slogdet(alpha[-1] * jacobian).logabsdet
-    return volume + MultivariateNormal(*start).log_prob(z.double())
+    mean, covariance = map(torch.from_numpy, prior)
+    return volume + MultivariateNormal(mean, covariance).log_prob(z.double())

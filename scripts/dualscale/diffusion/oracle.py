@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from dualscale.data.distributions import Distribution
-from dualscale.diffusion.schedule import Schedule
+from dualscale.diffusion.schedules import NoiseLevels
 
 
 class ExactDenoiser:
@@ -14,9 +14,9 @@ class ExactDenoiser:
     Where alpha is 0, x_t carries no information on x_0, and it is the mean of the data.
     """
 
-    def __init__(self, distribution: Distribution, schedule: Schedule):
+    def __init__(self, distribution: Distribution, levels: NoiseLevels):
         self.distribution = distribution
-        self.alpha, self.sigma = schedule.alpha.tolist(), schedule.sigma.tolist()
+        self.alpha, self.sigma = levels.alpha.tolist(), levels.sigma.tolist()
 
     def __call__(self, x: Tensor, t: int) -> Tensor:
         """Return E[x_0 | x_t] for x_t (S, n, d), in the same shape."""

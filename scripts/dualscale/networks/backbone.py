@@ -9,13 +9,13 @@ Shapes: S models, K branches, n points of d dimensions, T timesteps, E features 
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from dualscale.networks.settings import DualScale, Fixed
 from dualscale.runtime.streams import stream_seed
 
 
@@ -70,8 +70,7 @@ class Backbone:
     """Network eps_theta(x_t, t) of S models at once (the paper's equations 3 to 8).
 
     Args:
-        settings: the variant's `branches`, `weighting` and `network` (see the configuration's
-            schema).
+        settings: branches, their weighting and their size.
         dimensions: d.
         timesteps: T.
         models: S.
@@ -87,77 +86,47 @@ class Backbone:
 
     def __init__(
         self,
-        settings: Mapping,
+        settings: DualScale,
         dimensions: int,
         timesteps: int,
         models: int = 1,
         device: torch.device | None = None,
         noise: Tensor | None = None,
     ):
-        self.settings = dict(settings)
+        self.settings = settings
         self.dimensions, self.timesteps, self.models = dimensions, timesteps, models
-        self.branches = settings["branches"]
-        network = settings["network"]
-        self.width, self.layers = network["width"], network["hidden_layers"]
-        self.embedding = network["embedding"]
-        self.shapes = self._shapes()
+        self.branches = settings.branches
+        network = settings.network
+        self.width, self.layers = network.width, network.hidden_layers
+        self.embedding = network.embedding
+        self.shapes = settings.parameter_shapes(dimensions)
         self.sizes = [math.prod(shape) for shape in self.shapes.values()]
         self.flat = torch.zeros(models * sum(self.sizes), device=device)
         self.views = self.product_views(self.flat)
         for view in self.views.values():
             view.requires_grad_()
         half = self.embedding // 2
-        band = network["highest_frequency"], network["lowest_frequency"]
+        band = network.highest_frequency, network.lowest_frequency
         times = torch.arange(timesteps, dtype=torch.float64)[:, None]
         self.frequencies = embedding_frequencies(half, *band).float().to(device)
         features = sinusoidal_features(times, embedding_frequencies(half))
         self.time_features = features.float().to(device)
         self.damping: Tensor | None = None
-        if network["damped"] and noise is not None:
+        if network.damped and noise is not None:
             kept = torch.exp(-0.5 * (noise[:, None] * embedding_frequencies(half, *band)) ** 2)
             self.damping = torch.cat([kept, kept], dim=1).float().to(device)
-        fixed = settings["weighting"].get("weights", {})
+        weighting = settings.weighting
+        fixed = weighting.weights if isinstance(weighting, Fixed) else {}
         self.fixed_weights = torch.tensor([fixed.get(n, 0.0) for n in self.branches], device=device)
-
-    def _shapes(self) -> dict[str, tuple[int, ...]]:
-        """Name and shape of every parameter of one model.
-
-        Weights are (in, out) and biases (1, out), after a dimension K where every branch has one.
-        """
-        d, width, count = self.dimensions, self.width, len(self.branches)
-        shapes: dict[str, tuple[int, ...]] = {}
-        for name, branch in self.branches.items():
-            if up := branch["upscaled_dimensions"]:
-                shapes |= {f"upscale.{name}.weight": (d, up), f"upscale.{name}.bias": (1, up)}
-            if self.learns_frequencies:
-                shapes[f"frequencies.{name}"] = (1, self.embedding // 2)
-            shapes[f"input.{name}.weight"] = (self.coordinates(name) * self.embedding, width)
-        shapes["time.weight"] = (count, self.embedding, width)
-        shapes["time.bias"] = (count, 1, width)
-        for layer in range(self.layers):
-            shapes[f"hidden.{layer}.weight"] = (count, width, width)
-            shapes[f"hidden.{layer}.bias"] = (count, 1, width)
-        shapes["output.weight"] = (count, width, d)
-        shapes["output.bias"] = (count, 1, d)
-        weighting = self.settings["weighting"]
-        if weighting["kind"] == "learned":
-            logits = 1 if weighting["gate"] == "sigmoid" else count
-            seen = self.embedding * (1 + d if self.weighs_points else 1)
-            widths = [seen, *weighting["hidden"], logits]
-            for layer, (fan_in, fan_out) in enumerate(pairwise(widths)):
-                shapes[f"weighting.{layer}.weight"] = (fan_in, fan_out)
-                shapes[f"weighting.{layer}.bias"] = (1, fan_out)
-        # Large parameters first: their sizes are whole cache lines, so their views stay aligned.
-        return dict(sorted(shapes.items(), key=lambda item: -math.prod(item[1])))
 
     @property
     def learns_frequencies(self) -> bool:
-        return self.settings["network"]["frequencies"] == "learned"
+        return self.settings.network.frequencies == "learned"
 
     @property
     def weighs_points(self) -> bool:
         """Whether the weights depend on x as well as on t."""
-        return self.settings["weighting"].get("sees") == "x_and_t"
+        return getattr(self.settings.weighting, "inputs", "t") == "x_and_t"
 
     @property
     def parameters_per_model(self) -> int:
@@ -232,10 +201,10 @@ class Backbone:
         Only for weights that depend on t alone; otherwise use `point_weights`. None for one branch.
         """
         features = self.time_features[times]
-        weighting = self.settings["weighting"]
-        if weighting["kind"] == "none":
+        weighting = self.settings.weighting
+        if weighting.kind == "none":
             return None
-        if weighting["kind"] == "fixed":
+        if weighting.kind == "fixed":
             return self.fixed_weights.expand(self.models, len(features), -1)
         return self.gate(self.weight_network(features)[-1])
 
@@ -269,17 +238,17 @@ class Backbone:
     def weight_network(self, features: Tensor) -> list[Tensor]:
         """Layer inputs, then logits, of the gating network MLP_w (equation 7), (S, rows, width)."""
         values = [features.expand(self.models, -1, -1)]
-        weighting = self.settings["weighting"]
-        for layer in range(len(weighting["hidden"]) + 1):
+        weighting = self.settings.weighting
+        for layer in range(len(weighting.hidden) + 1):
             if layer > 0:
-                values[-1] = functional.leaky_relu(values[-1], weighting["negative_slope"])
+                values[-1] = functional.leaky_relu(values[-1], weighting.negative_slope)
             weight, bias = self.layer(f"weighting.{layer}")
             values.append(torch.baddbmm(bias, values[-1], weight))
         return values
 
     def gate(self, logits: Tensor) -> Tensor:
         """Branch weights, (S, rows, K): softmax (equation 6), or sigmoid for two branches."""
-        if self.settings["weighting"]["gate"] == "sigmoid":
+        if self.settings.weighting.gate == "sigmoid":
             first = logits.sigmoid()
             return torch.cat([first, 1 - first], dim=-1)
         return logits.softmax(dim=-1)
@@ -313,7 +282,7 @@ class Backbone:
 
     def seen(self, name: str, x: Tensor) -> Tensor:
         """Coordinates that a branch embeds, (S, n, coordinates): x or upscaled x (equation 5)."""
-        if not self.branches[name]["upscaled_dimensions"]:
+        if not self.branches[name].upscaled_dimensions:
             return x
         weight, bias = self.layer(f"upscale.{name}")
         return torch.baddbmm(bias, x, weight)[..., : self.coordinates(name)]
@@ -327,7 +296,7 @@ class Backbone:
     def coordinates(self, name: str) -> int:
         """Number of coordinates that a branch embeds."""
         branch = self.branches[name]
-        return branch["embedded_dimensions"] or branch["upscaled_dimensions"] or self.dimensions
+        return branch.coordinates(self.dimensions)
 
     def layer(self, name: str) -> tuple[Tensor, Tensor]:
         """Weight and bias of a layer, shaped for batched products."""

@@ -93,7 +93,7 @@ class LossGradient:
             self.of_features = {
                 name: torch.zeros_like(self.features[name].flatten(2))
                 for name, branch in backbone.branches.items()
-                if branch["upscaled_dimensions"] or backbone.learns_frequencies
+                if branch.upscaled_dimensions or backbone.learns_frequencies
             }
             self.table = torch.zeros(models * branches, backbone.timesteps, width)
             first = backbone.timesteps * torch.arange(models * branches)
@@ -126,7 +126,7 @@ class LossGradient:
     def _weight_values(self, x: Tensor, t: Tensor) -> list[Tensor]:
         """Layer inputs and logits of the gating network, by timestep or point; [] without one."""
         backbone = self.backbone
-        if backbone.settings["weighting"]["kind"] != "learned":
+        if backbone.settings.weighting.kind != "learned":
             return []
         if backbone.weighs_points:
             return backbone.weight_network(backbone.point_features(x, t))
@@ -152,8 +152,8 @@ class LossGradient:
             rows = t + timesteps * torch.arange(models, device=t.device)[:, None]
             of_table = torch.zeros_like(table)
             of_table.flatten(0, 1).index_add_(0, rows.flatten(), gradient.mT.flatten(0, 1))
-        weighting = self.backbone.settings["weighting"]
-        if weighting["gate"] == "sigmoid":
+        weighting = self.backbone.settings.weighting
+        if weighting.gate == "sigmoid":
             first, second = table.split(1, dim=-1)
             of_layer = (of_table[..., :1] - of_table[..., 1:]) * first * second
         else:
@@ -165,7 +165,7 @@ class LossGradient:
             if layer > 0:
                 of_inputs = torch.bmm(of_layer, self.backbone.views[f"{name}.weight"].mT)
                 of_layer = torch.ops.aten.leaky_relu_backward(
-                    of_inputs, inputs, weighting["negative_slope"], True
+                    of_inputs, inputs, weighting.negative_slope, True
                 )
 
     def _forward(self, x: Tensor, t: Tensor, rows: Tensor) -> Tensor:
@@ -239,7 +239,7 @@ class LossGradient:
         if self.backbone.learns_frequencies:
             seen = self.backbone.seen(name, x)
             self.views[f"frequencies.{name}"][:, 0] = torch.einsum("snch,snc->sh", slope, seen)
-        if self.backbone.branches[name]["upscaled_dimensions"]:
+        if self.backbone.branches[name].upscaled_dimensions:
             learned = self.backbone.learns_frequencies
             of_seen = (slope * frequencies).sum(dim=-1) if learned else slope @ frequencies
             width = of_seen.shape[-1]

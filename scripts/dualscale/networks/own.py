@@ -2,13 +2,13 @@
 
 import importlib.util
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from dualscale.networks.settings import Architecture
 from dualscale.runtime.devices import seed_generators
 from dualscale.runtime.streams import stream_seed
 
@@ -45,7 +45,7 @@ class ModuleBackbone:
     except during training steps.
 
     Args:
-        settings: the configuration's `architecture`: file, class, settings.
+        settings: file and class, and the class's arguments.
 
     Attributes:
         flat: all parameters of all models; each name has S consecutive blocks.
@@ -56,20 +56,20 @@ class ModuleBackbone:
 
     def __init__(
         self,
-        settings: Mapping[str, Any],
+        settings: Architecture,
         dimensions: int,
         timesteps: int,
         models: int = 1,
         device: torch.device | None = None,
     ):
         self.dimensions, self.timesteps, self.models = dimensions, timesteps, models
-        self.kind = load_class(Path(settings["file"]), settings["class"])
-        self.options, self.device = settings["settings"], device
+        self.kind = load_class(Path(settings.file), settings.name)
+        self.options, self.device = settings.settings, device
         self.modules = [self._make("0", model) for model in range(models)]
         self.shapes = {name: value.shape for name, value in self.modules[0].named_parameters()}
         self.sizes = [math.prod(shape) for shape in self.shapes.values()]
         if not self.sizes:
-            raise ArchitectureError(f"{settings['class']} of {settings['file']} has no parameters")
+            raise ArchitectureError(f"{settings.name} of {settings.file} has no parameters")
         self.flat = torch.zeros(models * sum(self.sizes), device=device)
         self._adopt(self.modules)
 

@@ -1,10 +1,12 @@
 """Settings of networks: branches, their weighting and their size. Imports no PyTorch."""
 
+import math
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from dualscale.part import Name, Part, one_of
+from dualscale.parts import Choice, Name, OneOf, Part, matching
 
 SMALLEST = 2.0**-149
 """Smallest positive float32: a lesser weight is 0."""
@@ -42,14 +44,14 @@ class Branch(Part):
         return self.embedded_dimensions or self.upscaled_dimensions or dimensions
 
 
-class Weighting(Part):
+class Weighting(Choice):
     """Combination of the branches' outputs."""
 
     def require_fit(self, branches: dict[str, Branch]) -> None:
         """Raise a ValueError if these branches cannot be weighted so."""
         if len(branches) == 1:
             raise ValueError(
-                f"weighting.kind is {getattr(self, 'kind', None)!r}: there is one branch, "
+                f"weighting.kind is {self.kind!r}: there is one branch, "
                 f"{next(iter(branches))}; two or more are needed, or kind none"
             )
 
@@ -110,7 +112,7 @@ class Learned(Weighting):
             )
 
 
-AnyWeighting = one_of(Weighting)
+AnyWeighting = Annotated[Weighting, OneOf()]
 
 
 class Size(Part):
@@ -165,15 +167,53 @@ class DualScale(Part):
         self.weighting.require_fit(self.branches)
         return self
 
+    def parameter_shapes(self, dimensions: int) -> dict[str, tuple[int, ...]]:
+        """Return name and shape of every parameter of one model, in the order of the buffer.
+
+        Weights are (in, out) and biases (1, out), after a dimension K where every branch has one.
+
+        Args:
+            dimensions: d, of the points.
+        """
+        size, d, count = self.network, dimensions, len(self.branches)
+        embedding, width = size.embedding, size.width
+        shapes: dict[str, tuple[int, ...]] = {}
+        for name, branch in self.branches.items():
+            if up := branch.upscaled_dimensions:
+                shapes |= {f"upscale.{name}.weight": (d, up), f"upscale.{name}.bias": (1, up)}
+            if size.frequencies == "learned":
+                shapes[f"frequencies.{name}"] = (1, embedding // 2)
+            shapes[f"input.{name}.weight"] = (branch.coordinates(d) * embedding, width)
+        shapes["time.weight"] = (count, embedding, width)
+        shapes["time.bias"] = (count, 1, width)
+        for layer in range(size.hidden_layers):
+            shapes[f"hidden.{layer}.weight"] = (count, width, width)
+            shapes[f"hidden.{layer}.bias"] = (count, 1, width)
+        shapes["output.weight"] = (count, width, d)
+        shapes["output.bias"] = (count, 1, d)
+        if isinstance(self.weighting, Learned):
+            logits = 1 if self.weighting.gate == "sigmoid" else count
+            seen = embedding * (1 + d if self.weighting.inputs == "x_and_t" else 1)
+            widths = [seen, *self.weighting.hidden, logits]
+            for layer, (fan_in, fan_out) in enumerate(pairwise(widths)):
+                shapes[f"weighting.{layer}.weight"] = (fan_in, fan_out)
+                shapes[f"weighting.{layer}.bias"] = (1, fan_out)
+        # Large parameters first: their sizes are whole cache lines, so their views stay aligned.
+        return dict(sorted(shapes.items(), key=lambda item: -math.prod(item[1])))
+
+    def parameters(self, dimensions: int) -> int:
+        """Return the number of parameters of one model, for points of d dimensions."""
+        return sum(map(math.prod, self.parameter_shapes(dimensions).values()))
+
 
 class Architecture(Part):
     """A torch.nn.Module of your own, in place of branches, weighting and network."""
 
-    file: str = Field(
-        pattern=r"\.py\z", title="a name that ends in .py", description="The class's Python file."
+    file: Annotated[str, matching(r"\.py\Z", "a name that ends in .py")] = Field(
+        description="The class's Python file."
     )
-    name: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*\z")] = Field(
-        alias="class", title="the name of a class", description="Name of the class in the file."
+    name: Annotated[str, matching(r"^[A-Za-z_][A-Za-z0-9_]*\Z", "the name of a class")] = Field(
+        alias="class", description="Name of the class in the file."
     )
     settings: dict[str, Any] = Field(
         {}, description="Arguments of the class, beside dimensions and timesteps."

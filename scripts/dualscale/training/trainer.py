@@ -6,18 +6,18 @@ from dataclasses import dataclass
 from functools import partial
 from typing import NoReturn
 
+import numpy as np
 import torch
 from torch import Tensor
-from torch.optim.adam import adam
 
-from dualscale.diffusion.denoiser import Prediction
-from dualscale.diffusion.schedule import Schedule
+from dualscale.diffusion.losses import LossWeighting
 from dualscale.model import Model
 from dualscale.networks.backbone import Backbone
 from dualscale.networks.gradient import AutogradGradient, LossGradient, weighted_loss
 from dualscale.networks.own import ModuleBackbone
 from dualscale.runtime.devices import captured, to_device
 from dualscale.runtime.streams import stream_seed
+from dualscale.training.settings import Training
 
 CHUNK = 100  # steps per draw of random numbers and per replay of the CUDA graph
 
@@ -34,76 +34,21 @@ class DivergedError(ArithmeticError):
     """A loss or a parameter is not finite."""
 
 
-def ema_decay(done: int, settings: Mapping) -> float | None:
-    """Decay of the EMA at the optimiser step after `done` steps; None if the EMA is not updated.
+def training_coefficients(model: Model, loss: LossWeighting, device: torch.device) -> Tensor:
+    """Return the per-timestep coefficients that make inputs, targets and weights, (T, 5).
 
-    With warm-up it is 0 (a copy) while done <= 110, then min(decay, 1 - (done - 99)^(-2/3)).
-    """
-    if done % settings["every"]:
-        return None
-    if not settings["warmup"]:
-        return settings["decay"]
-    return 0.0 if done <= 110 else min(settings["decay"], 1 - (done - 99) ** (-2 / 3))
-
-
-def learning_rate(done: int, settings: Mapping) -> float:
-    """Learning rate after `done` steps: cosine annealing from the initial rate to 0."""
-    return 0.5 * settings["learning_rate"] * (1 + math.cos(math.pi * done / settings["steps"]))
-
-
-def uniform(schedule: Schedule, prediction: Prediction) -> Tensor:
-    """Unit weights on the squared error of the prediction (Ho et al. 2020, equation 14)."""
-    return torch.ones_like(schedule.sigma)
-
-
-def min_snr(schedule: Schedule, prediction: Prediction, limit: float) -> Tensor:
-    """Min-SNR weights: min(SNR, limit) on the error of x_0 (Hang et al. 2023, equation 7)."""
-    ratio = (schedule.alpha / schedule.sigma) ** 2
-    return ratio.clamp(max=limit) * prediction.out**2
-
-
-def log_normal(schedule: Schedule, prediction: Prediction, mean: float, deviation: float) -> Tensor:
-    """Weights that make uniform timesteps act as if ln(sigma / alpha) ~ N(mean, deviation²).
-
-    These importance weights have mean 1 (Karras et al. 2022, section 5).
-
-    Raises:
-        ValueError: the schedule has zero terminal SNR.
-    """
-    level = (schedule.sigma / schedule.alpha).log()
-    if not level.isfinite().all():
-        raise ValueError("log_normal weights a noise level that this schedule takes to infinity")
-    (spacing,) = torch.gradient(level)
-    density = torch.exp(-0.5 * ((level - mean) / deviation) ** 2) * spacing
-    return density / density.mean()
-
-
-LOSS_WEIGHTINGS: dict[str, Callable[..., Tensor]] = {
-    "uniform": uniform,
-    "min_snr": min_snr,
-    "log_normal": log_normal,
-}
-
-
-def example_table(model: Model, weighting: Mapping, device: torch.device) -> Tensor:
-    """Per-timestep coefficients of inputs, targets and loss weights, (T, 5) in float32.
-
-    The columns are the coefficients of x_0 and eps in the backbone's input, those in its target,
+    The columns are the coefficients of x_0 and eps in the network's input, those in its target,
     and the weight of the squared error.
-
-    Args:
-        weighting: `training.loss` of the configuration.
     """
-    schedule, prediction = model.schedule, model.prediction
-    settings = {key: value for key, value in weighting.items() if key != "kind"}
+    levels, prediction = model.levels, model.coefficients
     columns = [
-        prediction.into * schedule.alpha,
-        prediction.into * schedule.sigma,
-        prediction.clean,
-        prediction.noise,
-        LOSS_WEIGHTINGS[weighting["kind"]](schedule, prediction, **settings),
+        prediction.c_in * levels.alpha,
+        prediction.c_in * levels.sigma,
+        prediction.target_data,
+        prediction.target_noise,
+        loss.weights(levels, prediction),
     ]
-    return torch.stack(columns, dim=1).float().to(device)
+    return torch.from_numpy(np.stack(columns, axis=1)).float().to(device)
 
 
 def examples(x_0: Tensor, t: Tensor, noise: Tensor, table: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -113,7 +58,7 @@ def examples(x_0: Tensor, t: Tensor, noise: Tensor, table: Tensor) -> tuple[Tens
 
     Args:
         t: timesteps, (…, n).
-        table: coefficients from `example_table`.
+        table: from `training_coefficients`.
     """
     row = table[t]
     seen = row[..., 0:1] * x_0 + row[..., 1:2] * noise
@@ -153,39 +98,6 @@ def clip_norm(gradients: Iterable[Tensor], limit: float) -> None:
         row.mul_(scale[:, None])
 
 
-class Adam:
-    """Adam or AdamW on one tensor, in place, in one fused pass.
-
-    Uses torch.optim's function without its class, whose overhead takes as long as the pass.
-    """
-
-    def __init__(self, parameters: Tensor, settings: Mapping):
-        self.parameters, self.settings = parameters, settings
-        self.mean, self.square = torch.zeros_like(parameters), torch.zeros_like(parameters)
-        self.steps = torch.zeros((), device=parameters.device)
-
-    @torch.no_grad()
-    def step(self, gradient: Tensor, rate: Tensor | float) -> None:
-        adam(
-            [self.parameters],
-            [gradient],
-            [self.mean],
-            [self.square],
-            [],
-            [self.steps],
-            lr=rate,
-            beta1=0.9,
-            beta2=0.999,
-            eps=1e-8,
-            weight_decay=self.settings["weight_decay"],
-            decoupled_weight_decay=self.settings["optimiser"] == "adamw",
-            amsgrad=False,
-            maximize=False,
-            fused=True,
-            capturable=self.parameters.is_cuda,
-        )
-
-
 def generator_states(device: torch.device) -> list[Tensor]:
     """States of PyTorch's global generators of the CPU and the device."""
     states = [torch.get_rng_state()]
@@ -200,7 +112,7 @@ class Trainer:
     Args:
         model: on its device, with initialised backbone.
         data: training set, (N, d) in float32, on the same device.
-        settings: `training` of the configuration.
+        settings: of the training.
         streams: one stream name per model, which determines batches, timesteps, noise and the
             random numbers of a user-defined network.
 
@@ -211,25 +123,27 @@ class Trainer:
             copied.
     """
 
-    def __init__(self, model: Model, data: Tensor, settings: Mapping, streams: Sequence[int | str]):
+    def __init__(
+        self, model: Model, data: Tensor, settings: Training, streams: Sequence[int | str]
+    ):
         self.backbone = backbone = model.backbone
         self.data, self.settings, self.streams = data, settings, streams
         self.device = data.device
-        self.table = example_table(model, settings["loss"], self.device)
+        self.table = training_coefficients(model, settings.loss, self.device)
         self.ema = backbone.flat.clone()
         self.ema_constants = [
             {name: constant.clone() for name, constant in backbone.constants(model).items()}
             for model in range(backbone.models)
         ]
         self.loss_gradient = (
-            LossGradient(backbone, settings["batch_size"])
+            LossGradient(backbone, settings.batch_size)
             if isinstance(backbone, Backbone)
             else AutogradGradient(backbone)
         )
-        self.optimiser = Adam(backbone.flat, settings)
+        self.optimiser_state = settings.optimiser.start(backbone.flat)
         # A chunk is a whole number of EMA periods, so every chunk updates at the same steps.
-        self.chunk = settings["ema"]["every"] * math.ceil(CHUNK / settings["ema"]["every"])
-        models, batch, d = backbone.models, settings["batch_size"], backbone.dimensions
+        self.chunk = settings.ema.every * math.ceil(CHUNK / settings.ema.every)
+        models, batch, d = backbone.models, settings.batch_size, backbone.dimensions
         steps = self.chunk
         with self.device:
             self.times = torch.zeros(steps, models, batch, dtype=torch.int64)
@@ -249,7 +163,7 @@ class Trainer:
         Raises:
             DivergedError: a loss or a parameter is not finite; raised at the end of the chunk.
         """
-        steps = self.settings["steps"]
+        steps = self.settings.steps
         drawn = self._draw(step)
         while step < steps:
             count = min(self.chunk, steps - step)
@@ -266,7 +180,7 @@ class Trainer:
 
     def stops_at(self, step: int) -> bool:
         """Whether a run can stop after this step and resume there."""
-        steps = self.settings["steps"]
+        steps = self.settings.steps
         return step == steps or (0 <= step < steps and step % self.chunk == 0)
 
     def warm_up(self) -> None:
@@ -307,9 +221,7 @@ class Trainer:
             **averages,
             "parameters": self.backbone.flat,
             "ema": self.ema,
-            "optimiser.mean": self.optimiser.mean,
-            "optimiser.square": self.optimiser.square,
-            "optimiser.steps": self.optimiser.steps,
+            **{f"optimiser.{name}": value for name, value in self.optimiser_state.items()},
         }
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
@@ -334,13 +246,13 @@ class Trainer:
 
         Points and timesteps are (chunk, S, batch), noise is (chunk, S, batch, d).
         """
-        shape, drawn = (self.chunk, self.settings["batch_size"]), []
+        shape, drawn = (self.chunk, self.settings.batch_size), []
         for stream in self.streams:
             generator = torch.Generator().manual_seed(stream_seed(stream, "batches", step))
             points = torch.randint(len(self.data), shape, generator=generator)
             times = torch.randint(self.backbone.timesteps, shape, generator=generator)
             noise = torch.randn(*shape, self.backbone.dimensions, generator=generator)
-            mirror(self.settings["mirrored"], points, times, noise=noise)
+            mirror(self.settings.antithetic_fraction, points, times, noise=noise)
             drawn.append((points, times, noise))
         return [torch.stack(each, dim=1) for each in zip(*drawn, strict=True)]
 
@@ -354,13 +266,14 @@ class Trainer:
         ahead = range(step, step + self.chunk)
         if isinstance(self.backbone, ModuleBackbone):
             self.seeds = [[stream_seed(s, "module", done) for s in self.streams] for done in ahead]
-        rates = [learning_rate(done, self.settings) for done in ahead]
-        decays = [ema_decay(done, self.settings["ema"]) or 0.0 for done in ahead]
+        rates = [self.settings.learning_rate_after(done) for done in ahead]
+        decays = [self.settings.ema.decay_after(done) or 0.0 for done in ahead]
         self.rates.copy_(to_device(torch.tensor(rates), self.device))
         self.decays.copy_(to_device(torch.tensor(decays), self.device))
 
     def _steps(self, count: int) -> None:
-        clip, ema = self.settings["clip_norm"], self.settings["ema"]
+        clip, ema = self.settings.clip_norm, self.settings.ema
+        optimiser, parameters = self.settings.optimiser, self.backbone.flat
         gradient = self.loss_gradient.flat
         each = self.backbone.named_views(gradient).values()
         rates = self.rates if self.device.type == "cuda" else self.rates.tolist()
@@ -372,8 +285,9 @@ class Trainer:
                 self.losses[i] = self.loss_gradient(*batch)
             if clip:
                 clip_norm(each, clip)
-            self.optimiser.step(gradient, rates[i])
-            if i % ema["every"] == 0:
+            with torch.no_grad():
+                optimiser.step(parameters, gradient, self.optimiser_state, rates[i])
+            if i % ema.every == 0:
                 self.ema.lerp_(self.backbone.flat, 1 - self.decays[i])
                 self._average_constants(1 - self.decays[i])
 
@@ -398,22 +312,22 @@ class Trainer:
 
     def _refuse(self, what: str, when: str) -> NoReturn:
         raise DivergedError(
-            f"{what} not finite {when} of {self.settings['steps']}: "
-            f"try a learning_rate below {self.settings['learning_rate']:g}, "
+            f"{what} not finite {when} of {self.settings.steps}: "
+            f"try a learning_rate below {self.settings.learning_rate:g}, "
             "or clip_norm, and look for extreme values in the data"
         )
 
 
 @torch.no_grad()
 def evaluation_loss(
-    model: Model, data: Tensor, weighting: Mapping, streams: Sequence[int | str]
+    model: Model, data: Tensor, loss: LossWeighting, streams: Sequence[int | str]
 ) -> Tensor:
     """Training objective averaged over the whole data set, (S,).
 
     Each point has one timestep and one noise, drawn on the CPU for every device.
     """
     backbone = model.backbone
-    table = example_table(model, weighting, data.device)
+    table = training_coefficients(model, loss, data.device)
     total = torch.zeros(backbone.models, device=data.device)
     rows = 1000  # rows that fit a CPU's cache
     generators = [

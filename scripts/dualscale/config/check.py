@@ -1,0 +1,186 @@
+"""Checking of the configuration, once, when a workflow is planned."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from dualscale.config.errors import ConfigurationError, explain, kind_of, short, unknown
+from dualscale.config.overrides import patch
+from dualscale.config.tree import Configuration, Sections
+
+PATCHED = ("network", "prediction", "sampling", "schedule", "training")
+"""Sections of the configuration that a variant can change for itself."""
+NOT_INHERITED = ("label", "like", "note", "stream")
+"""Settings of a variant's name and random streams, which `like` does not copy."""
+OF_BRANCHES = ("branches", "network", "weighting")
+MOST_VALUES = 100_000
+
+
+def check(
+    config: Mapping,
+    folders: Sequence[Path] = (Path(),),
+    stored: Callable[[str], bool] | None = None,
+) -> dict[str, Any]:
+    """Return the configuration with defaults filled in and every variant resolved.
+
+    Args:
+        config: as read, with overrides applied.
+        folders: where user-defined files are searched, in this order.
+        stored: whether the object store has a file, if datasets come from one.
+
+    Raises:
+        ConfigurationError: names the key, its value and what is allowed.
+    """
+    _check_extent(config)
+    _check_keys(config)
+    variants = config.get("variants") or {}
+    if not isinstance(variants, Mapping):
+        raise ConfigurationError(f"variants is {short(variants)}: a mapping is allowed")
+    given = patch(_defaults(), {key: config[key] for key in config if key != "variants"})
+    common = _dumped(Sections, given)
+    named = {name: variant for name, variant in variants.items() if variant is not None}
+    resolved = {name: _resolve(common, named, name) for name in named}
+    filled = _dumped(Configuration, {**given, "variants": resolved})
+    for name, variant in filled["variants"].items():
+        variant["label"] = variant["label"] or name
+    _find_files(filled, folders, stored)
+    return filled
+
+
+def _defaults() -> dict[str, Any]:
+    """Default settings of every section that has some."""
+    fields = Sections.model_fields.items()
+    found = {name: field.default for name, field in fields if not field.is_required()}
+    return {
+        name: value.model_dump(by_alias=True) if hasattr(value, "model_dump") else value
+        for name, value in found.items()
+    }
+
+
+def _dumped(tree: type[Sections], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Validate settings, and return them as plain values with defaults.
+
+    Raises:
+        ConfigurationError: they are invalid.
+    """
+    try:
+        return tree.model_validate(given).model_dump(by_alias=True)
+    except ValidationError as error:
+        raise ConfigurationError(explain(error, given)) from error
+
+
+def _chain(variants: Mapping, name: str) -> list[str]:
+    """Return the variants that a variant copies through `like`, from the original to itself."""
+    chain = [name]
+    while (copied := variants[chain[0]].get("like")) is not None:
+        if copied in chain:
+            path = " -> ".join([*reversed(chain), copied])
+            raise ConfigurationError(f"variants.{name}.like leads back to itself: {path}")
+        if copied not in variants:
+            raise ConfigurationError(unknown(f"variants.{chain[0]}.like", copied, variants))
+        chain.insert(0, copied)
+    return chain
+
+
+def _resolve(common: Mapping, variants: Mapping, name: str) -> dict[str, Any]:
+    """Return all settings of a variant: the common sections, patched by each variant of its chain.
+
+    Args:
+        common: the sections, with defaults.
+        variants: as read; null removes a key of the section or of the copied variant.
+    """
+    settings: dict[str, Any] = {section: common[section] for section in PATCHED}
+    own: dict[str, Any] = {}
+    for link in _chain(variants, name):
+        change = {key: value for key, value in variants[link].items() if key not in NOT_INHERITED}
+        settings, own = patch(settings, change), patch(own, change)
+    at = f"variants.{name}"
+    if "points" in (own.get("sampling") or {}):
+        raise ConfigurationError(f"{at}.sampling has points: all variants draw sampling.points")
+    if "architecture" in own:
+        for key in OF_BRANCHES:
+            if key in own:
+                raise ConfigurationError(
+                    f"{at} has {key} beside an architecture: its settings stand in architecture"
+                )
+        del settings["network"]
+    else:
+        for key in ("branches", "weighting"):
+            if not settings.get(key):
+                raise ConfigurationError(f"{at} has no {key}: give it, or copy a variant with like")
+    about = {key: variants[name][key] for key in NOT_INHERITED if key in variants[name]}
+    about.pop("like", None)
+    return settings | about
+
+
+def _check_extent(config: Mapping) -> None:
+    """Reject huge configurations, which YAML aliases can expand from a few lines."""
+    waiting, seen = [config], 0
+    while waiting:
+        value = waiting.pop()
+        seen += 1
+        if seen > MOST_VALUES:
+            raise ConfigurationError(
+                f"the configuration has more than {MOST_VALUES:,} values: "
+                "look for aliases (&, *) that hold each other"
+            )
+        if isinstance(value, Mapping):
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
+
+
+def _check_keys(value: object, at: str = "") -> None:
+    """Reject keys that are not strings; YAML also has numbers, dates and null."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise ConfigurationError(
+                    f"{at or 'the configuration'} has the name {short(key)}, {kind_of(key)}: "
+                    "string is allowed"
+                )
+            _check_keys(item, f"{at}.{key}" if at else key)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            _check_keys(item, f"{at}.{index}")
+
+
+def _find_files(
+    config: Mapping, folders: Sequence[Path], stored: Callable[[str], bool] | None
+) -> None:
+    """Replace the name of every used user-defined file by its path where it was found, in place."""
+    for name in config["run"]["datasets"]:
+        dataset = config["datasets"][name]
+        if "file" not in dataset:
+            continue
+        if stored is None:
+            _find_file(dataset, f"datasets.{name}.file", folders)
+        elif not stored(dataset["file"]):
+            raise ConfigurationError(
+                f"datasets.{name}.file is {short(dataset['file'])}: "
+                "there is no such file in the object store"
+            )
+    for name, chosen in config["variants"].items():
+        if "architecture" in chosen:
+            _find_file(chosen["architecture"], f"variants.{name}.architecture.file", folders)
+
+
+def _find_file(settings: dict[str, Any], key: str, folders: Sequence[Path]) -> None:
+    file = Path(settings["file"])
+    for path in (folder / file for folder in folders):
+        with suppress(OSError):  # name too long, or unreadable folder
+            if path.is_file():
+                found = str(file if file.is_absolute() else os.path.relpath(path))
+                if "{" in found or "}" in found:
+                    raise ConfigurationError(
+                        f"{key} is {short(found)}: Snakemake takes braces for wildcards; "
+                        "rename the file or its folder"
+                    )
+                settings["file"] = found
+                return
+    where = "" if file.is_absolute() else f" in {' or '.join(dict.fromkeys(map(str, folders)))}"
+    raise ConfigurationError(f"{key} is {short(str(file))}: there is no such file{where}")

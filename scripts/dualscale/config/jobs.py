@@ -1,0 +1,98 @@
+"""Settings that each job depends on, as plain values with sorted keys."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+IMPORTED = ("columns", "header", "delimiter", "decimal", "held_out", "seed")
+MODEL = ("architecture", "branches", "network", "prediction", "schedule", "training", "weighting")
+
+
+def model_settings(config: Mapping, name: str) -> dict[str, Any]:
+    """Settings that a variant's training depends on, without data and seed."""
+    chosen = config["variants"][name]
+    return in_order({key: chosen[key] for key in MODEL if key in chosen})
+
+
+def training_settings(config: Mapping, name: str, dataset: str) -> dict[str, Any]:
+    """Settings of `model_settings`, and whether data are standardised, as those of files are."""
+    return {"standardise": "file" in config["datasets"][dataset], **model_settings(config, name)}
+
+
+def import_settings(config: Mapping, dataset: str) -> dict[str, Any]:
+    """Settings for reading and splitting a dataset's file."""
+    return {key: config["datasets"][dataset][key] for key in IMPORTED}
+
+
+def sampling_settings(config: Mapping, name: str) -> dict[str, Any]:
+    """Settings that sampling from a variant depends on besides its model; keys sorted."""
+    return in_order(config["variants"][name]["sampling"])
+
+
+def drawing_settings(config: Mapping, name: str) -> dict[str, Any]:
+    """Settings of `sampling_settings` without the number of points: prior, sampler and steps."""
+    settings = sampling_settings(config, name)
+    return {key: settings[key] for key in ("prior", "sampler", "steps")}
+
+
+def process_settings(config: Mapping, name: str) -> dict[str, Any]:
+    """Settings of a variant's reverse process apart from its network: schedule and sampling."""
+    return {
+        "sampling": sampling_settings(config, name),
+        "schedule": config["variants"][name]["schedule"],
+    }
+
+
+def same_process(config: Mapping, name: str) -> str:
+    """First variant with the same process; the optimal denoiser's samples are named after it."""
+    own = process_settings(config, name)
+    return next(other for other in config["variants"] if process_settings(config, other) == own)
+
+
+def stream(config: Mapping, name: str, dataset: str) -> str:
+    """Part of a run's stream names after the seed.
+
+    Variants share random numbers unless they have a `stream` of their own.
+    """
+    own = config["variants"][name]["stream"]
+    return "/".join(part for part in (dataset, own) if part is not None)
+
+
+def batches(
+    seeds: Sequence[int], size: int, trained: Callable[[int], Sequence[int] | None]
+) -> list[tuple[int, ...]]:
+    """Group seeds into stacks that are trained together; stacks trained before stay together.
+
+    A seed that joins the configuration therefore never retrains an older one. A seed that leaves
+    stays in its stack while its record agrees, since the others' jobs depend on the whole stack.
+    While a run adds whole stacks, the others stay unchanged.
+
+    Args:
+        seeds: in the configuration's order.
+        size: of a new stack.
+        trained: maps a seed to all seeds of the stack that trained it, or to None.
+    """
+    left, old, new = dict.fromkeys(seeds), [], []
+    for seed in seeds:
+        if seed not in left:
+            continue
+        together = trained(seed)
+        if together is None or seed not in together:
+            new.append(seed)
+            continue
+        old.append(
+            tuple(
+                member
+                for member in together
+                if member in left or (member not in seeds and trained(member) == together)
+            )
+        )
+        for member in old[-1]:
+            left.pop(member, None)
+    return [*old, *(tuple(new[i : i + size]) for i in range(0, len(new), size))]
+
+
+def in_order(value: Any) -> Any:
+    """Copy settings into plain dicts with sorted keys, at every depth."""
+    if isinstance(value, Mapping):
+        return {key: in_order(value[key]) for key in sorted(value)}
+    return value

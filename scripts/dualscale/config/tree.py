@@ -1,0 +1,241 @@
+"""The configuration's tree of parts."""
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
+
+from dualscale.config.errors import unknown
+from dualscale.data.datasets import AnyDataset, Known
+from dualscale.diffusion.predictions import AnyPrediction, Epsilon
+from dualscale.diffusion.samplers import Sampling
+from dualscale.diffusion.schedules import AnySchedule, Linear
+from dualscale.networks.settings import Size
+from dualscale.parts import REAL, Name, Once, Part, Seed
+from dualscale.settings import BranchesModel, ModelSettings, OwnModel, network_of
+from dualscale.training.settings import Training
+
+
+def _text(pattern: str, words: str) -> AfterValidator:
+    def check(value: str) -> str:
+        if not re.search(pattern, value):
+            raise ValueError(f"is {value!r}: {words} is allowed")
+        return value
+
+    return AfterValidator(check)
+
+
+Label = Annotated[
+    str,
+    _text(
+        r"\A(?=.*\S)[^\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+\Z",
+        "a line of text without control characters",
+    ),
+]
+Note = Annotated[
+    str,
+    _text(r"\A[^\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]*\Z", "text without control characters"),
+]
+Names = Annotated[list[Name], Once]
+Margin = Annotated[float, Field(ge=0, le=100)]
+
+
+class Run(Part):
+    """What to run."""
+
+    variants: Annotated[Names, Field(min_length=1)] = Field(description="Variants to train.")
+    datasets: Annotated[Names, Field(min_length=1)] = Field(description="Datasets to train on.")
+    seeds: Annotated[list[Seed], Once, Field(min_length=1)] = Field(
+        description="Seeds. The first is the one that Figure 1 shows."
+    )
+    seeds_per_job: int = Field(
+        1,
+        ge=1,
+        le=4096,
+        description="Seeds of a (variant, dataset) that one job trains as one stack. More than 1 "
+        "pays on a GPU.",
+    )
+
+
+class KL(Part):
+    """The k-nearest-neighbour estimate of KL(real || generated)."""
+
+    k: int = Field(5, ge=1, le=100_000, description="Neighbour whose distance is taken.")
+    real_points: int | None = Field(
+        None,
+        ge=2,
+        le=100_000_000,
+        description="Real points to take at most, the first ones; null, all. In many dimensions "
+        "the time grows with their square.",
+    )
+
+
+class Steps(Part):
+    """KL against the number of network function evaluations (NFE): `snakemake few_steps`."""
+
+    variants: Names = Field(
+        [], description="Variants to draw from; those that are not run are left out."
+    )
+    counts: Annotated[list[Annotated[int, Field(ge=1, le=100_000)]], Once, Field(min_length=1)] = (
+        Field(
+            [1, 2, 3, 4, 5, 7, 10, 15, 20, 30, 50, 100],
+            description="Numbers of steps to try with every sampler, up to all timesteps.",
+        )
+    )
+    margin_bits: Margin = Field(
+        0.02, description="How far the KL of few steps may exceed the full run's."
+    )
+
+
+class Study(Part):
+    """Comparisons of variants, and where their KL comes from: `snakemake study`."""
+
+    comparisons: list[Annotated[Names, Field(min_length=2, max_length=2)]] = Field(
+        [], description="Pairs of a variant and the one it is compared with."
+    )
+    margin_bits: Margin = Field(0.02, description="Equivalence margin of the KL, in bits.")
+    floors: int = Field(
+        10,
+        ge=2,
+        le=1000,
+        description="Samples of fresh real points, each of sampling.points; the mean of their KL "
+        "is the floor.",
+    )
+    seeds: int | None = Field(
+        None,
+        ge=1,
+        le=1_000_000,
+        description="How many of run.seeds, from the first, get the metrics other than the KL, "
+        "which take long; null, all.",
+    )
+    draws: int = Field(
+        1,
+        ge=1,
+        le=1000,
+        description="Further samples of each model, for the variance of the KL due to sampling.",
+    )
+    points: int = Field(
+        2000,
+        ge=2,
+        le=1_000_000,
+        description="Perturbed points per timestep for the score error; real points for the "
+        "likelihood.",
+    )
+
+
+class Sections(Part):
+    """Everything but the variants."""
+
+    run: Run = Field(description="What to run.")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="auto: a GPU where PyTorch can use one."
+    )
+    datasets: Annotated[dict[Name, AnyDataset], Field(min_length=1)] = Field(
+        description="Datasets by name."
+    )
+    network: Size = Field(Size(), description="Size and features of every branch.")
+    schedule: AnySchedule = Field(Linear(), description="Noise schedule.")
+    prediction: AnyPrediction = Field(Epsilon(), description="Target of the network.")
+    training: Training = Field(Training(), description="Optimisation of the parameters.")
+    sampling: Sampling = Field(Sampling(), description="How samples are drawn.")
+    kl: KL = Field(KL(), description="Estimate of the KL.")
+    steps: Steps = Field(Steps(), description="Sampling in few steps.")
+    study: Study = Field(Study(), description="Statistics and decomposition of the KL.")
+
+
+class VariantSettings(ModelSettings):
+    """A variant: its model and how it is trained."""
+
+    label: Label | None = Field(
+        None, description="Name in tables and figures, unique within a run; null, its key."
+    )
+    note: Note | None = Field(None, description="Footnote in Table 1.")
+    stream: Name | None = Field(
+        None,
+        description="Name of a random stream of its own; without it, variants share their random "
+        "numbers.",
+    )
+    training: Training = Field(Training(), description="Optimisation of the parameters.")
+    sampling: Sampling = Field(Sampling(), description="How samples are drawn.")
+
+    @model_validator(mode="after")
+    def _loss_has_weight(self) -> "VariantSettings":
+        levels, loss = self.schedule.levels(), self.training.loss
+        if loss.divides_by_alpha and levels.end_in_noise:
+            raise ValueError(
+                f"training.loss.kind is {loss.kind!r}: it divides by alpha, which is 0 at the "
+                f"last timestep of schedule.kind {self.schedule.kind!r}"
+            )
+        loss.require_weight(levels)
+        return self
+
+
+class BranchesVariant(VariantSettings, BranchesModel):
+    """Variant whose network is made of branches."""
+
+
+class OwnVariant(VariantSettings, OwnModel):
+    """Variant whose network is a user-defined class."""
+
+
+AnyVariant = Annotated[
+    Annotated[BranchesVariant, Tag("of branches")] | Annotated[OwnVariant, Tag("of one's own")],
+    Discriminator(lambda value: {"own": "of one's own"}.get(network_of(value), "of branches")),
+]
+
+
+class Configuration(Sections):
+    """The whole configuration, with every variant resolved."""
+
+    variants: Annotated[dict[Name, AnyVariant], Field(min_length=1)] = Field(
+        description="Variants by name."
+    )
+
+    @model_validator(mode="after")
+    def _names_are_defined(self) -> "Configuration":
+        lists: dict[str, tuple[list[str], dict[str, Any]]] = {
+            "run.variants": (self.run.variants, self.variants),
+            "run.datasets": (self.run.datasets, self.datasets),
+            "steps.variants": (self.steps.variants, self.variants),
+        }
+        for index, pair in enumerate(self.study.comparisons):
+            lists[f"study.comparisons.{index}"] = pair, self.variants
+        for key, (names, known) in lists.items():
+            for name in names:
+                if name not in known:
+                    raise ValueError(unknown(key, name, known))
+        if REAL in self.variants:
+            raise ValueError(
+                f"variants has {REAL!r}: the study calls samples of its own so; name it otherwise"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _enough_points(self) -> "Configuration":
+        k, most = self.kl.k, self.kl.real_points
+        if k > self.sampling.points:
+            raise ValueError(
+                f"kl.k is {k}: at most sampling.points, {self.sampling.points}, is allowed"
+            )
+        if most is not None and k >= most:
+            raise ValueError(f"kl.k is {k}: less than kl.real_points, {most}, is allowed")
+        for name in self.run.datasets:  # a file's points are counted by the job that reads it
+            dataset = self.datasets[name]
+            if isinstance(dataset, Known) and k >= dataset.points:
+                raise ValueError(
+                    f"kl.k is {k}: less than datasets.{name}.points, {dataset.points}, is allowed"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _labels_differ(self) -> "Configuration":
+        names: dict[str, str] = {}
+        for name in self.run.variants:
+            label = " ".join((self.variants[name].label or name).split())
+            if label in names:
+                raise ValueError(
+                    f"variants.{name}.label is {label!r}: variants.{names[label]} is called so; "
+                    "each of run.variants needs a label of its own"
+                )
+            names[label] = name
+        return self

@@ -1,0 +1,64 @@
+"""Settings of a trained model, as its file keeps them."""
+
+from typing import Annotated, Any
+
+from pydantic import Discriminator, Field, Tag, model_validator
+
+from dualscale.diffusion.predictions import AnyPrediction, Epsilon
+from dualscale.diffusion.samplers import Drawing
+from dualscale.diffusion.schedules import AnySchedule, Linear
+from dualscale.networks.settings import Architecture, DualScale
+from dualscale.parts import Part
+
+MOST_TIME_FEATURES = 2**25  # T times the features of each, which are kept in memory
+
+
+class ModelSettings(Part):
+    """Everything that a model is built and sampled with, apart from its network and weights."""
+
+    schedule: AnySchedule = Field(Linear(), description="Noise schedule of the forward process.")
+    prediction: AnyPrediction = Field(Epsilon(), description="Target of the network.")
+    sampling: Drawing = Field(Drawing(), description="How points are drawn.")
+
+    @model_validator(mode="after")
+    def _fit(self) -> "ModelSettings":
+        levels = self.schedule.levels()
+        if self.prediction.divides_by_alpha and levels.end_in_noise:
+            raise ValueError(
+                f"prediction is {self.prediction.kind!r}: it divides by alpha, which is 0 at the "
+                f"last timestep of schedule.kind {self.schedule.kind!r}"
+            )
+        self.sampling.require_fit(levels)
+        return self
+
+
+class BranchesModel(DualScale, ModelSettings):
+    """Settings of a model whose network is made of branches."""
+
+    @model_validator(mode="after")
+    def _time_features_fit(self) -> "BranchesModel":
+        timesteps, embedding = self.schedule.timesteps, self.network.embedding
+        if timesteps * embedding > MOST_TIME_FEATURES:
+            raise ValueError(
+                f"schedule.timesteps is {timesteps}: with network.embedding {embedding}, "
+                f"{MOST_TIME_FEATURES // embedding} or less is allowed"
+            )
+        return self
+
+
+class OwnModel(ModelSettings):
+    """Settings of a model whose network is a user-defined class."""
+
+    architecture: Architecture = Field(description="The class.")
+
+
+def network_of(value: Any) -> str:
+    """Return the tag of a model's kind of network."""
+    keys = value if isinstance(value, dict) else type(value).model_fields
+    return "own" if "architecture" in keys else "branches"
+
+
+AnyModel = Annotated[
+    Annotated[BranchesModel, Tag("branches")] | Annotated[OwnModel, Tag("own")],
+    Discriminator(network_of),
+]
