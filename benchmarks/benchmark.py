@@ -25,9 +25,9 @@ from tabulate import tabulate
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "benchmarks")]
 
-from dualscale.config import configuration
+from dualscale.config.check import check
+from dualscale.config.tree import VARIANT
 from dualscale.data.moments import moments_of
-from dualscale.diffusion.sampling import Sampler
 from dualscale.model import Model
 from dualscale.runtime.devices import device_name, open_device, wait_for
 from dualscale.training.trainer import Trainer
@@ -61,12 +61,11 @@ COLUMNS = [
 ]
 
 
-SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
-CONFIG = configuration.check(yaml.safe_load((ROOT / "config.yaml").read_text()), SCHEMA)
+CONFIG = check(yaml.safe_load((ROOT / "config.yaml").read_text()))
 
 
 def settings_of(variant):
-    return configuration.model_settings(CONFIG, variant)
+    return VARIANT.validate_python(CONFIG["variants"][variant])
 
 
 def flops(variant):
@@ -77,12 +76,12 @@ def flops(variant):
     is computed for at most T timesteps, and for one in sampling.
     """
     settings = settings_of(variant)
-    width, embedding = settings["network"]["width"], settings["network"]["embedding"]
-    batch, layers = settings["training"]["batch_size"], settings["network"]["hidden_layers"]
-    timesteps = settings["schedule"]["timesteps"]
+    width, embedding = settings.network.width, settings.network.embedding
+    batch, layers = settings.training.batch_size, settings.network.hidden_layers
+    timesteps = settings.schedule.timesteps
     step = one_point = 0
-    for branch in settings["branches"].values():
-        up = branch["upscaled_dimensions"]
+    for branch in settings.branches.values():
+        up = branch.upscaled_dimensions
         first = (up or 2) * embedding * width
         rest = layers * width**2 + 2 * width
         step += 2 * batch * ((3 if up else 2) * first + 3 * rest)
@@ -117,9 +116,7 @@ def measure(path, variant, threads, cuda):
             continue
         wait_for(device)
         seconds = time.perf_counter() - start
-        settings = configuration.sampling_settings(CONFIG, variant)
-        parts = model.denoiser, model.schedule, model.moments
-        sampler = Sampler(*parts, settings, POINTS, ["0"], device)
+        sampler = model.sampler(settings_of(variant).sampling, POINTS, ["0"])
         sampler.warm_up()
         wait_for(device)
         start = time.perf_counter()
@@ -151,7 +148,7 @@ def make_trainer(variant, steps, device, data):
     settings = settings_of(variant)
     model = Model(settings, moments_of(data), device=device)
     model.backbone.initialise(["0"])
-    training = settings["training"] | {"steps": steps}
+    training = settings.training.model_copy(update={"steps": steps})
     trainer = Trainer(model, data.to(device), training, ["0"])
     trainer.warm_up()
     wait_for(device)

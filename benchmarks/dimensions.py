@@ -60,7 +60,10 @@ def configuration(d: int, seeds: list[int]) -> dict:
             },
         },
         "datasets": {
-            f"gaussians_{d}": {"distribution": "gaussians", "dimensions": d, "points": 20_000}
+            f"gaussians_{d}": {
+                "distribution": {"kind": "gaussians", "dimensions": d},
+                "points": 20_000,
+            }
         },
         "run": {"variants": VARIANTS, "datasets": [f"gaussians_{d}"], "seeds": seeds},
     }

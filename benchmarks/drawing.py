@@ -15,13 +15,13 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import torch
 
-from benchmark import CONFIG, POINTS, make_trainer
-from dualscale.config import configuration
+from benchmark import POINTS, make_trainer, settings_of
 from dualscale.data.moments import Moments
-from dualscale.diffusion.sampling import Sampler
-from dualscale.diffusion.schedule import linear
+from dualscale.diffusion.sampling import ReverseProcess
+from dualscale.diffusion.schedules import Linear
 from dualscale.runtime.devices import device_name, open_device
 
 ROUNDS = 5
@@ -63,9 +63,7 @@ def rows():
             device,
             steps,
         )
-        settings = configuration.sampling_settings(CONFIG, variant)
-        parts = model.denoiser, model.schedule, model.moments
-        sampler = Sampler(*parts, settings, POINTS, ["0"], device)
+        sampler = model.sampler(settings_of(variant).sampling, POINTS, ["0"])
         yield shared(
             f"{POINTS:,} samples of {variant}",
             lambda sampler=sampler: exhaust(sampler._draw_noise(slice(0, POINTS))),
@@ -79,10 +77,10 @@ def rows():
 def memory():
     """Draw once from many timesteps in many dimensions."""
     device = open_device(0, 1)
-    identity = torch.eye(DIMENSIONS).double()
-    parts = linear(TIMESTEPS, 1e-4, 0.02), Moments(identity[0] * 0, identity)
-    settings = configuration.sampling_settings(CONFIG, "baseline")
-    sampler = Sampler(lambda x, t: 0.5 * x, *parts, settings, POINTS, ["0"], device)
+    identity = np.eye(DIMENSIONS)
+    parts = Linear(timesteps=TIMESTEPS).levels(), Moments(identity[0] * 0, identity)
+    sampling = settings_of("baseline").sampling
+    sampler = ReverseProcess(lambda x, t: 0.5 * x, *parts, sampling, POINTS, ["0"], device)
     spent = milliseconds(sampler.draw)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     name = f"{POINTS:,} samples, {TIMESTEPS} timesteps, {DIMENSIONS} dimensions, no network"

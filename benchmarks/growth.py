@@ -44,13 +44,14 @@ STEPS, REPEATS = 20, 5
 def milliseconds_a_step(seeds=1, points=100_000, width=256, dimensions=2):
     """Median milliseconds per training step of the adaptive model."""
     settings = settings_of("adaptive")
-    settings["network"]["width"] = width
+    network = settings.network.model_copy(update={"width": width})
+    settings = settings.model_copy(update={"network": network})
     streams = [str(seed) for seed in range(seeds)]
     # As a training job prepares the points of a file, which it keeps for a checkpoint's digest.
     table = np.random.default_rng(0).standard_normal((points, dimensions), dtype=np.float32)
     units = standard_units(table)
     data = torch.from_numpy(units.into_model(table))
-    training = settings["training"] | {"steps": STEPS}
+    training = settings.training.model_copy(update={"steps": STEPS})
     model = Model(settings, moments_of(data), seeds, units=units)
     model.backbone.initialise(streams)
     trainer = Trainer(model, data, training, streams)

@@ -16,7 +16,7 @@ from scipy.spatial import cKDTree
 from tabulate import tabulate
 
 from benchmark import ROOT
-from dualscale.data.datasets import make_distribution
+from dualscale.data.datasets import Gaussians
 from dualscale.metrics.divergence import kth_of_every_pair
 from dualscale.runtime.devices import device_name, open_device
 
@@ -30,8 +30,7 @@ def normal(dimensions, rng):
 
 
 def gaussians(dimensions, rng):
-    settings = {"distribution": "gaussians", "dimensions": dimensions}
-    return make_distribution(settings).sample(POINTS, rng)
+    return Gaussians(dimensions=dimensions).build().sample(POINTS, rng)
 
 
 def surface(dimensions, rng):

@@ -71,14 +71,14 @@ def plain_seconds(cores, rounds):
         seen = [in_own_process("plain", variant, str(cores)) for _ in range(rounds)]
         step = statistics.median(record["ms"] for record in seen) / 1000
         sampling = statistics.median(record["sampling"] for record in seen)
-        total += DATASETS * (settings_of(variant)["training"]["steps"] * step + sampling)
+        total += DATASETS * (settings_of(variant).training.steps * step + sampling)
     return total
 
 
 def ceiling_seconds(cores):
     """Seconds of all matrix products of training and sampling at this machine's product rate."""
     rate = in_own_process("ceiling")["rate"] * 1e9 * cores
-    steps = {v: settings_of(v)["training"]["steps"] for v in VARIANTS.values()}
+    steps = {v: settings_of(v).training.steps for v in VARIANTS.values()}
     work = {v: steps[v] * flops(v)[0] + flops(v)[1] for v in VARIANTS.values()}
     return DATASETS * sum(work[v] for v in VARIANTS.values()) / rate
 

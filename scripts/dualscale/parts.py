@@ -119,9 +119,9 @@ class OneOf:
     def __get_pydantic_core_schema__(
         self, base: type[Choice], handler: GetCoreSchemaHandler
     ) -> CoreSchema:
-        union = Union[tuple(parts_of(base))]  # noqa: UP007
-        marks = Field(discriminator="kind"), BeforeValidator(by_name)
-        return handler.generate_schema(Annotated[union, *marks])
+        union: Any = Union[tuple(parts_of(base))]  # noqa: UP007
+        marked: Any = Annotated[union, Field(discriminator="kind"), BeforeValidator(by_name)]
+        return handler.generate_schema(marked)
 
 
 def parts_of(base: type[C]) -> Iterator[type[C]]:

@@ -74,9 +74,7 @@ def checked_configuration():
     beside = (Path(file).absolute().parent for file in workflow.configfiles)
     folders = [Path.cwd(), *beside, HOME]
     in_store = workflow.storage_settings.default_storage_provider is not None
-    return check(
-        merge(layers()), folders, RECORDS.has if in_store else None
-    )
+    return check(merge(layers()), folders, RECORDS.has if in_store else None)
 
 
 in_the_way = obstacle(Path.cwd()) if workflow.is_main_process else None

@@ -26,8 +26,7 @@ rule tabulate_paper:
             "notes": NOTES,
             "points": CONFIG["sampling"]["points"],
             "steps": {
-                name: jobs.model_settings(CONFIG, name)["training"]["steps"]
-                for name in VARIANTS
+                name: jobs.model_settings(CONFIG, name)["training"]["steps"] for name in VARIANTS
             },
         },
         code=code_digest("tabulate_paper", published("table1.csv")),

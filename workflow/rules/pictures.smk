@@ -1,4 +1,6 @@
-PLANAR = [name for name in STUDIED if CONFIG["datasets"][name]["distribution"].get("dimensions", 2) == 2]
+PLANAR = [
+    name for name in STUDIED if CONFIG["datasets"][name]["distribution"].get("dimensions", 2) == 2
+]
 
 
 rule animate:

@@ -21,7 +21,7 @@ MOST_VALUES = 100_000
 
 
 def check(
-    config: Mapping,
+    config: Mapping[str, Any],
     folders: Sequence[Path] = (Path(),),
     stored: Callable[[str], bool] | None = None,
 ) -> dict[str, Any]:
@@ -73,7 +73,7 @@ def _dumped(tree: type[Sections], given: Mapping[str, Any]) -> dict[str, Any]:
         raise ConfigurationError(explain(error, given)) from error
 
 
-def _chain(variants: Mapping, name: str) -> list[str]:
+def _chain(variants: Mapping[str, Any], name: str) -> list[str]:
     """Return the variants that a variant copies through `like`, from the original to itself."""
     chain = [name]
     while (copied := variants[chain[0]].get("like")) is not None:
@@ -86,7 +86,7 @@ def _chain(variants: Mapping, name: str) -> list[str]:
     return chain
 
 
-def _resolve(common: Mapping, variants: Mapping, name: str) -> dict[str, Any]:
+def _resolve(common: Mapping[str, Any], variants: Mapping[str, Any], name: str) -> dict[str, Any]:
     """Return all settings of a variant: the common sections, patched by each variant of its chain.
 
     Args:
@@ -117,7 +117,7 @@ def _resolve(common: Mapping, variants: Mapping, name: str) -> dict[str, Any]:
     return settings | about
 
 
-def _check_extent(config: Mapping) -> None:
+def _check_extent(config: Mapping[str, Any]) -> None:
     """Reject huge configurations, which YAML aliases can expand from a few lines."""
     waiting, seen = [config], 0
     while waiting:
@@ -150,7 +150,7 @@ def _check_keys(value: object, at: str = "") -> None:
 
 
 def _find_files(
-    config: Mapping, folders: Sequence[Path], stored: Callable[[str], bool] | None
+    config: Mapping[str, Any], folders: Sequence[Path], stored: Callable[[str], bool] | None
 ) -> None:
     """Replace the name of every used user-defined file by its path where it was found, in place."""
     for name in config["run"]["datasets"]:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from pydantic import ValidationError
@@ -86,13 +87,9 @@ def _path(location: tuple[int | str, ...], given: Any) -> list[int | str]:
     """Keys of a location that lead through what was given; tags of unions do not."""
     path: list[int | str] = []
     for part in location:
-        if (isinstance(given, Mapping) and part in given) or (
-            isinstance(given, list) and isinstance(part, int) and part < len(given)
-        ):
+        with suppress(IndexError, KeyError, TypeError):
             given = given[part]
-        else:
-            continue
-        path.append(part)
+            path.append(part)
     return path
 
 

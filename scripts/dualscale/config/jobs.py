@@ -1,40 +1,42 @@
 """Settings that each job depends on, as plain values with sorted keys."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 IMPORTED = ("columns", "header", "delimiter", "decimal", "held_out", "seed")
 MODEL = ("architecture", "branches", "network", "prediction", "schedule", "training", "weighting")
 
 
-def model_settings(config: Mapping, name: str) -> dict[str, Any]:
+def model_settings(config: Mapping[str, Any], name: str) -> dict[str, Any]:
     """Settings that a variant's training depends on, without data and seed."""
     chosen = config["variants"][name]
-    return in_order({key: chosen[key] for key in MODEL if key in chosen})
+    settings: dict[str, Any] = in_order({key: chosen[key] for key in MODEL if key in chosen})
+    return settings
 
 
-def training_settings(config: Mapping, name: str, dataset: str) -> dict[str, Any]:
+def training_settings(config: Mapping[str, Any], name: str, dataset: str) -> dict[str, Any]:
     """Settings of `model_settings`, and whether data are standardised, as those of files are."""
     return {"standardise": "file" in config["datasets"][dataset], **model_settings(config, name)}
 
 
-def import_settings(config: Mapping, dataset: str) -> dict[str, Any]:
+def import_settings(config: Mapping[str, Any], dataset: str) -> dict[str, Any]:
     """Settings for reading and splitting a dataset's file."""
     return {key: config["datasets"][dataset][key] for key in IMPORTED}
 
 
-def sampling_settings(config: Mapping, name: str) -> dict[str, Any]:
+def sampling_settings(config: Mapping[str, Any], name: str) -> dict[str, Any]:
     """Settings that sampling from a variant depends on besides its model; keys sorted."""
-    return in_order(config["variants"][name]["sampling"])
+    settings: dict[str, Any] = in_order(config["variants"][name]["sampling"])
+    return settings
 
 
-def drawing_settings(config: Mapping, name: str) -> dict[str, Any]:
+def drawing_settings(config: Mapping[str, Any], name: str) -> dict[str, Any]:
     """Settings of `sampling_settings` without the number of points: prior, sampler and steps."""
     settings = sampling_settings(config, name)
     return {key: settings[key] for key in ("prior", "sampler", "steps")}
 
 
-def process_settings(config: Mapping, name: str) -> dict[str, Any]:
+def process_settings(config: Mapping[str, Any], name: str) -> dict[str, Any]:
     """Settings of a variant's reverse process apart from its network: schedule and sampling."""
     return {
         "sampling": sampling_settings(config, name),
@@ -42,18 +44,19 @@ def process_settings(config: Mapping, name: str) -> dict[str, Any]:
     }
 
 
-def same_process(config: Mapping, name: str) -> str:
+def same_process(config: Mapping[str, Any], name: str) -> str:
     """First variant with the same process; the optimal denoiser's samples are named after it."""
     own = process_settings(config, name)
-    return next(other for other in config["variants"] if process_settings(config, other) == own)
+    variants: Iterable[str] = config["variants"]
+    return next(other for other in variants if process_settings(config, other) == own)
 
 
-def stream(config: Mapping, name: str, dataset: str) -> str:
+def stream(config: Mapping[str, Any], name: str, dataset: str) -> str:
     """Part of a run's stream names after the seed.
 
     Variants share random numbers unless they have a `stream` of their own.
     """
-    own = config["variants"][name]["stream"]
+    own: str | None = config["variants"][name]["stream"]
     return "/".join(part for part in (dataset, own) if part is not None)
 
 

@@ -36,7 +36,7 @@ def patch(base: Any, change: Any, keep_nulls: bool = False) -> Any:
     return merged
 
 
-def merge(layers: Iterable[Mapping]) -> dict[str, Any]:
+def merge(layers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """Merge the configuration's files in order, each a merge patch of those before.
 
     Nulls are kept, since a variant is itself a patch of another one or of the common sections.

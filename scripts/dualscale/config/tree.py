@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, TypeAdapter, model_validator
 
 from dualscale.config.errors import unknown
 from dualscale.data.datasets import AnyDataset, Known
@@ -182,6 +182,9 @@ AnyVariant = Annotated[
     Annotated[BranchesVariant, Tag("of branches")] | Annotated[OwnVariant, Tag("of one's own")],
     Discriminator(lambda value: {"own": "of one's own"}.get(network_of(value), "of branches")),
 ]
+
+
+VARIANT: TypeAdapter[BranchesVariant | OwnVariant] = TypeAdapter(AnyVariant)
 
 
 class Configuration(Sections):

@@ -22,8 +22,10 @@ class Denoiser:
 
     def __call__(self, x: Tensor, t: int) -> Tensor:
         """Return E[x_0 | x_t] for x_t (S, n, d), in the same shape."""
-        return self.c_skip[t] * x + self.c_out[t] * self.network(self.c_in[t] * x, t)
+        x_0: Tensor = self.c_skip[t] * x + self.c_out[t] * self.network(self.c_in[t] * x, t)
+        return x_0
 
     def noise(self, x: Tensor, t: int) -> Tensor:
         """Return E[eps | x_t] for x_t (S, n, d), in the same shape."""
-        return (x - self.alpha[t] * self(x, t)) / self.sigma[t]
+        noise: Tensor = (x - self.alpha[t] * self(x, t)) / self.sigma[t]
+        return noise

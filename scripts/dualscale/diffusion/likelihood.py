@@ -53,4 +53,5 @@ def log_density(
     z = alpha[-1] * y
     volume = torch.linalg.slogdet(alpha[-1] * jacobian).logabsdet
     mean, covariance = map(torch.from_numpy, prior)
-    return volume + MultivariateNormal(mean, covariance).log_prob(z.double())
+    density: Tensor = volume + MultivariateNormal(mean, covariance).log_prob(z.double())
+    return density

@@ -62,7 +62,8 @@ class LogNormal(LossWeighting):
     def weights(self, levels: NoiseLevels, coefficients: Coefficients) -> Values:
         ratio = levels.log_ratio
         density = np.exp(-0.5 * ((ratio - self.mean) / self.std) ** 2) * np.gradient(ratio)
-        return density / density.mean()
+        weights: Values = density / density.mean()
+        return weights
 
     def require_weight(self, levels: NoiseLevels) -> None:
         ratio = levels.log_ratio

@@ -22,7 +22,8 @@ class ExactDenoiser:
         """Return E[x_0 | x_t] for x_t (S, n, d), in the same shape."""
         if self.alpha[t] == 0:
             return torch.from_numpy(self.distribution.mean).to(x.dtype).expand_as(x)
-        return (x - self.sigma[t] * self.noise(x, t)) / self.alpha[t]
+        x_0: Tensor = (x - self.sigma[t] * self.noise(x, t)) / self.alpha[t]
+        return x_0
 
     def noise(self, x: Tensor, t: int) -> Tensor:
         """Return E[eps | x_t] = -sigma_t score(x_t) for x_t (S, n, d), in the same shape."""

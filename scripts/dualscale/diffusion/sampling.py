@@ -92,7 +92,7 @@ class ReverseProcess:
             self.run(zeros, repeat(zeros))
 
     @torch.no_grad()
-    def draw(self, origin: NDArray | None = None) -> NDArray[np.float32]:
+    def draw(self, origin: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         """Return points (S, points, columns); repeated calls return the same ones.
 
         Args:

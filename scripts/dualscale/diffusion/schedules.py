@@ -55,7 +55,7 @@ def from_betas(beta: Values) -> NoiseLevels:
 
     alpha_bar_t is the product of 1 - beta_s over s ≤ t (the paper's equation 1).
     """
-    return variance_preserving(np.cumprod(1 - beta))
+    return variance_preserving(np.cumprod(1 - beta, dtype=np.float64))
 
 
 class Schedule(Choice):

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from dualscale.networks.settings import DualScale, Fixed
+from dualscale.networks.settings import DualScale, Fixed, Learned
 from dualscale.runtime.streams import stream_seed
 
 
@@ -126,7 +126,14 @@ class Backbone:
     @property
     def weighs_points(self) -> bool:
         """Whether the weights depend on x as well as on t."""
-        return getattr(self.settings.weighting, "inputs", "t") == "x_and_t"
+        weighting = self.settings.weighting
+        return isinstance(weighting, Learned) and weighting.inputs == "x_and_t"
+
+    @property
+    def gating(self) -> Learned:
+        """Settings of the gating network, for weights that are learned."""
+        assert isinstance(self.settings.weighting, Learned)
+        return self.settings.weighting
 
     @property
     def parameters_per_model(self) -> int:
@@ -238,7 +245,7 @@ class Backbone:
     def weight_network(self, features: Tensor) -> list[Tensor]:
         """Layer inputs, then logits, of the gating network MLP_w (equation 7), (S, rows, width)."""
         values = [features.expand(self.models, -1, -1)]
-        weighting = self.settings.weighting
+        weighting = self.gating
         for layer in range(len(weighting.hidden) + 1):
             if layer > 0:
                 values[-1] = functional.leaky_relu(values[-1], weighting.negative_slope)
@@ -248,7 +255,7 @@ class Backbone:
 
     def gate(self, logits: Tensor) -> Tensor:
         """Branch weights, (S, rows, K): softmax (equation 6), or sigmoid for two branches."""
-        if self.settings.weighting.gate == "sigmoid":
+        if self.gating.gate == "sigmoid":
             first = logits.sigmoid()
             return torch.cat([first, 1 - first], dim=-1)
         return logits.softmax(dim=-1)

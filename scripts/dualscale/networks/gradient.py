@@ -152,7 +152,7 @@ class LossGradient:
             rows = t + timesteps * torch.arange(models, device=t.device)[:, None]
             of_table = torch.zeros_like(table)
             of_table.flatten(0, 1).index_add_(0, rows.flatten(), gradient.mT.flatten(0, 1))
-        weighting = self.backbone.settings.weighting
+        weighting = self.backbone.gating
         if weighting.gate == "sigmoid":
             first, second = table.split(1, dim=-1)
             of_layer = (of_table[..., :1] - of_table[..., 1:]) * first * second
