@@ -17,9 +17,11 @@ sys.path.insert(0, str(ROOT / "scripts"))
 
 from blocks import fill
 from derived import DERIVED, FIGURES
-from dualscale.metrics.statistics import mean_interval, welch_interval
+from dualscale.metrics.statistics import INTERVAL, mean_interval, welch_interval
+from dualscale.metrics.table import METRICS
 from dualscale.reporting.figures import save_figure
 from dualscale.reporting.tables import read_table
+from pages import PAGES
 
 STUDY, RECOMMENDED = "docs/study/README.md", "docs/recommended/README.md"
 DATASETS = ["circle", "dino", "line", "moons"]
@@ -89,7 +91,7 @@ def numbers(values: Iterable[float]) -> list[str]:
 
 
 def kl_of(table: pd.DataFrame, variant: str, dataset: str) -> tuple[float, float, float]:
-    """Mean and 95 % interval over the seeds of the KL of a variant on a dataset."""
+    """Mean and interval over the seeds of the KL of a variant on a dataset."""
     cell = table[(table["variant"] == variant) & (table["dataset"] == dataset)]
     return mean_interval(cell["kl_bits"].tolist())
 
@@ -230,35 +232,43 @@ def decomposition() -> str:
             kl = f"{row['kl_bits']:.3f}"
             rows.append([dataset, LABELS[variant], *numbers(row[parts]), inside, kl])
     header = ["dataset", "variant", "floor", "prior", "discretisation", "network"]
-    return pipe([*header, "95 % interval", "KL"], once(rows), texts=2)
+    return pipe([*header, f"{100 * INTERVAL:g} % interval", "KL"], once(rows), texts=2)
 
 
-MEASURES = {
-    "kl_bits": "KL, k = 5",
-    "kl_k1_bits": "k = 1",
-    "kl_k20_bits": "k = 20",
-    "reverse_kl_k5_bits": "reverse KL",
-    "ode_kl_bits": "ODE likelihood, KL",
-    "classifier_accuracy": "C2ST accuracy",
-    "coverage": "coverage",
-    "off_support_share": "share off support",
-    "energy_distance": "energy distance",
-    "sliced_wasserstein": "sliced Wasserstein",
-}
+MEASURES = [
+    "kl_bits",
+    "kl_k1_bits",
+    "kl_k20_bits",
+    "reverse_kl_k5_bits",
+    "ode_kl_bits",
+    "classifier_accuracy",
+    "coverage",
+    "off_support_share",
+    "energy_distance",
+    "sliced_wasserstein",
+]
+
+
+def metrics(values: pd.Series) -> list[str]:
+    """Return metrics by column as texts with their digits; empty where there is none."""
+    return [
+        "" if pd.isna(value) else f"{value:.{METRICS[str(name)].digits}f}"
+        for name, value in values.items()
+    ]
 
 
 @block(STUDY, "measures")
 def measures() -> str:
     """Every metric on dino, averaged over the measured seeds."""
     table = read("docs/study/measures.csv")
-    mean = table[table["dataset"] == "dino"].groupby("variant")[list(MEASURES)].mean()
+    mean = table[table["dataset"] == "dino"].groupby("variant")[MEASURES].mean()
     names = {
         "real": "fresh real points",
         "baseline.exact_start": "optimal denoiser, from perturbed data",
         "baseline.exact": "optimal denoiser, from N(0, I)",
     } | {name: label for name, label in LABELS.items() if name in mean.index and name != "real"}
-    rows = [[label, *numbers(mean.loc[name])] for name, label in names.items()]
-    return pipe(["dino", *MEASURES.values()], rows)
+    rows = [[label, *metrics(mean.loc[name])] for name, label in names.items()]
+    return pipe(["dino", *(METRICS[name].label for name in MEASURES)], rows)
 
 
 @block(STUDY, "reductions")
@@ -383,20 +393,17 @@ def recommended_measures() -> str:
     """Every metric of the baseline, the recipe and fresh real points on all datasets."""
     table = read("docs/recommended/measures.csv").rename(columns={"ode": "ode_kl_bits"})
     table = table.set_index(["dataset", "variant"])
-    columns = {name: label for name, label in MEASURES.items() if name != "kl_bits"}
+    columns = [name for name in MEASURES if name != "kl_bits"]
     rows = [
         [
             dataset,
             LABELS[variant].partition(" (")[0],
-            *(
-                "" if pd.isna(v) else f"{v:.3f}"
-                for v in table.loc[(dataset, variant), list(columns)]
-            ),
+            *metrics(table.loc[(dataset, variant), columns]),
         ]
         for dataset in DATASETS
         for variant in ("baseline", "recommended", "real")
     ]
-    return pipe(["dataset", "", *columns.values()], once(rows), texts=2)
+    return pipe(["dataset", "", *(METRICS[name].label for name in columns)], once(rows), texts=2)
 
 
 @block(RECOMMENDED, "fewest")
@@ -524,6 +531,16 @@ def graph() -> str:
         for row in read("benchmarks/graph.csv").itertuples()
     ]
     return pipe(["", "jobs", "seconds", "peak MiB"], rows)
+
+
+@block("results/README.md", "pages")
+def results() -> str:
+    """The tables and figures of results/."""
+    rows = [
+        [f"`{result.stem}`", ", ".join(result.formats), result.title, f"`{result.target}`"]
+        for result in PAGES.values()
+    ]
+    return pipe(["file", "formats", "what", "target"], rows, texts=4)
 
 
 def page(name: str) -> str:

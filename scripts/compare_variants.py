@@ -9,8 +9,11 @@ import pandas as pd
 
 from _job import run
 from dualscale.metrics.statistics import (
-    LEVEL,
+    EQUIVALENCE,
+    INTERVAL,
     MOST_SEEDS,
+    POWER,
+    SIGNIFICANCE,
     best_interval,
     holm,
     probabilities,
@@ -24,16 +27,16 @@ from dualscale.reporting.tables import FLOOR_OF_FILES, Table, read_table, write_
 
 CAPTION = (
     "KL of the variant minus KL of the other, in bits, paired by seed on common random numbers; "
-    "{seeds} per dataset: mean and 95 % interval, and the mean as a share of the other's KL above "
-    "the floor (the KL of fresh real points of the measured seeds). Sign-flip permutation p, "
-    "Holm-adjusted over the datasets of a pair. Posterior probabilities that the variant is "
+    "{seeds} per dataset: mean and {interval:g} % interval, and the mean as a share of the other's "
+    "KL above the floor (the KL of fresh real points of the measured seeds). Sign-flip permutation "
+    "p, Holm-adjusted over the datasets of a pair. Posterior probabilities that the variant is "
     "better, equivalent within {margin:g} bits, or worse. Seeds needed to detect a difference of "
-    "this size with 80 % power. Standard deviation of one model's KL due to training and due to "
-    "sampling, over the measured seeds. {few}"
+    "this size with {power:g} % power. Standard deviation of one model's KL due to training and "
+    "due to sampling, over the measured seeds. {few}"
 )
 FEW = (
-    "No p is given: with {seeds} the adjusted p cannot fall below 0.05, whatever the KLs; with "
-    "{needed} it can."
+    "No p is given: with {seeds} the adjusted p cannot fall below {significance:g}, whatever the "
+    "KLs; with {needed} it can."
 )
 LEFT_OUT = (
     "What needs an exact density is left out for them: the decomposition, the score's error, the "
@@ -90,7 +93,7 @@ HEADER = [
     "against",
     "dataset",
     "difference",
-    "95 % interval",
+    f"{100 * INTERVAL:g} % interval",
     "of excess",
     "p (Holm)",
     "better",
@@ -139,7 +142,7 @@ def compare(
             }
         )
     for row, adjusted in zip(rows, holm([row["p"] for row in rows]), strict=True):
-        if smallest_p(row["seeds"], len(rows)) > 1 - LEVEL:
+        if smallest_p(row["seeds"], len(rows)) > SIGNIFICANCE:
             row |= {"p": None, "p_holm": None, "verdict": "too few seeds"}
         else:
             row |= {"p_holm": adjusted, "verdict": verdict(row, adjusted)}
@@ -147,9 +150,9 @@ def compare(
 
 
 def verdict(row: Mapping, adjusted: float) -> str:
-    if row["p_same"] >= LEVEL:
+    if row["p_same"] >= EQUIVALENCE:
         return "same"
-    if adjusted <= 1 - LEVEL:
+    if adjusted <= SIGNIFICANCE:
         return "better" if row["difference_bits"] < 0 else "worse"
     return "undecided"
 
@@ -194,10 +197,12 @@ def number(value: float | None, style: str) -> str:
 def caption(table: pd.DataFrame, settings: Mapping) -> str:
     seeds, family = int(table["seeds"].min()) if len(table) else 0, len(settings["datasets"])
     few = ""
-    if smallest_p(seeds, family) > 1 - LEVEL:
-        needed = next(n for n in range(1, 99) if smallest_p(n, family) <= 1 - LEVEL)
-        few = FEW.format(seeds=count(seeds), needed=needed)
-    parts = [CAPTION.format(seeds=count(seeds), margin=settings["margin_bits"], few=few).strip()]
+    if smallest_p(seeds, family) > SIGNIFICANCE:
+        needed = next(n for n in range(1, 99) if smallest_p(n, family) <= SIGNIFICANCE)
+        few = FEW.format(seeds=count(seeds), needed=needed, significance=SIGNIFICANCE)
+    levels = {"interval": 100 * INTERVAL, "power": 100 * POWER}
+    margin = settings["margin_bits"]
+    parts = [CAPTION.format(seeds=count(seeds), margin=margin, few=few, **levels).strip()]
     if settings["files"]:
         parts += [FLOOR_OF_FILES.format(names=", ".join(settings["files"])), LEFT_OUT]
     return " ".join(parts)

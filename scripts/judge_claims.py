@@ -8,12 +8,13 @@ import pandas as pd
 
 from _job import run
 from dualscale.metrics.claims import Claim, Finding, Runs, findings, judge, read_claims
+from dualscale.metrics.statistics import INTERVAL
 from dualscale.reporting.tables import Table, read_records, read_table, write_table
 
 CAPTION = (
-    "The paper's claims: published value, the release's, and ours with its 95 % interval over "
-    "{seeds} seed{s} per cell. Three questions: does the interval lie within the bound; does it "
-    "contain the published value; does it lie within the equivalence margin (± beside it)? The "
+    "The paper's claims: published value, the release's, and ours with its {level:g} % interval "
+    "over {seeds} seed{s} per cell. Three questions: does the interval lie within the bound; does "
+    "it contain the published value; does it lie within the equivalence margin (± beside it)? The "
     "verdict follows the claim's rule (workflow/published/claims.yaml)."
 )
 HEADER = ["claim", "section", "rule", "dataset", "asked", "published", "release", "measured"]
@@ -96,7 +97,7 @@ def printed(table: pd.DataFrame, claims: Sequence[Claim], seeds: int) -> Table:
             ]
         )
     notes = [f"{claim.id}: {claim.note}" for claim in claims if claim.note]
-    caption = CAPTION.format(seeds=seeds, s="" if seeds == 1 else "s")
+    caption = CAPTION.format(seeds=seeds, s="" if seeds == 1 else "s", level=100 * INTERVAL)
     return Table("Claims", HEADER, rows, caption, notes, text_columns=4)
 
 

@@ -7,15 +7,15 @@ import numpy as np
 import pandas as pd
 
 from _job import run
-from dualscale.metrics.statistics import share_interval, welch_interval
+from dualscale.metrics.statistics import INTERVAL, share_interval, welch_interval
 from dualscale.reporting.tables import FLOOR_OF_FILES, Table, read_table, write_table
 
 CAPTION = (
     "KL in bits above the floor, that of fresh real points: difference of the means over {seeds} "
-    "and over {floors} floors. 95 % intervals: Welch's for the difference, with Satterthwaite's "
-    "degrees of freedom, Fieller's for the share. Published: the row of Table 1 that the paper "
-    "calls its best ({best}), a single run taken as exact, less the same floor. Training time: "
-    "median ratio to {base} on the same dataset and seed."
+    "and over {floors} floors. {level:g} % intervals: Welch's for the difference, with "
+    "Satterthwaite's degrees of freedom, Fieller's for the share. Published: the row of Table 1 "
+    "that the paper calls its best ({best}), a single run taken as exact, less the same floor. "
+    "Training time: median ratio to {base} on the same dataset and seed."
 )
 
 
@@ -39,6 +39,7 @@ def main(
     caption = CAPTION.format(
         seeds=f"{seeds} seed{'' if seeds == 1 else 's'}",
         floors=fresh["seed"].nunique(),
+        level=100 * INTERVAL,
         best=best,
         base=labels.get(base, base),
     )

@@ -7,17 +7,10 @@ import numpy as np
 import pandas as pd
 
 from _job import run
-from dualscale.metrics.statistics import mean_interval
+from dualscale.metrics.statistics import INTERVAL, mean_interval
+from dualscale.metrics.table import METRICS, PUBLISHED
 from dualscale.reporting.tables import FLOOR_OF_FILES, Table, read_records, read_table, write_table
 from dualscale.runtime.records import run_of
-
-QUANTITIES = ["kl_bits", "train_seconds", "sample_seconds"]
-HEADINGS = {
-    "kl_bits": "KL (bits)",
-    "train_seconds": "training (s)",
-    "sample_seconds": "sampling (s)",
-}
-DIGITS = {"kl_bits": 3, "train_seconds": 2, "sample_seconds": 3}
 
 
 def main(
@@ -67,7 +60,7 @@ def summarise(
     for variant in variants:
         for dataset, runs in metrics[metrics["variant"] == variant].groupby("dataset", sort=False):
             row = {"variant": variant, "dataset": dataset, "seeds": len(runs)}
-            for name in QUANTITIES:
+            for name, *_ in PUBLISHED:
                 mean, low, high = mean_interval(runs[name].tolist())
                 known = (variant, dataset) in published.index
                 row |= {
@@ -89,8 +82,8 @@ def printed(
 ) -> tuple[list[str], list[list[str]]]:
     """Header and rows as text; a variant's label, marked if it has a note, is on its first row."""
     header, floors = ["variant", "dataset"], table["kl_floor_bits"].notna().any()
-    for name in QUANTITIES:
-        header += [HEADINGS[name], "published"]
+    for metric in PUBLISHED:
+        header += [metric.label, "published"]
     if floors:
         header.insert(3, "floor")
     rows, last = [], None
@@ -98,7 +91,7 @@ def printed(
         name = record["variant"]
         mark = f" ({marked.index(name) + 1})" if name in marked else ""
         row = ["" if name == last else labels[name].replace("|", "∣") + mark, record["dataset"]]
-        for quantity in QUANTITIES:
+        for quantity, *_ in PUBLISHED:
             row += [measured(record, quantity), rounded(record[f"{quantity}_published"], quantity)]
         if floors:
             row.insert(3, rounded(record["kl_floor_bits"], "kl_bits"))
@@ -108,7 +101,7 @@ def printed(
 
 
 def rounded(value: float | None, quantity: str) -> str:
-    return "" if pd.isna(value) else f"{value:.{DIGITS[quantity]}f}"
+    return "" if pd.isna(value) else f"{value:.{METRICS[quantity].digits}f}"
 
 
 def measured(record: Mapping, quantity: str) -> str:
@@ -122,7 +115,7 @@ def describe(table: pd.DataFrame, settings: Mapping) -> str:
     """One sentence on the measured quantities and the machine."""
     seeds = sorted(table["seeds"].unique())
     count = f"{seeds[0]} seed" if seeds == [1] else f"{seeds[0]} seeds"
-    spread = "" if seeds == [1] else ", mean and 95 % interval (Student's t)"
+    spread = "" if seeds == [1] else f", mean and {100 * INTERVAL:g} % interval (Student's t)"
     devices = "; ".join(dict.fromkeys(table["device"]))
     together = "; ".join(dict.fromkeys(table["models_trained_together"]))
     steps = "; ".join(f"{count:,}" for count in dict.fromkeys(settings["steps"].values()))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from dualscale.metrics import statistics
 from dualscale.metrics.statistics import (
     best_interval,
     holm,
@@ -155,3 +156,16 @@ def test_there_is_no_share_of_a_reference_that_cannot_be_told_from_the_floor():
     share, low, high = share_interval([0.5, 0.6, 0.4], [0.0, 0.4, -0.4], 0.1)
     assert math.isfinite(share)
     assert math.isnan(low) and math.isnan(high)
+
+
+def test_intervals_significance_and_power_are_settings_of_their_own(monkeypatch):
+    values = [1.0, 2.0, 3.0, 2.5]
+    power = statistics.t_test_power(0.5, 10)
+    monkeypatch.setattr(statistics, "INTERVAL", 0.5)
+    for interval in (mean_interval(values), welch_interval(values, [0.0] * 4)):
+        mean, _, high = interval
+        half = stats.t.ppf(0.75, 3) * stats.sem(values)
+        assert high - mean == pytest.approx(half)
+    assert statistics.t_test_power(0.5, 10) == power
+    monkeypatch.setattr(statistics, "SIGNIFICANCE", 0.01)
+    assert statistics.t_test_power(0.5, 10) < power

@@ -9,6 +9,7 @@ from conftest import ROOT
 from test_backbone import VARIANTS
 from test_training import make_data, make_model
 
+import compare_variants
 from compare_variants import compare
 from compute_exact import main as compute_exact
 from dualscale.metrics.claims import Claim, Measured, Runs, answered, findings, judge, read_claims
@@ -70,6 +71,21 @@ def test_a_difference_is_told_as_a_share_of_what_lies_above_the_floor():
     )
     dino, _ = compare(table, pd.concat([table, floor]), "mine", "other", SETTINGS)
     assert dino["share_of_excess"] == pytest.approx(-0.1 / 0.5, rel=0.1)
+
+
+def test_a_verdict_asks_equivalence_and_significance_of_its_own(monkeypatch):
+    monkeypatch.setattr(compare_variants, "EQUIVALENCE", 1.1)
+    dino, line = compared(runs(10, 0.1))
+    assert (dino["verdict"], line["verdict"]) == ("better", "undecided")
+    monkeypatch.setattr(compare_variants, "SIGNIFICANCE", 1e-4)
+    assert {row["verdict"] for row in compared(runs(10, 0.1))} == {"too few seeds"}
+
+
+def test_a_caption_says_the_level_of_the_intervals(monkeypatch):
+    monkeypatch.setattr(compare_variants, "INTERVAL", 0.9)
+    table = pd.DataFrame(compared(runs(10, 0.1)))
+    said = compare_variants.caption(table, SETTINGS | {"files": []})
+    assert "mean and 90 % interval" in said
 
 
 def test_too_few_seeds_get_no_p_whatever_they_show():

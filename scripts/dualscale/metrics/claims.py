@@ -207,7 +207,7 @@ class Claim(Part):
 
 
 class Measured(NamedTuple):
-    """Mean and 95 % interval of a quantity over the seeds."""
+    """Mean and interval of a quantity over the seeds."""
 
     seeds: int
     mean: float = math.nan
@@ -251,7 +251,7 @@ def read_claims(path: str | Path) -> list[Claim]:
 
 
 def measure(quantity: Quantity, runs: Runs) -> dict[str, Measured]:
-    """Mean and 95 % interval of a quantity, by dataset or for all datasets together."""
+    """Mean and interval of a quantity, by dataset or for all datasets together."""
     return {
         name: Measured(len(values), *best_interval(values)) if values else Measured(0)
         for name, values in quantity.values(runs).items()

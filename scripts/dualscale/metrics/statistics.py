@@ -10,40 +10,47 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 BOOTSTRAP_FROM = 20  # seeds; with fewer, bootstrap intervals undercover
-LEVEL = 0.95
+INTERVAL = 0.95
+"""Level of all intervals."""
+SIGNIFICANCE = 0.05
+"""Largest p of a significant difference."""
+EQUIVALENCE = 0.95
+"""Least posterior probability, within the margin, of two equivalent variants."""
+POWER = 0.8
+"""Power at which `seeds_needed` finds a difference."""
 MOST_SEEDS = 1_000_000  # largest sample size that `seeds_needed` reports
 
 
 def mean_interval(values: Sequence[float]) -> tuple[float, float, float]:
-    """Mean with its 95 % Student's t interval; NaN bounds for a single value."""
+    """Mean with its Student's t interval; NaN bounds for a single value."""
     mean = float(np.mean(values))
     if len(values) < 2:
         return mean, math.nan, math.nan
-    half = stats.t.ppf(0.5 + LEVEL / 2, len(values) - 1) * stats.sem(values)
+    half = stats.t.ppf(0.5 + INTERVAL / 2, len(values) - 1) * stats.sem(values)
     return mean, mean - half, mean + half
 
 
 def best_interval(values: Sequence[float]) -> tuple[float, float, float]:
-    """Mean with its 95 % interval: BCa bootstrap (Efron 1987) from 20 values, else Student's t."""
+    """Mean with its interval: BCa bootstrap (Efron 1987) from 20 values, else Student's t."""
     if len(values) < BOOTSTRAP_FROM or np.ptp(values) == 0:
         return mean_interval(values)
     interval = stats.bootstrap(
-        (np.asarray(values),), np.mean, confidence_level=LEVEL, method="BCa", rng=0
+        (np.asarray(values),), np.mean, confidence_level=INTERVAL, method="BCa", rng=0
     ).confidence_interval
     return float(np.mean(values)), float(interval.low), float(interval.high)
 
 
 def welch_interval(values: Sequence[float], others: Sequence[float]) -> tuple[float, float, float]:
-    """Difference of the means of two independent samples, with Welch's 95 % interval (1947).
+    """Difference of the means of two independent samples, with Welch's interval (1947).
 
     The degrees of freedom are Welch and Satterthwaite's. The bounds are NaN if a sample has fewer
-    than two values; with two values each, the interval covers the true difference only about 90 %
-    of the time.
+    than two values; with two values each, a 95 % interval covers the true difference only about
+    90 % of the time.
     """
     difference = float(np.mean(values) - np.mean(others))
     if min(len(values), len(others)) < 2:
         return difference, math.nan, math.nan
-    interval = stats.ttest_ind(values, others, equal_var=False).confidence_interval(LEVEL)
+    interval = stats.ttest_ind(values, others, equal_var=False).confidence_interval(INTERVAL)
     return difference, float(interval.low), float(interval.high)
 
 
@@ -65,7 +72,7 @@ def share_interval(
         return share, math.nan, math.nan
     own, floor = stats.sem(values) ** 2, stats.sem(floors) ** 2
     freedom = stats.ttest_ind(values, (1 - share) * np.asarray(floors), equal_var=False).df
-    t2 = stats.t.ppf(0.5 + LEVEL / 2, freedom) ** 2
+    t2 = stats.t.ppf(0.5 + INTERVAL / 2, freedom) ** 2
     # (above - s whole)^2 <= t^2 (own + (1 - s)^2 floor)
     a, b, c = whole**2 - t2 * floor, above * whole - t2 * floor, above**2 - t2 * (own + floor)
     if a <= 0:
@@ -110,8 +117,8 @@ def probabilities(differences: Sequence[float], margin: float) -> tuple[float, f
     return below, 1 - below - above, above
 
 
-def seeds_needed(differences: Sequence[float], power: float = 0.8) -> float:
-    """Fewest seeds for a paired 5 % t test to detect the observed effect with this power.
+def seeds_needed(differences: Sequence[float], power: float = POWER) -> float:
+    """Fewest seeds for a paired t test to detect the observed effect with this power.
 
     Infinite above a million seeds; NaN for fewer than two differences.
     """
@@ -127,8 +134,8 @@ def seeds_needed(differences: Sequence[float], power: float = 0.8) -> float:
 
 
 def t_test_power(effect: float, n: int) -> float:
-    """Power of a two-sided one-sample t test at 5 %, from the noncentral t distribution."""
-    edge, shift = stats.t.ppf(0.975, n - 1), effect * math.sqrt(n)
+    """Power of a two-sided one-sample t test, from the noncentral t distribution."""
+    edge, shift = stats.t.ppf(1 - SIGNIFICANCE / 2, n - 1), effect * math.sqrt(n)
     above, below = stats.nct.sf(edge, n - 1, shift), stats.nct.cdf(-edge, n - 1, shift)
     return float(above + np.nan_to_num(below))  # SciPy returns NaN for tails below 1e-14
 

@@ -1,0 +1,35 @@
+"""Result pages, metrics and files of rules: each is listed in one place."""
+
+import re
+
+from conftest import ROOT, TINY, copy_project
+
+from dualscale.metrics.table import METRICS, OF_RUNS, RUN_COLUMNS, study_columns
+from pages import PAGES
+
+
+def test_every_page_has_its_caption_and_a_title_of_its_own():
+    assert len({page.title for page in PAGES.values()}) == len(PAGES)
+    for page in PAGES.values():
+        assert (ROOT / f"workflow/report/{page.caption}.rst").is_file()
+
+
+def test_targets_make_their_pages_in_whatever_order_the_rules_are_included(tmp_path):
+    project = copy_project(ROOT, tmp_path / "project")
+    project.configure(**TINY)
+    snakefile = project.path / "Snakefile"
+    lines = snakefile.read_text().splitlines()
+    places = [i for i, line in enumerate(lines) if re.match(r'include: "(?!.*common)', line)]
+    turned = dict(zip(places, [lines[i] for i in reversed(places)], strict=True))
+    snakefile.write_text("\n".join(turned.get(i, line) for i, line in enumerate(lines)) + "\n")
+    assert len(places) == 9
+    done = project.run("--dry-run", *{page.target for page in PAGES.values()})
+    missing = [file for page in PAGES.values() for file in page.files if file not in done.stdout]
+    assert missing == []
+
+
+def test_metrics_csv_and_the_study_take_their_columns_from_the_table():
+    assert [name for name in RUN_COLUMNS if name in METRICS] == [m.column for m in OF_RUNS]
+    known, unknown = (set(study_columns(2, known)) for known in (True, False))
+    assert known - unknown == {m.column for m in METRICS.values() if m.needs_density}
+    assert {"kl_draw1_bits", "kl_draw2_bits"} <= unknown
