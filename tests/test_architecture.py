@@ -3,37 +3,33 @@ import pytest
 import torch
 from conftest import ROOT
 from safetensors.torch import load_file
-from test_backbone import SCHEDULE
-from test_training import PAPER, make_data, run
+from test_training import PAPER, make_data, paper, run
 
 import train
 from dualscale.data.moments import moments_of
-from dualscale.diffusion.sampling import Sampler
+from dualscale.diffusion.samplers import DDIM, Drawing
+from dualscale.diffusion.schedules import Linear
 from dualscale.model import Model, load_model
 from dualscale.networks.gradient import AutogradGradient, weighted_loss
 from dualscale.networks.own import ModuleBackbone, load_class
+from dualscale.networks.settings import Architecture
+from dualscale.settings import OwnModel
 from dualscale.training.checkpoint import Checkpoint
 from dualscale.training.trainer import Trainer, evaluation_loss
 
 EXAMPLE = ROOT / "examples/fourier_network.py"
-OWN = {
-    "architecture": {
-        "file": str(EXAMPLE),
-        "class": "FourierNetwork",
-        "settings": {"width": 16, "features": 8},
-    },
-    "schedule": SCHEDULE,
-    "prediction": "noise",
+NETWORKS = ROOT / "tests/own_networks.py"
+ARCHITECTURE = {
+    "file": str(EXAMPLE),
+    "class": "FourierNetwork",
+    "settings": {"width": 16, "features": 8},
 }
 
 
-NETWORKS = str(ROOT / "tests/own_networks.py")
-
-
-def own(name=None):
+def own(name=None, settings=None, **model):
     """Settings of the example's class, or of a class in tests/own_networks.py."""
-    chosen = {} if name is None else {"file": NETWORKS, "class": name, "settings": {}}
-    return OWN | {"architecture": OWN["architecture"] | chosen}
+    chosen = {"file": str(NETWORKS), "class": name, "settings": settings or {}}
+    return OwnModel(architecture=chosen if name else ARCHITECTURE, **model)
 
 
 def make(streams=("0",), name=None):
@@ -42,12 +38,12 @@ def make(streams=("0",), name=None):
     return model
 
 
-def make_trainer(streams=("0",), name=None, **settings):
-    return Trainer(make(streams, name), make_data(), PAPER | {"steps": 300} | settings, streams)
+def make_trainer(streams=("0",), name=None):
+    return Trainer(make(streams, name), make_data(), paper(steps=300), streams)
 
 
-def trained(streams, name=None, **settings):
-    trainer = make_trainer(streams, name, **settings)
+def trained(streams, name=None):
+    trainer = make_trainer(streams, name)
     return trainer, run(trainer)
 
 
@@ -141,19 +137,17 @@ def test_dropout_is_active_in_training_alone():
 @pytest.mark.parametrize("name", DRAWING)
 def test_two_draws_from_a_network_that_draws_are_the_same(name):
     model = make(("a",), name)
-    settings = {"start": "standard", "sampler": {"kind": "ddim"}, "steps": 5}
-    parts = model.denoiser, model.schedule, model.moments, settings, 50, ["0"]
-    sampler = Sampler(*parts, torch.device("cpu"))
-    assert torch.equal(sampler.draw(), sampler.draw())
+    sampler = model.sampler(Drawing(sampler=DDIM(), steps=5), 50, ["0"])
+    assert np.array_equal(sampler.draw(), sampler.draw())
 
 
 @pytest.mark.parametrize("name", [*DRAWING, "Normalised", "Counting"])
 def test_the_evaluation_loss_is_the_same_twice_and_changes_no_buffer(name):
     model = make(("a", "b"), name)
-    trainer = Trainer(model, make_data(), PAPER | {"steps": 20}, ("a", "b"))
+    trainer = Trainer(model, make_data(), paper(steps=20), ("a", "b"))
     run(trainer)
     before = {key: value.clone() for key, value in trainer.state().items()}
-    losses = [evaluation_loss(model, make_data(), PAPER["loss"], ("a", "b")) for _ in range(2)]
+    losses = [evaluation_loss(model, make_data(), PAPER.loss, ("a", "b")) for _ in range(2)]
     assert torch.equal(*losses)
     for key, value in trainer.state().items():
         assert torch.equal(value, before[key]), key
@@ -161,16 +155,14 @@ def test_the_evaluation_loss_is_the_same_twice_and_changes_no_buffer(name):
 
 def test_floating_point_buffers_are_averaged_as_parameters_are_and_others_copied(tmp_path):
     np.save(tmp_path / "data.npy", make_data().numpy())
-    settings = own("Counting") | {
-        "standardise": False,
-        "training": PAPER | {"steps": 100},
-    }
+    settings = own("Counting").model_dump(by_alias=True, exclude={"sampling"})
+    settings |= {"standardise": False, "training": paper(steps=100).model_dump()}
     paths = tmp_path / "data.npy", [tmp_path / "0.model"], [tmp_path / "0.json"]
     given = {"sampling": {}, "digest": "d1", "stream": "data", "code": "c0de"}
     train.main(*paths, settings=settings, **given, gpu=0, threads=1)
     average = 0.0
-    for step in range(0, 100, PAPER["ema"]["every"]):
-        average += (1 - PAPER["ema"]["decay"]) * (step + 1 - average)
+    for step in range(0, 100, PAPER.ema.every):
+        average += (1 - PAPER.ema.decay) * (step + 1 - average)
     saved = load_file(tmp_path / "0.model")
     assert saved["steps_as_floats"].item() == pytest.approx(average, rel=1e-6)
     assert saved["steps"].item() == 91
@@ -191,8 +183,7 @@ def test_on_a_gpu_two_trainings_end_with_the_same_bytes(name):
     for _ in range(2):
         model = Model(own(name), moments_of(make_data()), 2, torch.device("cuda"))
         model.backbone.initialise(("a", "b"))
-        settings = PAPER | {"steps": 300}
-        trainer = Trainer(model, make_data().cuda(), settings, ("a", "b"))
+        trainer = Trainer(model, make_data().cuda(), paper(steps=300), ("a", "b"))
         trainer.warm_up()
         list(trainer.run())
         found.append(trainer.ema)
@@ -200,13 +191,11 @@ def test_on_a_gpu_two_trainings_end_with_the_same_bytes(name):
 
 
 def test_a_model_with_large_integers_among_its_class_settings_or_many_timesteps_loads(tmp_path):
-    spec = own("Plain")
-    spec["architecture"]["settings"] = {"seed": 20261124}
-    spec["schedule"] = SCHEDULE | {"timesteps": 10_000}
+    spec = own("Plain", {"seed": 20261124}, schedule=Linear(timesteps=10_000))
     model, path = Model(spec, moments_of(make_data())), tmp_path / "0.safetensors"
     model.backbone.initialise(("a",))
     model.save(path, model.backbone.flat, 0)
-    loaded = load_model(path, architecture=NETWORKS)
+    loaded = load_model(path, architecture=str(NETWORKS))
     assert torch.equal(loaded.backbone.flat, model.backbone.flat)
 
 
@@ -226,7 +215,7 @@ def test_a_file_without_the_class_is_named(text, name, message, tmp_path):
 
 
 def test_settings_that_the_class_does_not_take_are_named():
-    settings = OWN["architecture"] | {"settings": {"colour": 3}}
+    settings = Architecture.model_validate(ARCHITECTURE | {"settings": {"colour": 3}})
     with pytest.raises(ValueError, match=r"FourierNetwork cannot be made: .*colour"):
         ModuleBackbone(settings, 2, 100)
 
@@ -238,7 +227,7 @@ def test_the_workflow_trains_the_example_and_again_when_its_file_changes(project
     copy.write_text(EXAMPLE.read_text())
     mine = {
         "label": "Mine",
-        "architecture": OWN["architecture"] | {"file": f"examples/{copy.name}"},
+        "architecture": ARCHITECTURE | {"file": f"examples/{copy.name}"},
     }
     project.configure(variants={"mine": mine}, run={"variants": ["baseline", "mine"]})
     project.run()

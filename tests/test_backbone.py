@@ -6,37 +6,17 @@ import torch
 from torch import nn
 
 from dualscale.networks.backbone import Backbone, sinusoidal_features
+from dualscale.settings import BranchesModel
 
-NETWORK = {
-    "width": 32,
-    "hidden_layers": 3,
-    "embedding": 16,
-    "highest_frequency": 25.0,
-    "lowest_frequency": 2.5e-3,
-    "frequencies": "fixed",
-    "damped": False,
-}
-GLOBAL = {"upscaled_dimensions": None, "embedded_dimensions": None}
-LOCAL = {"upscaled_dimensions": 4, "embedded_dimensions": None}
+NETWORK = {"width": 32, "hidden_layers": 3, "embedding": 16}
+GLOBAL = {}
+LOCAL = {"upscaled_dimensions": 4}
 NONE = {"kind": "none"}
-LEARNED = {
-    "kind": "learned",
-    "hidden": [24, 12],
-    "gate": "softmax",
-    "negative_slope": 0.2,
-    "sees": "t",
-}
-SCHEDULE = {"kind": "linear", "timesteps": 100, "beta_first": 1e-4, "beta_last": 0.02}
+LEARNED = {"kind": "learned", "hidden": [24, 12]}
 
 
 def settings(branches, weighting, **network):
-    return {
-        "branches": branches,
-        "weighting": weighting,
-        "network": NETWORK | network,
-        "schedule": SCHEDULE,
-        "prediction": "noise",
-    }
+    return BranchesModel(branches=branches, weighting=weighting, network=NETWORK | network)
 
 
 VARIANTS = {
@@ -50,7 +30,7 @@ VARIANTS = {
         {"global": GLOBAL, "local": {"upscaled_dimensions": 4, "embedded_dimensions": 2}},
         LEARNED | {"hidden": [24], "gate": "sigmoid", "negative_slope": 0.0},
     ),
-    "of_points": settings({"global": GLOBAL, "local": LOCAL}, LEARNED | {"sees": "x_and_t"}),
+    "of_points": settings({"global": GLOBAL, "local": LOCAL}, LEARNED | {"inputs": "x_and_t"}),
     "learned_frequencies": settings(
         {"global": GLOBAL, "local": LOCAL}, LEARNED, frequencies="learned"
     ),
@@ -86,18 +66,18 @@ class Literal(nn.Module):
 
     def __init__(self, spec, backbone):
         super().__init__()
-        network = spec["network"]
-        self.spec, width, embedding = spec, network["width"], network["embedding"]
+        network = spec.network
+        self.spec, width, embedding = spec, network.width, network.embedding
         values = {n: v[0].detach() for n, v in backbone.named_views(backbone.flat).items()}
         self.branches, self.upscales = nn.ModuleDict(), nn.ModuleDict()
         self.frequencies, self.fixed = nn.ParameterDict(), spaced(embedding, 25.0)
-        for index, (name, branch) in enumerate(spec["branches"].items()):
+        for index, (name, branch) in enumerate(spec.branches.items()):
             seen = 2
-            if branch["upscaled_dimensions"]:
-                self.upscales[name] = nn.Linear(2, branch["upscaled_dimensions"])
+            if branch.upscaled_dimensions:
+                self.upscales[name] = nn.Linear(2, branch.upscaled_dimensions)
                 fill(self.upscales[name], values, f"upscale.{name}")
-                seen = branch["embedded_dimensions"] or branch["upscaled_dimensions"]
-            if network["frequencies"] == "learned":
+                seen = branch.embedded_dimensions or branch.upscaled_dimensions
+            if network.frequencies == "learned":
                 self.frequencies[name] = nn.Parameter(values[f"frequencies.{name}"][0].clone())
             first = nn.Linear(seen * embedding + embedding, width)
             with torch.no_grad():
@@ -111,44 +91,44 @@ class Literal(nn.Module):
             fill(last, values, "output", index)
             self.branches[name] = nn.Sequential(first, *hidden, nn.ReLU(), last)
         self.weighting = None
-        if spec["weighting"]["kind"] == "learned":
-            inputs = 3 if spec["weighting"]["sees"] == "x_and_t" else 1
-            widths = [inputs * embedding, *spec["weighting"]["hidden"]]
-            widths.append(2 if spec["weighting"]["gate"] == "softmax" else 1)
+        if spec.weighting.kind == "learned":
+            inputs = 3 if spec.weighting.inputs == "x_and_t" else 1
+            widths = [inputs * embedding, *spec.weighting.hidden]
+            widths.append(2 if spec.weighting.gate == "softmax" else 1)
             layers = []
             for layer, sizes in enumerate(pairwise(widths)):
                 linear = nn.Linear(*sizes)
                 fill(linear, values, f"weighting.{layer}")
-                layers += [linear, nn.LeakyReLU(spec["weighting"]["negative_slope"])]
+                layers += [linear, nn.LeakyReLU(spec.weighting.negative_slope)]
             self.weighting = nn.Sequential(*layers[:-1])
 
     def forward(self, x, t):
-        time = embed(t.to(x.dtype), spaced(self.spec["network"]["embedding"]))
+        time = embed(t.to(x.dtype), spaced(self.spec.network.embedding))
         outputs = []
         for name, branch in self.branches.items():
             seen = x
             if name in self.upscales:
                 seen = self.upscales[name](x)
-                seen = seen[:, : self.spec["branches"][name]["embedded_dimensions"]]
+                seen = seen[:, : self.spec.branches[name].embedded_dimensions]
             frequencies = self.frequencies.get(name, self.fixed)
             features = [embed(seen[:, i], frequencies) for i in range(seen.shape[1])]
-            if self.spec["network"]["damped"]:
+            if self.spec.network.damped:
                 kept = torch.exp(-0.5 * (NOISE[t][:, None] * self.fixed) ** 2).repeat(1, 2)
                 features = [kept * feature for feature in features]
             outputs.append(branch(torch.cat([*features, time], dim=1)))
-        kind = self.spec["weighting"]["kind"]
+        kind = self.spec.weighting.kind
         if kind == "none":
             return outputs[0]
         if kind == "fixed":
-            weights = self.spec["weighting"]["weights"]
+            weights = self.spec.weighting.weights
             return sum(
                 weights[name] * out for name, out in zip(self.branches, outputs, strict=True)
             )
         inputs = [time]
-        if self.spec["weighting"]["sees"] == "x_and_t":
+        if self.spec.weighting.inputs == "x_and_t":
             inputs += [embed(x[:, i], self.fixed) for i in range(2)]
         logits = self.weighting(torch.cat(inputs, dim=1))
-        if self.spec["weighting"]["gate"] == "sigmoid":
+        if self.spec.weighting.gate == "sigmoid":
             gate = torch.sigmoid(logits)
             return gate * outputs[0] + (1 - gate) * outputs[1]
         weights = torch.softmax(logits, dim=1)

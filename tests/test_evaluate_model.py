@@ -5,10 +5,12 @@ from test_backbone import VARIANTS
 
 from dualscale.data.moments import moments_of
 from dualscale.data.units import standard_units
+from dualscale.diffusion.priors import MomentMatched
+from dualscale.diffusion.samplers import DDIM, Sampling
 from dualscale.model import Model
 from evaluate_model import further_samples, ode_kl
 
-SAMPLING = {"points": 50, "start": "matched", "sampler": {"kind": "ddim"}, "steps": 5}
+SAMPLING = Sampling(points=50, prior=MomentMatched(), sampler=DDIM(), steps=5)
 
 
 @pytest.fixture
@@ -24,7 +26,7 @@ def standardised():
 
 
 def test_further_samples_are_in_the_datas_units(standardised):
-    draws = further_samples(standardised, {"draws": 2, "sampling": SAMPLING}, "0/mine")
+    draws = further_samples(standardised, SAMPLING, 2, "0/mine")
     assert [draw.shape for draw in draws] == [(50, 3), (50, 3)]
     inside = standardised.units.into_model(np.concatenate(draws))
     np.testing.assert_allclose(inside.mean(axis=0), 0, atol=1)
@@ -35,4 +37,4 @@ def test_further_samples_are_in_the_datas_units(standardised):
 def test_an_exact_density_is_not_compared_with_a_model_in_other_units(standardised):
     known = {"x": np.zeros((100, 4, 2), "f4"), "log_density": np.zeros(4)}
     with pytest.raises(ValueError, match="an exact density is of the data's own units"):
-        ode_kl(standardised, known, "matched")
+        ode_kl(standardised, known, MomentMatched())

@@ -8,8 +8,8 @@ from dualscale.training.trainer import weighted_loss
 
 THREE = settings(
     {
-        "first": {"upscaled_dimensions": 3, "embedded_dimensions": None},
-        "second": {"upscaled_dimensions": None, "embedded_dimensions": None},
+        "first": {"upscaled_dimensions": 3},
+        "second": {},
         "third": {"upscaled_dimensions": 5, "embedded_dimensions": 2},
     },
     LEARNED,

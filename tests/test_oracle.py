@@ -2,25 +2,30 @@ import numpy as np
 import pytest
 import torch
 
-from dualscale.data.datasets import DISTRIBUTIONS
+from dualscale.data.datasets import Dino, Gaussians, KnownDistribution, Moons
 from dualscale.data.moments import moments_of
 from dualscale.diffusion.oracle import ExactDenoiser
-from dualscale.diffusion.sampling import Sampler
-from dualscale.diffusion.schedule import interpolation, linear, of_alpha_bar, zero_terminal_snr
+from dualscale.diffusion.samplers import DDIM, Drawing
+from dualscale.diffusion.sampling import ReverseProcess
+from dualscale.diffusion.schedules import (
+    Linear,
+    LinearPath,
+    ZeroTerminalSNR,
+    variance_preserving,
+)
 from dualscale.metrics.divergence import knn_kl
+from dualscale.parts import parts_of
 
-SCHEDULE = linear(100, 1e-4, 0.02)
-TO_NOISE = {
-    "interpolation": interpolation(20),
-    "zero_terminal_snr": zero_terminal_snr(20, 1e-4, 0.02),
-}
-"""Schedules that end at alpha = 0."""
+CPU = torch.device("cpu")
+LEVELS = Linear().levels()
+each_distribution = pytest.mark.parametrize("kind", parts_of(KnownDistribution))
+each_schedule_to_noise = pytest.mark.parametrize("schedule", [LinearPath, ZeroTerminalSNR])
 
 
-@pytest.mark.parametrize("name", DISTRIBUTIONS)
-def test_the_exact_denoiser_is_the_mean_of_the_clean_points_given_the_noisy_one(name):
-    distribution, t = DISTRIBUTIONS[name](), 60
-    denoise = ExactDenoiser(distribution, SCHEDULE)
+@each_distribution
+def test_the_exact_denoiser_is_the_mean_of_the_clean_points_given_the_noisy_one(kind):
+    distribution, t = kind().build(), 60
+    denoise = ExactDenoiser(distribution, LEVELS)
     x_0 = distribution.sample(400_000, np.random.default_rng(0))
     alpha, sigma = denoise.alpha[t], denoise.sigma[t]
     x_t = x_0[:5] * alpha + 0.3 * sigma
@@ -35,8 +40,8 @@ def test_the_exact_denoiser_is_the_mean_of_the_clean_points_given_the_noisy_one(
 
 
 def test_the_mean_squared_error_of_no_network_is_below_the_exact_ones():
-    distribution, t, rng = DISTRIBUTIONS["moons"](), 30, np.random.default_rng(0)
-    denoise = ExactDenoiser(distribution, SCHEDULE)
+    distribution, t, rng = Moons().build(), 30, np.random.default_rng(0)
+    denoise = ExactDenoiser(distribution, LEVELS)
     real = distribution.sample(20_000, rng)
     noise = rng.standard_normal(real.shape)
     x = torch.from_numpy(denoise.alpha[t] * real + denoise.sigma[t] * noise).float()
@@ -46,55 +51,42 @@ def test_the_mean_squared_error_of_no_network_is_below_the_exact_ones():
         assert np.square(other - noise).mean() > least
 
 
-@pytest.mark.parametrize("name", ["dino", "moons"])
-def test_from_the_noisy_data_on_many_steps_the_exact_denoiser_reaches_the_floor(name):
-    distribution, rng, n = DISTRIBUTIONS[name](), np.random.default_rng(0), 2000
+@pytest.mark.parametrize("kind", [Dino, Moons])
+def test_from_the_noisy_data_on_many_steps_the_exact_denoiser_reaches_the_floor(kind):
+    distribution, rng, n = kind().build(), np.random.default_rng(0), 2000
     real, fresh, origin = (distribution.sample(n, rng) for _ in range(3))
-    sigma = torch.logspace(-3, 0.5, 400, dtype=torch.float64)  # in units of alpha
-    fine = of_alpha_bar(1 / (1 + sigma**2))
-    settings = {
-        "start": "standard",
-        "sampler": {"kind": "ancestral", "variance": "posterior"},
-        "steps": None,
-    }
-    sampler = Sampler(
-        ExactDenoiser(distribution, fine),
-        fine,
-        moments_of(torch.from_numpy(real)),
-        settings,
-        n,
-        ["0"],
-        torch.device("cpu"),
-    )
-    generated = sampler.draw(torch.from_numpy(origin).float())[0].numpy()
+    sigma = np.logspace(-3, 0.5, 400)  # in units of alpha
+    fine = variance_preserving(1 / (1 + sigma**2))
+    parts = ExactDenoiser(distribution, fine), fine, moments_of(torch.from_numpy(real)), Drawing()
+    generated = ReverseProcess(*parts, n, ["0"], CPU).draw(origin.astype("f4"))[0]
     floor = knn_kl(real, fresh, 5)
     assert knn_kl(real, generated, 5) == pytest.approx(floor, abs=0.15)
 
 
-@pytest.mark.parametrize("name", DISTRIBUTIONS)
-def test_the_mean_of_a_distribution_is_that_of_its_points(name):
-    distribution, n = DISTRIBUTIONS[name](), 100_000
+@each_distribution
+def test_the_mean_of_a_distribution_is_that_of_its_points(kind):
+    distribution, n = kind().build(), 100_000
     points = distribution.sample(n, np.random.default_rng(0))
     error = points.std(axis=0) / np.sqrt(n)
     assert (np.abs(points.mean(axis=0) - distribution.mean) < 5 * error).all()
 
 
-@pytest.mark.parametrize("schedule", TO_NOISE.values(), ids=TO_NOISE)
-@pytest.mark.parametrize("name", DISTRIBUTIONS)
-def test_of_noise_alone_the_exact_denoiser_makes_the_mean(name, schedule):
-    distribution = DISTRIBUTIONS[name]()
-    denoise, x = ExactDenoiser(distribution, schedule), torch.randn(1, 5, distribution.dimensions)
+@each_schedule_to_noise
+@each_distribution
+def test_of_noise_alone_the_exact_denoiser_makes_the_mean(kind, schedule):
+    distribution = kind().build()
+    denoise = ExactDenoiser(distribution, schedule(timesteps=20).levels())
+    x = torch.randn(1, 5, distribution.dimensions)
     mean = torch.from_numpy(distribution.mean).float().expand_as(x)
     assert torch.equal(denoise(x, 19), mean)
     torch.testing.assert_close(denoise.noise(x, 19), x / denoise.sigma[19])
 
 
-@pytest.mark.parametrize("schedule", TO_NOISE.values(), ids=TO_NOISE)
+@each_schedule_to_noise
 def test_from_noise_alone_the_exact_denoiser_reaches_the_data(schedule):
-    distribution, n = DISTRIBUTIONS["gaussians"](), 4000
+    distribution, levels, n = Gaussians().build(), schedule(timesteps=20).levels(), 4000
     real = distribution.sample(n, np.random.default_rng(0))
-    settings = {"start": "standard", "sampler": {"kind": "ddim"}, "steps": None}
-    parts = ExactDenoiser(distribution, schedule), schedule, moments_of(torch.from_numpy(real))
-    generated = Sampler(*parts, settings, n, ["0"], torch.device("cpu")).draw()[0].numpy()
+    parts = ExactDenoiser(distribution, levels), levels, moments_of(torch.from_numpy(real))
+    generated = ReverseProcess(*parts, Drawing(sampler=DDIM()), n, ["0"], CPU).draw()[0]
     np.testing.assert_allclose(generated.mean(axis=0), distribution.mean, atol=0.15)
     assert distribution.log_density(generated.astype(float)).mean() > -4

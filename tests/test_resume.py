@@ -13,28 +13,20 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save
-from test_training import PAPER, make_trainer, run
+from test_training import make_trainer, paper, run
 
 import train
 from dualscale.training.checkpoint import Checkpoint
 
 SCRIPTS = Path(train.__file__).parent
 SETTINGS = {
-    "branches": {"global": {"upscaled_dimensions": None, "embedded_dimensions": None}},
-    "network": {
-        "width": 32,
-        "hidden_layers": 1,
-        "embedding": 16,
-        "highest_frequency": 25.0,
-        "lowest_frequency": 2.5e-3,
-        "frequencies": "fixed",
-        "damped": False,
-    },
-    "prediction": "noise",
-    "schedule": {"kind": "linear", "timesteps": 100, "beta_first": 1e-4, "beta_last": 0.02},
+    "branches": {"global": {}},
+    "network": {"width": 32, "hidden_layers": 1, "embedding": 16},
+    "prediction": "epsilon",
+    "schedule": "linear",
     "standardise": False,
-    "training": PAPER | {"steps": 3000},
-    "weighting": {"kind": "none"},
+    "training": paper(steps=3000).model_dump(),
+    "weighting": "none",
 }
 
 
@@ -86,7 +78,7 @@ def test_a_training_killed_twice_ends_with_the_bytes_of_an_undisturbed_one(job, 
 
 @pytest.fixture
 def trainer():
-    return make_trainer(settings=PAPER | {"steps": 300})
+    return make_trainer(settings=paper(steps=300))
 
 
 def state_after(trainer, steps):
@@ -102,10 +94,10 @@ def kept(path, trainer, origin):
 
 def test_a_restored_state_trains_on_to_the_same_bytes(trainer):
     state = state_after(trainer, 200)
-    other = make_trainer(settings=PAPER | {"steps": 300})
+    other = make_trainer(settings=paper(steps=300))
     other.restore(state)
     list(other.run(200))
-    undisturbed = make_trainer(settings=PAPER | {"steps": 300})
+    undisturbed = make_trainer(settings=paper(steps=300))
     run(undisturbed)
     assert torch.equal(other.ema, undisturbed.ema)
     assert torch.equal(other.backbone.flat, undisturbed.backbone.flat)
@@ -188,7 +180,7 @@ def test_a_checkpoint_whose_tensors_do_not_fit_is_discarded_and_changes_nothing(
     state = state_after(trainer, 100)
     CHANGES[change](state)
     train.keep(tmp_path / "it", Checkpoint("origin", 100, 1.5, state))
-    fresh = make_trainer(settings=PAPER | {"steps": 300})
+    fresh = make_trainer(settings=paper(steps=300))
     before = {name: value.clone() for name, value in fresh.state().items()}
     assert train.resume(fresh, tmp_path / "it", "origin") == (0, 0.0)
     assert "is discarded" in caplog.text

@@ -1,44 +1,40 @@
+import ema_pytorch
 import numpy as np
 import pytest
 import torch
-from ema_pytorch import EMA
-from test_backbone import NETWORK, VARIANTS, Literal
+from test_backbone import GLOBAL, LEARNED, LOCAL, VARIANTS, Literal
+from test_backbone import settings as model_settings
 from torch import nn
 
 from dualscale.data.moments import moments_of
-from dualscale.diffusion.schedule import linear
+from dualscale.diffusion.losses import Uniform
+from dualscale.diffusion.schedules import Linear
 from dualscale.model import Model
 from dualscale.networks.backbone import Backbone
 from dualscale.training import trainer as training
+from dualscale.training.optimisers import Adam, AdamW
+from dualscale.training.settings import EMA, Training
 from dualscale.training.trainer import (
     DivergedError,
     Trainer,
-    ema_decay,
     evaluation_loss,
-    example_table,
     examples,
-    learning_rate,
     mirror,
+    training_coefficients,
 )
 
-SCHEDULE = linear(100, 1e-4, 0.02)
-PAPER = {
-    "steps": 60,
-    "batch_size": 32,
-    "mirrored": 0.0,
-    "learning_rate": 1e-3,
-    "optimiser": "adam",
-    "weight_decay": 0.0,
-    "clip_norm": None,
-    "loss": {"kind": "uniform"},
-    "ema": {"decay": 0.9, "every": 10, "warmup": False},
-}
-RELEASED = PAPER | {
-    "optimiser": "adamw",
-    "weight_decay": 0.01,
-    "clip_norm": 0.5,
-    "ema": {"decay": 0.9, "every": 10, "warmup": True},
-}
+LEVELS = Linear().levels()
+OF_TORCH = {Adam: torch.optim.Adam, AdamW: torch.optim.AdamW}
+
+
+def paper(**changes):
+    """Training as the paper's, but for its length and what is given."""
+    few = {"steps": 60, "batch_size": 32, "learning_rate": 1e-3, "ema": EMA(decay=0.9)}
+    return Training(**few | changes)
+
+
+PAPER = paper()
+RELEASED = paper(optimiser=AdamW(weight_decay=0.01), clip_norm=0.5, ema=EMA(decay=0.9, warmup=True))
 
 
 def make_data(scale=1.0):
@@ -64,18 +60,17 @@ def run(trainer):
 def literal_training(trainer, settings, steps, dtype=torch.float32):
     """Reference loop of modules, torch.optim and ema-pytorch, on the trainer's random draws."""
     model = Literal(trainer.backbone.settings, trainer.backbone).to(dtype)
-    ema = EMA(
+    ema = ema_pytorch.EMA(
         model,
-        beta=settings["ema"]["decay"],
-        update_every=settings["ema"]["every"],
-        **({} if settings["ema"]["warmup"] else {"update_after_step": -1, "min_value": 0.9}),
+        beta=settings.ema.decay,
+        update_every=settings.ema.every,
+        **({} if settings.ema.warmup else {"update_after_step": -1, "min_value": 0.9}),
     )
     ema.copy_params_from_model_to_ema()
     ema.initted.fill_(True)
-    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[settings["optimiser"]]
-    rate, decay = settings["learning_rate"], settings["weight_decay"]
-    optimiser = kind(model.parameters(), lr=rate, weight_decay=decay)
-    annealing = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, settings["steps"])
+    kind, decay = OF_TORCH[type(settings.optimiser)], settings.optimiser.weight_decay
+    optimiser = kind(model.parameters(), lr=settings.learning_rate, weight_decay=decay)
+    annealing = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, settings.steps)
     losses = []
     for step in range(steps):
         if step % trainer.chunk == 0:
@@ -87,8 +82,8 @@ def literal_training(trainer, settings, steps, dtype=torch.float32):
         loss = nn.functional.mse_loss(model(x_t.to(dtype), t), noise.to(dtype))
         optimiser.zero_grad()
         loss.backward()
-        if settings["clip_norm"]:
-            nn.utils.clip_grad_norm_(model.parameters(), settings["clip_norm"])
+        if settings.clip_norm:
+            nn.utils.clip_grad_norm_(model.parameters(), settings.clip_norm)
         optimiser.step()
         annealing.step()
         ema.update()
@@ -111,8 +106,9 @@ def test_losses_and_ema_are_those_of_a_plain_loop(variant, settings):
 
 def test_losses_of_hundreds_of_steps_differ_from_a_plain_loops_by_rounding_alone():
     """The bound is the plain loop's own float32 error over the same draws."""
-    spec = VARIANTS["learned"] | {"network": NETWORK | {"width": 256, "embedding": 128}}
-    settings = PAPER | {"steps": 200, "batch_size": 256, "learning_rate": 3e-4}
+    branches = {"global": GLOBAL, "local": LOCAL}
+    spec = model_settings(branches, LEARNED, width=256, embedding=128)
+    settings = paper(steps=200, batch_size=256, learning_rate=3e-4)
     trainer = Trainer(make_model(spec, make_data()), make_data(), settings, ["0"])
     exact, single = (
         np.array(literal_training(trainer, settings, 200, dtype)[0])
@@ -128,10 +124,10 @@ def test_noisy_points_are_alpha_times_clean_plus_sigma_times_noise(shape):
     x_0, noise = torch.randn(2, *shape, 2)
     t = torch.randint(0, 100, shape)
     model = make_model(VARIANTS["baseline"], make_data())
-    table = example_table(model, {"kind": "uniform"}, x_0.device)
+    table = training_coefficients(model, Uniform(), x_0.device)
     x_t, target, weight = examples(x_0, t, noise, table)
     for index in np.ndindex(shape):
-        alpha, sigma = SCHEDULE.alpha[t[index]], SCHEDULE.sigma[t[index]]
+        alpha, sigma = LEVELS.alpha[t[index]], LEVELS.sigma[t[index]]
         torch.testing.assert_close(x_t[index], (alpha * x_0[index] + sigma * noise[index]).float())
     assert torch.equal(target, noise)
     assert torch.equal(weight, torch.ones(shape))
@@ -173,7 +169,7 @@ def test_training_draws_the_same_numbers_for_every_device(monkeypatch):
         data = make_data().to(device)
         trainer = Trainer(stack, data, PAPER, ("a", "b"))
         trainer._load(100, trainer._draw(100))
-        loss = evaluation_loss(stack, data, {"kind": "uniform"}, ("a", "b"))
+        loss = evaluation_loss(stack, data, Uniform(), ("a", "b"))
         assert trainer.seen.device.type == loss.device.type == device
     assert len(sent["cpu"]) == len(sent["meta"]) == 7
     for ours, theirs in zip(*sent.values(), strict=True):
@@ -191,15 +187,15 @@ def test_the_next_chunk_is_drawn_before_a_gpu_is_waited_for(monkeypatch):
             return work(self, *arguments)
 
         monkeypatch.setattr(Trainer, name, noted)
-    run(make_trainer(settings=PAPER | {"steps": 130}))
+    run(make_trainer(settings=paper(steps=130)))
     once = ["_steps", "_require_finite"]
     assert happened == ["_draw", "_steps", "_draw", "_require_finite", *once]
 
 
 def test_ema_warm_up_is_that_of_ema_pytorch():
     model = nn.Linear(1, 1, bias=False)
-    ema = EMA(model, beta=0.995, update_every=10)
-    value = None
+    ema = ema_pytorch.EMA(model, beta=0.995, update_every=10)
+    ours, value = EMA(decay=0.995, every=10, warmup=True), None
     for done in range(1500):
         with torch.no_grad():
             model.weight.fill_(float(np.sin(done)))
@@ -208,7 +204,7 @@ def test_ema_warm_up_is_that_of_ema_pytorch():
             # do so in their first call.
             ema.initted.fill_(False)
         ema.update()
-        decay = ema_decay(done, {"decay": 0.995, "every": 10, "warmup": True})
+        decay = ours.decay_after(done)
         if decay is not None:
             now = model.weight.item()
             value = now if value is None else decay * value + (1 - decay) * now
@@ -219,11 +215,25 @@ def test_learning_rate_is_torchs_cosine_annealing():
     weight = nn.Parameter(torch.zeros(1))
     optimiser = torch.optim.SGD([weight], lr=0.3)
     annealing = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, 50)
+    settings = paper(learning_rate=0.3, steps=50)
     for done in range(50):
         expected = optimiser.param_groups[0]["lr"]
-        assert learning_rate(done, {"learning_rate": 0.3, "steps": 50}) == pytest.approx(expected)
+        assert settings.learning_rate_after(done) == pytest.approx(expected)
         optimiser.step()
         annealing.step()
+
+
+@pytest.mark.parametrize("kind", OF_TORCH)
+def test_optimisers_take_the_steps_of_torch(kind):
+    ours, weight = torch.ones(7), nn.Parameter(torch.ones(7))
+    chosen = kind(weight_decay=0.1)
+    state, theirs = chosen.start(ours), OF_TORCH[kind]([weight], weight_decay=0.1)
+    for rate in (0.3, 0.2, 0.1):
+        gradient = torch.randn(7)
+        theirs.param_groups[0]["lr"], weight.grad = rate, gradient.clone()
+        theirs.step()
+        chosen.step(ours, gradient, state, rate)
+        torch.testing.assert_close(ours, weight.detach())
 
 
 def test_the_same_stream_gives_the_same_bytes():
@@ -250,7 +260,7 @@ def test_models_train_together_as_they_do_alone(settings):
 
 
 def test_the_last_chunk_may_be_cut_short():
-    long = make_trainer(settings=PAPER | {"steps": 130})
+    long = make_trainer(settings=paper(steps=130))
     steps = [progress.step for progress in long.run()]
     assert steps == [100, 130]
 
@@ -258,7 +268,7 @@ def test_the_last_chunk_may_be_cut_short():
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_a_loss_that_is_not_finite_stops_training_and_names_the_step():
     data = make_data()
-    trainer = make_trainer(settings=PAPER | {"steps": 400}, data=data)
+    trainer = make_trainer(settings=paper(steps=400), data=data)
     progress = trainer.run()
     next(progress)
     data.fill_(float("nan"))
@@ -266,20 +276,22 @@ def test_a_loss_that_is_not_finite_stops_training_and_names_the_step():
         next(progress)
 
 
-def test_weights_that_the_last_step_makes_nan_stop_training():
-    trainer = make_trainer(settings=PAPER | {"steps": 3, "clip_norm": None})
-    step = trainer.optimiser.step
+def test_weights_that_the_last_step_makes_nan_stop_training(monkeypatch):
+    trainer = make_trainer(settings=paper(steps=3))
+    step = Adam.step
 
-    def broken(gradient, rate):
-        step(gradient.fill_(float("nan")) if trainer.losses[2, 0] else gradient, rate)
+    def broken(self, parameters, gradient, state, rate):
+        if trainer.losses[2, 0]:
+            gradient.fill_(float("nan"))
+        step(self, parameters, gradient, state, rate)
 
-    trainer.optimiser.step = broken
+    monkeypatch.setattr(Adam, "step", broken)
     with pytest.raises(DivergedError, match="the weights are not finite after step 3 of 3: try"):
         run(trainer)
 
 
 def test_training_learns():
-    trainer = make_trainer(settings=PAPER | {"steps": 400})
+    trainer = make_trainer(settings=paper(steps=400))
     losses = run(trainer)
     assert losses[-50:].mean() < 0.8 * losses[:20].mean()
 
@@ -287,10 +299,10 @@ def test_training_learns():
 def test_evaluation_loss_is_the_objective_over_the_whole_set():
     data = make_data().repeat(40, 1)
     model = make_model(VARIANTS["learned"], data)
-    whole = evaluation_loss(model, data, {"kind": "uniform"}, ["0"])
+    whole = evaluation_loss(model, data, Uniform(), ["0"])
     assert whole.shape == (1,)
     t, noise = torch.randint(0, 100, (len(data),)), torch.randn(len(data), 2)
-    scale = torch.stack([SCHEDULE.alpha, SCHEDULE.sigma], 1)[t].float()
+    scale = torch.from_numpy(np.stack([LEVELS.alpha, LEVELS.sigma], axis=1))[t].float()
     x = scale[:, :1] * data + scale[:, 1:] * noise
     literal = Literal(VARIANTS["learned"], model.backbone)
     expected = (literal(x, t) - noise).square().mean()
@@ -305,7 +317,7 @@ def test_a_replayed_graph_trains_as_single_steps_do(variant):
     def trainer():
         data = make_data().cuda()
         model = make_model(VARIANTS[variant], data, streams)
-        return Trainer(model, data, PAPER | {"steps": 300}, streams)
+        return Trainer(model, data, paper(steps=300), streams)
 
     eager, graphed = trainer(), trainer()
     graphed.warm_up()

@@ -102,6 +102,7 @@ use rule collect_metrics as collect_floors with:
         tables="results/floors.csv",
     log:
         "results/logs/collect_floors.log",
+    localrule: True
     params:
         names=["dataset"],
     message:
