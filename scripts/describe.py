@@ -12,9 +12,9 @@ from pathlib import Path
 import yaml
 
 from dualscale.config.check import check
-from dualscale.config.errors import ConfigurationError, unknown
 from dualscale.config.jobs import model_settings, sampling_settings
 from dualscale.config.overrides import merge
+from dualscale.errors import ConfigurationError, unknown
 from dualscale.networks.settings import DualScale
 
 ROOT = Path(__file__).parents[1]

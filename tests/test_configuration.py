@@ -6,9 +6,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dualscale.config.check import check
-from dualscale.config.errors import ConfigurationError
 from dualscale.config.jobs import batches, model_settings, sampling_settings, stream
 from dualscale.config.overrides import merge, patch
+from dualscale.data.datasets import KnownDistribution
+from dualscale.diffusion.losses import LossWeighting
+from dualscale.diffusion.predictions import Prediction
+from dualscale.diffusion.priors import Prior
+from dualscale.diffusion.samplers import Sampler
+from dualscale.diffusion.schedules import Schedule
+from dualscale.errors import ConfigurationError
+from dualscale.parts import kinds
+from dualscale.training.optimisers import Optimiser
 
 ROOT = Path(__file__).parents[1]
 
@@ -66,7 +74,7 @@ def test_the_shipped_config_says_every_default_of_the_schema():
         ),
         (
             {"training": {"clip_norm": float("inf")}},
-            "training.clip_norm is inf, a number: finite number or null is allowed",
+            "training.clip_norm is inf, a number: finite number is allowed",
         ),
         (
             {"variants": {"unlisted": {"like": "nobody"}}},
@@ -86,8 +94,8 @@ def test_the_shipped_config_says_every_default_of_the_schema():
         ),
         (
             {"run": {"datasets": ["dyno"]}},
-            "run.datasets names 'dyno', which is not defined: circle, dino, line, moons; did you "
-            "mean 'dino'?",
+            "run.datasets names 'dyno', which is not defined: circle, dino, line, moons (did you "
+            "mean dino?)",
         ),
         (
             {"run": {"variants": ["baseline", "adaptiv"]}},
@@ -107,11 +115,12 @@ def test_the_shipped_config_says_every_default_of_the_schema():
         ),
         (
             {"schedule": {"beta_start": 0.02, "beta_end": 0.01}},
-            "variants.baseline: schedule.beta_end is 0.01: beta_start, 0.02, or more is allowed",
+            "schedule.beta_end is 0.01: beta_start, 0.02, or more is allowed",
         ),
         (
             {"schedule": {"beta_end": 0.9999, "timesteps": 1000}},
-            "variants.baseline: prediction is 'epsilon': with schedule.kind 'linear', which ends at",
+            "variants.baseline.prediction is 'epsilon': it divides by alpha, which is 0 at the last "
+            "timestep of schedule.kind 'linear'",
         ),
         (
             {"training": {"learning_rate": 1e-300}},
@@ -131,12 +140,12 @@ def test_the_shipped_config_says_every_default_of_the_schema():
         ),
         (
             {"training": {"loss": {"kind": "log_normal", "mean": 80}}},
-            "variants.baseline: training.loss.mean is 80: with std 1.2 no timestep has any "
+            "variants.baseline.training.loss.mean is 80: with std 1.2 no timestep has any "
             "weight; the schedule's ln(sigma / alpha) goes from -4.61 to 0.28 in 100 steps",
         ),
         (
             {"variants": {"recommended": {"training": {"loss": {"mean": -40}}}}},
-            "variants.recommended: training.loss.mean is -40: with std 2 no timestep has any",
+            "variants.recommended.training.loss.mean is -40: with std 2 no timestep has any",
         ),
         (
             {"variants": {"fixed": {"weighting": {"weights": {"global": 0, "local": 1e-300}}}}},
@@ -188,7 +197,7 @@ def test_the_shipped_config_says_every_default_of_the_schema():
         ),
         (
             {"variants": {"../evil": {"like": "baseline"}}},
-            "variants is '../evil': a name of letters, digits, _ and -, 64 at most is allowed",
+            "variants has the name '../evil': a name of letters, digits, _ and -, 64 at most is allowed",
         ),
         (
             {"variants": {"adaptive": {"like": "nobody"}}},
@@ -204,11 +213,11 @@ def test_the_shipped_config_says_every_default_of_the_schema():
         ),
         (
             {"variants": {"adaptive": {"weighting": {"hidden": None}}}},
-            "variants.adaptive.weighting has no hidden: kind learned needs it",
+            "variants.adaptive.weighting has no hidden: it is required",
         ),
         (
             {"variants": {"fixed": {"weighting": {"hidden": [3]}}}},
-            "variants.fixed.weighting.hidden is [3]: kind fixed takes weights",
+            "variants.fixed.weighting has the unknown key 'hidden': kind, weights are allowed with",
         ),
         (
             {"variants": {"fixed": {"weighting": {"weights": {"third": 1.0}}}}},
@@ -244,19 +253,19 @@ def test_the_shipped_config_says_every_default_of_the_schema():
         ),
         (
             {"schedule": {"kind": "cosine", "beta_end": 0.1}},
-            "schedule.beta_end is 0.1: kind cosine takes no other key",
+            "schedule has the unknown key 'beta_end': kind, timesteps are allowed with kind cosine",
         ),
         (
             {"variants": {"fixed": {"schedule": {"kind": "cosine", "beta_end": 0.1}}}},
-            "variants.fixed.schedule.beta_end is 0.1: kind cosine takes no other key",
+            "variants.fixed.schedule has the unknown key 'beta_end': kind, timesteps are allowed",
         ),
         (
             {"variants": {"fixed": {"training": {"loss": {"kind": "min_snr", "mean": 1}}}}},
-            "variants.fixed.training.loss.mean is 1.0: kind min_snr takes limit",
+            "variants.fixed.training.loss has the unknown key 'mean': kind, gamma are allowed with",
         ),
         (
             {"variants": {"fixed": {"schedule": {"kind": "zero_terminal_snr"}}}},
-            "variants.fixed: prediction is 'epsilon': with schedule.kind 'zero_terminal_snr', which",
+            "variants.fixed.prediction is 'epsilon': it divides by alpha, which is 0 at the last",
         ),
         (
             {
@@ -264,15 +273,15 @@ def test_the_shipped_config_says_every_default_of_the_schema():
                 "prediction": "flow",
                 "sampling": {"sampler": {"kind": "heun"}},
             },
-            "variants.baseline: sampling.sampler.kind is 'heun': with schedule.kind 'interpol",
+            "variants.baseline.sampling.sampler.kind is 'heun': it divides by alpha, which is 0",
         ),
         (
             {"sampling": {"steps": 101}},
-            "variants.baseline: sampling.steps is 101: at most schedule.timesteps, 100, is",
+            "variants.baseline.sampling.steps is 101: at most schedule.timesteps, 100, is",
         ),
         (
             {"variants": {"fixed": {"schedule": {"kind": "karras", "sigma_max": 0.001}}}},
-            "variants.fixed: schedule.sigma_max is 0.001: more than sigma_min, 0.005, is",
+            "variants.fixed.schedule.sigma_max is 0.001: more than sigma_min, 0.005, is",
         ),
         (
             {"datasets": {"dino": {"file": "mine.csv"}}},
@@ -300,7 +309,7 @@ def test_the_shipped_config_says_every_default_of_the_schema():
         ),
         (
             {"datasets": {"mine": {"file": "mine.npy", "header": False}}},
-            "datasets.mine.header is False: with file mine.npy columns and held_out can be given",
+            "datasets.mine.header is False: it is for .csv and .tsv, not .npy",
         ),
         (
             {"datasets": {"mine": {"file": "mine.CSV", "decimal": ","}}},
@@ -312,11 +321,81 @@ def test_the_shipped_config_says_every_default_of_the_schema():
         ),
         (
             {"datasets": {"dino": {"dimensions": 3}}},
-            "datasets.dino.dimensions is 3: with distribution dino no such key can be given",
+            "datasets.dino has the unknown key 'dimensions': distribution, points, seed are allowed",
+        ),
+        (
+            {"datasets": {"dino": {"distribution": {"dimensions": 3}}}},
+            "datasets.dino.distribution has the unknown key 'dimensions': kind are allowed with",
+        ),
+        (
+            {"datasets": {"cat": {"distribution": {"kind": "outline", "shape": "kat"}}}},
+            "datasets.cat.distribution.shape is 'kat': one of bunny, cat, dino, dog, gorilla, ",
+        ),
+        (
+            {"datasets": {"dino": 3}},
+            "datasets.dino is 3, an integer: mapping is allowed",
+        ),
+        (
+            {"datasets": {"dino": {"distribution": {"kind": "dyno"}}}},
+            "datasets.dino.distribution.kind is 'dyno': one of line, circle, moons, dino, ",
+        ),
+        (
+            {"prediction": {"kind": None}},
+            "prediction has no kind: it is required",
+        ),
+        (
+            {"prediction": "epsilom"},
+            "prediction is 'epsilom': one of epsilon, sample, velocity, flow, edm is allowed (did",
+        ),
+        (
+            {"prediction": "noise"},
+            "prediction is 'noise': one of epsilon, sample, velocity, flow, edm is allowed (it is "
+            "called epsilon now)",
+        ),
+        (
+            {"sampling": {"start": "matched"}},
+            "sampling has the unknown key 'start' (it is called prior now): prior, sampler, ",
+        ),
+        (
+            {"sampling": {"prior": "matched"}},
+            "sampling.prior is 'matched': one of standard, moment_matched is allowed (it is called "
+            "moment_matched now)",
+        ),
+        (
+            {"schedule": {"beta_last": 0.1}},
+            "schedule has the unknown key 'beta_last' (it is called beta_end now): kind, ",
+        ),
+        (
+            {"training": {"weight_decay": 0.1}},
+            "training has the unknown key 'weight_decay': steps, batch_size, ",
+        ),
+        (
+            {"variants": {"a\nb": {"like": "baseline"}}},
+            "variants has the name 'a\\nb': a name of letters, digits, _ and -, 64 at most is",
+        ),
+        (
+            {"variants": {"a\nb": {}}},
+            "variants has the name 'a\\nb': a name of letters, digits, _ and -, 64 at most is",
+        ),
+        (
+            {"variants": {"mine": 3}},
+            "variants.mine is 3, an integer: mapping is allowed",
+        ),
+        (
+            {"variants": {"mine": {"like": ["baseline"]}}},
+            "variants.mine.like is ['baseline'], a list: string is allowed",
+        ),
+        (
+            {"variants": {"mine": {"like": "baseline", "sampling": 3}}},
+            "variants.mine.sampling is 3, an integer: mapping is allowed",
+        ),
+        (
+            {"variants": {"mine": {"like": "baseline", "sampling": {"points": 3}}}},
+            "variants.mine.sampling has points: all variants draw sampling.points",
         ),
         (
             {"network": {"lowest_frequency": 30}},
-            "variants.baseline: network.lowest_frequency is 30.0: less than highest_frequency",
+            "network.lowest_frequency is 30.0: less than highest_frequency",
         ),
     ],
     ids=lambda value: None if isinstance(value, dict) else value[:40],
@@ -352,16 +431,16 @@ def test_the_default_follows_the_papers_text():
         "negative_slope": 0.2,
         "inputs": "t",
     }
-    assert adaptive["prediction"] == "epsilon"
+    assert adaptive["prediction"] == {"kind": "epsilon"}
     assert adaptive["schedule"]["kind"] == "linear"
     assert adaptive["training"]["loss"] == {"kind": "uniform"}
     assert sampling_settings(config, "adaptive") == {
         "points": 10_000,
         "sampler": {"kind": "ancestral", "variance": "fixed_small"},
-        "start": "standard",
+        "prior": {"kind": "standard"},
         "steps": None,
     }
-    assert adaptive["training"]["optimiser"] == "adam"
+    assert adaptive["training"]["optimiser"] == {"kind": "adam", "weight_decay": 0.0}
     assert adaptive["training"]["clip_norm"] is None
     assert not adaptive["training"]["ema"]["warmup"]
     assert model_settings(config, "fixed")["weighting"]["weights"] == {"global": 0.5, "local": 0.5}
@@ -373,8 +452,7 @@ def test_the_released_protocol_is_what_the_release_ran():
     for name in ("fixed", "adaptive", "weight_analysis", "improved"):
         settings = model_settings(config, name)
         assert settings["branches"]["local"]["embedded_dimensions"] == 2
-        assert settings["training"]["optimiser"] == "adamw"
-        assert settings["training"]["weight_decay"] == 0.01
+        assert settings["training"]["optimiser"] == {"kind": "adamw", "weight_decay": 0.01}
         assert settings["training"]["clip_norm"] == 0.5
         assert settings["training"]["ema"] == {"decay": 0.995, "every": 10, "warmup": True}
     assert model_settings(config, "fixed")["weighting"] == {
@@ -487,6 +565,44 @@ def test_another_kind_starts_from_its_own_defaults():
     assert patch(linear, {"kind": "linear"}) == linear
 
 
+def test_a_name_stands_for_a_part_of_that_kind():
+    linear = {"kind": "linear", "beta_start": 0.1, "timesteps": 50}
+    assert patch(linear, "cosine") == {"kind": "cosine", "timesteps": 50}
+    assert patch(linear, "linear") == linear
+    assert patch("linear", {"kind": "cosine"}) == {"kind": "cosine"}
+
+
+PLACES = {
+    Schedule: lambda part: {"schedule": part},
+    Prediction: lambda part: {"prediction": part},
+    Prior: lambda part: {"sampling": {"prior": part}},
+    Sampler: lambda part: {"sampling": {"sampler": part}},
+    LossWeighting: lambda part: {"training": {"loss": part}},
+    Optimiser: lambda part: {"training": {"optimiser": part}},
+    KnownDistribution: lambda part: {"datasets": {"dino": {"distribution": part}}},
+}
+
+
+@pytest.mark.parametrize(
+    ("base", "kind"), [(base, kind) for base in PLACES for kind in kinds(base)]
+)
+def test_every_part_can_be_given_by_its_name_or_its_settings(base, kind):
+    common = {} if base is Prediction else {"prediction": "velocity"}  # fits every schedule
+    shown = shipped(run={"variants": ["baseline"]}, variants={"recommended": None}, **common)
+    del shown["variants"]["recommended_dual"]
+    shown["steps"]["variants"] = ["baseline"]
+    by_name, by_settings = (
+        check(merge([shown, PLACES[base](part)])) for part in (kind, {"kind": kind})
+    )
+    assert by_name == by_settings
+    found = PLACES[base](None)
+    while (key := next(iter(found), None)) is not None:
+        by_name, found = by_name[key], found[key]
+        if found is None:
+            break
+    assert by_name["kind"] == kind
+
+
 def mine(**settings):
     """Settings of a variant that copies another and changes some of it."""
     config = check(shipped(variants={"mine": settings}))
@@ -495,7 +611,8 @@ def mine(**settings):
 
 def test_a_copy_keeps_the_branches_that_it_does_not_name():
     changed = mine(like="adaptive", branches={"local": {"upscaled_dimensions": 64}})
-    assert changed["branches"] == {"global": {}, "local": {"upscaled_dimensions": 64}}
+    whole = {"upscaled_dimensions": None, "embedded_dimensions": None}
+    assert changed["branches"] == {"global": whole, "local": whole | {"upscaled_dimensions": 64}}
 
 
 def test_a_copy_keeps_the_settings_beside_those_that_it_names():

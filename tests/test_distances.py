@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from dualscale.data.datasets import DISTRIBUTIONS
+from dualscale.data.datasets import Dino
 from dualscale.data.distributions import GaussianMixture
 from dualscale.metrics.distances import (
     classifier_test,
@@ -52,7 +52,7 @@ def test_coverage_of_the_same_distribution_is_its_expectation_and_of_a_far_one_z
 
 
 def test_off_support_is_one_in_a_thousand_for_real_points_and_all_for_far_ones(rng):
-    dino = DISTRIBUTIONS["dino"]()
+    dino = Dino().build()
     real, fresh = dino.sample(20_000, rng), dino.sample(20_000, rng)
     assert off_support(dino, fresh, real) == pytest.approx(0.001, abs=0.0008)
     assert off_support(dino, fresh + 100, real) == 1
@@ -70,7 +70,7 @@ def test_the_classifier_tells_a_shift_and_cannot_tell_equals(rng):
 
 def blobs(width):
     """The dino's blobs, narrowed or widened."""
-    dino = DISTRIBUTIONS["dino"]()
+    dino = Dino().build()
     return GaussianMixture(dino.means, dino.weights, width * dino.width)
 
 
@@ -87,7 +87,7 @@ WIDTHS = [0.5, 1.0, 2.0]
     ids=["coverage", "classifier", "energy"],
 )
 def test_is_least_at_the_true_width_of_the_blobs(distance, rng):
-    real = DISTRIBUTIONS["dino"]().sample(4000, rng)
+    real = Dino().build().sample(4000, rng)
     values = [
         np.mean([distance(real, blobs(width).sample(4000, rng)) for _ in range(2)])
         for width in WIDTHS

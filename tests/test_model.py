@@ -1,25 +1,40 @@
+import copy
+import json
+import random
+import time
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.numpy import save_file
-from test_backbone import GLOBAL, LEARNED, LOCAL, VARIANTS, settings
+from safetensors.torch import save
 
 from draw import main as draw
 from draw import parse
 from dualscale.data.moments import moments_of
 from dualscale.data.units import BLOCK, Units, own_units, standard_units
-from dualscale.diffusion.sampling import Sampler
-from dualscale.model import Model, load_model
-from dualscale.parts import BETAS
+from dualscale.diffusion.samplers import Drawing
+from dualscale.diffusion.sampling import ReverseProcess
+from dualscale.model import SETTINGS, Model, load_model
 
 DATA = 3 + torch.randn(500, 2, generator=torch.Generator().manual_seed(0))
 
 
-def make(spec, streams=("0",), standardise=False):
+DUAL = {
+    "branches": {"global": {}, "local": {"upscaled_dimensions": 4}},
+    "weighting": {"kind": "learned", "hidden": [24, 12]},
+    "network": {"width": 32, "embedding": 16},
+}
+
+
+def make(streams=("0",), standardise=False, **changes):
+    """Stack of dual-scale models, with some settings changed."""
     units = standard_units(DATA.numpy()) if standardise else own_units(2)
     seen = torch.from_numpy(units.into_model(DATA.numpy()))
-    model = Model(spec, moments_of(seen), len(streams), units=units)
+    settings = SETTINGS.validate_python(DUAL | changes)
+    model = Model(settings, moments_of(seen), len(streams), units=units)
     model.backbone.initialise(streams)
     return model
 
@@ -27,35 +42,37 @@ def make(spec, streams=("0",), standardise=False):
 @pytest.fixture
 def saved(tmp_path):
     path = tmp_path / "0.safetensors"
-    model = make(VARIANTS["learned"], standardise=True)
+    model = make(standardise=True)
     model.save(path, model.backbone.flat, 0)
     return path
 
 
 def test_a_saved_model_comes_back_whole(tmp_path):
-    stack = make(VARIANTS["learned"], ("a", "b"), standardise=True)
+    stack = make(("a", "b"), standardise=True)
     stack.save(tmp_path / "m.safetensors", stack.backbone.flat, 1)
     loaded = load_model(tmp_path / "m.safetensors")
     for name, view in stack.backbone.views.items():
         torch.testing.assert_close(loaded.backbone.views[name], view.chunk(2)[1])
     assert loaded.settings == stack.settings
-    torch.testing.assert_close(loaded.moments.covariance, stack.moments.covariance)
+    np.testing.assert_array_equal(loaded.moments.mean, stack.moments.mean)
+    np.testing.assert_array_equal(loaded.moments.covariance, stack.moments.covariance)
     np.testing.assert_array_equal(loaded.units.shift, stack.units.shift)
     np.testing.assert_array_equal(loaded.units.scale, stack.units.scale)
 
 
 def test_a_saved_model_keeps_the_order_of_its_branches(tmp_path):
-    model = make(settings({"zoom": LOCAL, "all": GLOBAL}, LEARNED))
+    model = make(branches={"zoom": {"upscaled_dimensions": 4}, "all": {}})
     model.save(tmp_path / "m.safetensors", model.backbone.flat, 0)
     x, t = torch.randn(1, 9, 2), torch.randint(0, 100, (1, 9))
     loaded = load_model(tmp_path / "m.safetensors")
+    assert list(loaded.settings.branches) == ["zoom", "all"]
     torch.testing.assert_close(loaded.backbone(x, t), model.backbone(x, t))
 
 
 def test_a_model_whose_units_leave_it_other_columns_is_refused():
     units = Units(np.zeros(2, np.float32), np.array([1, 0], np.float32))
     with pytest.raises(ValueError, match="1 columns vary, moments of 2"):
-        Model(VARIANTS["learned"], moments_of(DATA), units=units)
+        Model(SETTINGS.validate_python(DUAL), moments_of(DATA), units=units)
 
 
 def test_points_are_drawn_into_a_file_the_same_ones_each_time(saved, tmp_path):
@@ -66,15 +83,29 @@ def test_points_are_drawn_into_a_file_the_same_ones_each_time(saved, tmp_path):
     np.testing.assert_allclose(table, np.load(tmp_path / "b.npy"), rtol=1e-5)
 
 
-MATCHED = {"start": "matched", "sampler": {"kind": "ancestral", "variance": "forward"}, "steps": 9}
-STANDARD = {"start": "standard", "sampler": {"kind": "ancestral"}, "steps": None}
+MATCHED = {
+    "prior": "moment_matched",
+    "sampler": {"kind": "ancestral", "variance": "fixed_large"},
+    "steps": 9,
+}
+STANDARD = {"prior": "standard", "sampler": "ancestral", "steps": None}
+
+
+def rewrite(path, change):
+    """Change what a model's file says of itself, or its tensors, in place."""
+    with safe_open(path, framework="pt") as file:
+        about = json.loads(file.metadata()["dualscale"])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    changed = change(about, tensors)
+    about = about if changed is None else changed
+    text = about if isinstance(about, str) else json.dumps(about)
+    path.write_bytes(save(tensors, metadata={"dualscale": text}))
 
 
 def save_sampled(path, sampling):
     """Save a model whose file records this sampling; None: no sampling at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    chosen = {} if sampling is None else {"sampling": sampling}
-    model = make(VARIANTS["learned"] | chosen)
+    model = make(**({} if sampling is None else {"sampling": sampling}))
     model.save(path, model.backbone.flat, 0)
     return path
 
@@ -88,11 +119,9 @@ def drawn(path, *flags):
 def sampled(path, settings):
     """Points that the model at `path` yields with these settings."""
     model = load_model(path)
-    settings = settings | {"sampler": {"variance": "posterior"} | settings["sampler"]}
-    if settings["sampler"]["kind"] != "ancestral":
-        settings["sampler"].pop("variance")
-    parts = model.denoiser, model.schedule, model.moments, settings, 30, ["0/draw"]
-    return Sampler(*parts, torch.device("cpu")).draw()[0].numpy()
+    drawing = Drawing.model_validate(settings)
+    parts = model.denoiser, model.levels, model.moments, drawing, 30, ["0/draw"]
+    return ReverseProcess(*parts, torch.device("cpu")).draw()[0]
 
 
 @pytest.mark.parametrize("sampling", [MATCHED, STANDARD])
@@ -109,7 +138,7 @@ def test_a_file_that_does_not_say_how_it_samples_is_drawn_as_the_paper_samples(t
 @pytest.mark.parametrize(
     ("flags", "change"),
     [
-        (["--start", "standard"], {"start": "standard"}),
+        (["--prior", "standard"], {"prior": "standard"}),
         (["--steps", "4"], {"steps": 4}),
         (["--sampler", "ddim"], {"sampler": {"kind": "ddim"}}),
     ],
@@ -119,17 +148,24 @@ def test_a_flag_overrides_what_it_names_and_nothing_else(tmp_path, flags, change
     np.testing.assert_array_equal(drawn(path, *flags), sampled(path, MATCHED | change))
 
 
-@pytest.mark.parametrize("sampling", [3, {"start": "matched"}, MATCHED | {"start": "elsewhere"}])
-def test_a_file_that_samples_in_an_unknown_way_is_refused(tmp_path, sampling):
-    path = save_sampled(tmp_path / "0.safetensors", sampling)
-    with pytest.raises(ValueError, match=r"0\.safetensors samples in a way that is unknown"):
+@pytest.mark.parametrize(
+    ("sampling", "message"),
+    [
+        (3, "sampling is 3, an integer: mapping is allowed"),
+        ({"start": "matched"}, "sampling has the unknown key 'start'"),
+        (MATCHED | {"prior": "elsewhere"}, "sampling.prior is 'elsewhere': one of standard, "),
+    ],
+)
+def test_a_file_that_samples_in_an_unknown_way_is_refused(tmp_path, sampling, message):
+    path = save_sampled(tmp_path / "0.safetensors", None)
+    rewrite(path, lambda about, tensors: about["settings"].update(sampling=sampling))
+    with pytest.raises(ValueError, match=rf"0\.safetensors is not a model.*{message}"):
         drawn(path)
 
 
 def test_a_solver_that_needs_data_at_every_step_is_refused_where_there_are_none(tmp_path):
-    spec = VARIANTS["learned"] | {"prediction": "velocity"}
-    spec |= {"schedule": {"kind": "zero_terminal_snr", **BETAS, "timesteps": 100}}
-    model, path = make(spec), tmp_path / "0.safetensors"
+    model = make(prediction="velocity", schedule="zero_terminal_snr")
+    path = tmp_path / "0.safetensors"
     model.save(path, model.backbone.flat, 0)
     with pytest.raises(ValueError, match="--sampler is heun: it divides by alpha"):
         drawn(path, "--sampler", "heun")
@@ -149,7 +185,7 @@ def test_what_cannot_be_drawn_is_said_in_one_line(arguments, message, saved):
 
 
 def test_a_model_whose_weights_are_nan_is_refused_in_one_line_and_nothing_is_written(tmp_path):
-    model, path, output = make(VARIANTS["learned"]), tmp_path / "0.safetensors", tmp_path / "x.csv"
+    model, path, output = make(), tmp_path / "0.safetensors", tmp_path / "x.csv"
     flat = model.backbone.flat.clone()
     flat[5] = torch.nan
     model.save(path, flat, 0)
@@ -159,7 +195,7 @@ def test_a_model_whose_weights_are_nan_is_refused_in_one_line_and_nothing_is_wri
 
 
 def test_points_that_are_not_finite_are_refused_in_one_line_and_not_written(tmp_path):
-    model, path, output = make(VARIANTS["learned"]), tmp_path / "0.safetensors", tmp_path / "x.csv"
+    model, path, output = make(), tmp_path / "0.safetensors", tmp_path / "x.csv"
     model.save(path, torch.full_like(model.backbone.flat, 1e20), 0)
     with pytest.raises(ValueError, match="50 of 50 points drawn are NaN or infinite"):
         draw(parse([str(path), str(output), "--points", "50"]))
@@ -182,8 +218,9 @@ def test_other_files_are_no_models(tmp_path):
 def test_the_moments_of_the_papers_datasets_are_what_torch_computes_to_the_bit(dimensions):
     data = torch.randn(100_000, dimensions) * 3 - 1
     moments = moments_of(data)
-    assert torch.equal(moments.mean, data.double().mean(dim=0))
-    assert torch.equal(moments.covariance, torch.atleast_2d(torch.cov(data.double().T)))
+    mean, covariance = map(torch.from_numpy, (moments.mean, moments.covariance))
+    assert torch.equal(mean, data.double().mean(dim=0))
+    assert torch.equal(covariance, torch.atleast_2d(torch.cov(data.double().T)))
 
 
 def test_the_moments_of_a_large_dataset_are_summed_in_blocks(monkeypatch):
@@ -192,5 +229,161 @@ def test_the_moments_of_a_large_dataset_are_summed_in_blocks(monkeypatch):
         patch.setattr(torch.Tensor, "double", lambda x: seen.append(len(x)) or double(x))
         moments = moments_of(data)
     assert max(seen) == BLOCK
-    torch.testing.assert_close(moments.mean, data.double().mean(dim=0))
-    torch.testing.assert_close(moments.covariance, torch.cov(data.double().T))
+    np.testing.assert_allclose(moments.mean, data.double().mean(dim=0))
+    np.testing.assert_allclose(moments.covariance, torch.cov(data.double().T))
+
+
+def put(*keys_and_value):
+    """Return a change of a file that sets the value at these keys."""
+    *keys, last, value = keys_and_value
+
+    def change(about, tensors):
+        for key in keys:
+            about = about[key]
+        about[last] = value
+
+    return change
+
+
+def nested(depth):
+    return lambda about, tensors: json.dumps(about)[:-1] + f', "x": {"[" * depth}{"]" * depth}}}'
+
+
+def one_value(about, tensors):
+    tensors["hidden.0.bias"] = torch.zeros(1)
+
+
+HUGE = {"kind": "learned", "hidden": [65_536] * 16, "gate": "softmax", "inputs": "x_and_t"}
+MUTATIONS = {
+    "settings null": (put("settings", None), "the configuration is None, null: mapping"),
+    "settings a list": (put("settings", []), "mapping is allowed"),
+    "sections null": (put("settings", "network", None), "network is None, null: mapping"),
+    "about is null": (lambda about, tensors: "null", "TypeError"),
+    "about is no JSON": (lambda about, tensors: "{", "JSONDecodeError"),
+    "covariance of another shape": (put("covariance", [[1.0]]), "covariance (1, 1)"),
+    "covariance ragged": (put("covariance", [[1.0], [1.0, 2.0]]), "ValueError"),
+    "covariance indefinite": (put("covariance", [[1, 2], [2, 1]]), "negative eigenvalue -1"),
+    "covariance not symmetric": (put("covariance", [[1, 0.5], [0, 1]]), "is not symmetric"),
+    "missing settings": (lambda about, tensors: about.pop("settings") and None, "KeyError"),
+    "missing mean": (lambda about, tensors: about.pop("mean") and None, "KeyError"),
+    "missing weighting": (
+        lambda about, tensors: about["settings"].pop("weighting") and None,
+        "has no weighting: it is required",
+    ),
+    "unknown gate": (
+        put("settings", "weighting", "gate", "softmaxx"),
+        "weighting.gate is 'softmaxx': one of softmax, sigmoid is allowed (did you mean softmax?)",
+    ),
+    "unknown key": (put("settings", "k\ney" * 5000, 1), "has the unknown key 'k\\ney"),
+    "bias of one value": (one_value, "hidden.0.bias has shape (1,), its settings ask for"),
+    "no bias": (lambda about, tensors: tensors.pop("hidden.0.bias") and None, "shape None"),
+    "a tensor more": (
+        lambda about, tensors: tensors.update(more=torch.zeros(1)),
+        "more has shape (1,), its settings ask for None",
+    ),
+    "20,000 layers": (put("settings", "network", "hidden_layers", 20_000), "64 or less"),
+    "two million timesteps": (
+        put("settings", "schedule", "timesteps", 2_000_000),
+        "schedule.timesteps is 2000000: 100000 or less is allowed",
+    ),
+    "an infinite number of timesteps": (
+        lambda about, tensors: json.dumps(about).replace("100", "1e999"),
+        "schedule.timesteps is inf",
+    ),
+    "settings that ask for 900 GB": (put("settings", "weighting", HUGE), "its settings ask for"),
+    "mean NaN": (put("mean", 0, float("nan")), "mean or covariance are NaN or infinite"),
+    "mean null": (put("mean", None), "ValueError"),
+    "mean beyond any float": (put("mean", 0, 10**400), "OverflowError"),
+    "mean empty": (put("mean", []), "the mean has shape (0,)"),
+    "scale NaN": (put("scale", 0, float("nan")), "scale"),
+    "scale infinite": (put("scale", 0, float("inf")), "scale"),
+    "scale negative": (put("scale", 0, -1.0), "scale"),
+    "scale zero": (put("scale", 0, 0.0), "1 columns vary, moments of 2"),
+    "scale of another length": (put("scale", [1.0]), "scale"),
+    "scale a number": (put("scale", 1.0), "scale"),
+    "shift NaN": (put("shift", 1, float("nan")), "shift"),
+    "shift of another length": (put("shift", [0.0, 0.0, 0.0]), "shift"),
+    "deep nesting": (nested(100_000), "RecursionError"),
+    "deep settings": (
+        lambda about, tensors: json.dumps(about).replace(
+            '"branches": {', '"branches": ' + '{"a": ' * 400 + "0" + "}" * 400 + ', "x": {', 1
+        ),
+        "branches.a has the unknown key 'a'",
+    ),
+    "an architecture": (
+        put("settings", {"architecture": {"file": "a.py", "class": "A", "settings": {}}}),
+        "name that file to run its code",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MUTATIONS)
+def test_a_damaged_description_is_refused_in_one_line_within_a_second(saved, name):
+    change, message = MUTATIONS[name]
+    rewrite(saved, change)
+    began = time.perf_counter()
+    with pytest.raises(ValueError) as refused:
+        load_model(saved)
+    assert time.perf_counter() - began < 1
+    said = str(refused.value)
+    assert said.startswith(str(saved))
+    assert message in said
+    assert "\n" not in said
+    assert len(said) < 700
+
+
+VALUES = [
+    *[None, True, 0, 1, 2, -1, 3.5, 1e-30, 1e30, 1e300, float("nan"), float("inf"), 10**400],
+    *["", "fixed", "cosine", "edm", "heun", "\n", "x" * 9999, [], {}, [1.0], {"kind": "none"}],
+    *[{"kind": "karras"}, {"kind": "linear_path"}, [[1e38, 0], [0, 1e38]], 10**5, 64, 65_536],
+    *["flow", "velocity", "sample", "moment_matched", "zero_terminal_snr", {"a": {}}],
+]
+
+
+def places(value, at=()):
+    """Keys of all values in JSON."""
+    for key in value if isinstance(value, dict) else range(len(value)):
+        yield (*at, key)
+        if isinstance(value[key], dict | list):
+            yield from places(value[key], (*at, key))
+
+
+def mutated(about, rng):
+    """Copy with up to three values replaced, removed or added."""
+    about = copy.deepcopy(about)
+    for _ in range(rng.choice([1, 1, 1, 2, 3])):
+        *above, last = rng.choice(list(places(about)))
+        place = about
+        for key in above:
+            place = place[key]
+        deed = rng.choice(["replace", "replace", "remove", "add", "scale"])
+        if deed == "remove":
+            del place[last]
+        elif deed == "add" and isinstance(place, dict):
+            place[rng.choice(["kind", "x", "architecture", "steps"])] = rng.choice(VALUES)
+        elif deed == "scale" and isinstance(place[last], int | float):
+            place[last] *= rng.choice([-1, 1e-3, 2, 1e3, 1e37])
+        else:
+            place[last] = rng.choice(VALUES)
+    return about
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_mutated_model_is_refused_in_one_line_or_draws_finite_points(saved, seed):
+    rng, content, drew = random.Random(seed), saved.read_bytes(), 0
+    for _ in range(100):
+        rewrite(saved, lambda about, tensors: mutated(about, rng))
+        try:
+            model = load_model(saved)
+            known = model.settings.sampling
+            steps = min(known.steps or 9, model.levels.timesteps, 9)
+            drawing = known.model_copy(update={"steps": steps})
+            points = model.sampler(drawing, 20, ["0"]).draw()
+        except ValueError as error:
+            assert "\n" not in str(error)
+            assert len(str(error)) < 700
+        else:
+            assert np.isfinite(points).all()
+            drew += 1
+        saved.write_bytes(content)
+    assert drew > 10

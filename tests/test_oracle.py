@@ -18,7 +18,7 @@ from dualscale.parts import parts_of
 
 CPU = torch.device("cpu")
 LEVELS = Linear().levels()
-each_distribution = pytest.mark.parametrize("kind", parts_of(KnownDistribution))
+each_distribution = pytest.mark.parametrize("kind", list(parts_of(KnownDistribution)))
 each_schedule_to_noise = pytest.mark.parametrize("schedule", [LinearPath, ZeroTerminalSNR])
 
 

@@ -1,4 +1,4 @@
-"""A part is one class in one file: a class added there can be configured, trained and drawn with."""
+"""A part is one class in one file: added there, it is configured, trained and drawn with."""
 
 import shutil
 import subprocess
@@ -9,7 +9,7 @@ import yaml
 from conftest import ROOT
 
 from dualscale.config.check import check
-from dualscale.config.errors import ConfigurationError
+from dualscale.errors import ConfigurationError
 from dualscale.parts import Part
 
 CONFIG = {
@@ -80,7 +80,7 @@ ADDED = {
         return GaussianMixture(np.zeros((1, 2)), np.ones(1), np.full(2, self.width))
 ''',
         {"datasets": {"mine": {"distribution": {"kind": "dot", "width": 0.1}}}},
-        "0.05 < points.std() < 0.2",
+        "0.05 < points.std().item() < 0.2",
     ),
 }
 PROGRAM = """if True:

@@ -39,7 +39,7 @@ from dualscale.parts import parts_of
 LEVELS = Linear().levels()
 CPU = torch.device("cpu")
 ROUNDING = {"rtol": 1.3e-6, "atol": 1e-5}  # torch.testing's, for float32
-each_sampler = pytest.mark.parametrize("kind", parts_of(Sampler))
+each_sampler = pytest.mark.parametrize("kind", list(parts_of(Sampler)))
 
 
 def exact_denoiser(mean, width, levels=LEVELS):

@@ -19,7 +19,7 @@ from dualscale.diffusion.schedules import (
 from dualscale.parts import parts_of
 
 END_IN_NOISE = (ZeroTerminalSNR, LinearPath)
-each_schedule = pytest.mark.parametrize("schedule", parts_of(Schedule))
+each_schedule = pytest.mark.parametrize("schedule", list(parts_of(Schedule)))
 
 
 @pytest.mark.parametrize(

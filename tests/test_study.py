@@ -6,12 +6,12 @@ import pandas as pd
 import pytest
 import yaml
 from conftest import ROOT
-from test_backbone import VARIANTS
-from test_training import make_data, make_model
+from test_model import make
 
 import compare_variants
 from compare_variants import compare
 from compute_exact import main as compute_exact
+from dualscale.diffusion.priors import Standard
 from dualscale.metrics.claims import Claim, Measured, Runs, answered, findings, judge, read_claims
 from evaluate_model import ode_kl, write_score_errors
 from judge_claims import judged, printed
@@ -267,12 +267,10 @@ def test_claims_name_variants_and_datasets_of_the_config():
 @pytest.fixture
 def known(tmp_path):
     """A model whose schedule ends at alpha = 0, and what is exactly known of its dataset."""
-    schedule = {"kind": "interpolation", "timesteps": 6}
-    model = make_model(
-        VARIANTS["baseline"] | {"schedule": schedule, "prediction": "velocity"}, make_data()
-    )
+    schedule = {"kind": "linear_path", "timesteps": 6}
+    model = make(schedule=schedule, prediction="velocity")
     model.save(tmp_path / "model", model.backbone.flat, 0)
-    settings = {"distribution": "moons", "schedule": schedule, "points": 40}
+    settings = {"distribution": {"kind": "moons"}, "schedule": schedule, "points": 40}
     compute_exact(tmp_path / "exact.npz", settings=settings, dataset="moons")
     return model, tmp_path
 
@@ -286,7 +284,7 @@ def test_what_is_exact_is_finite_where_the_schedule_ends_in_noise(known):
 def test_there_is_no_density_of_the_flow_where_the_schedule_ends_in_noise(known):
     model, folder = known
     with np.load(folder / "exact.npz") as exact:
-        assert ode_kl(model, exact, "standard") is None
+        assert ode_kl(model, exact, Standard()) is None
 
 
 def test_figure_4_ends_before_the_noise_alone(known, monkeypatch):
@@ -306,7 +304,7 @@ def test_figure_4_ends_before_the_noise_alone(known, monkeypatch):
 
 def test_fields_are_drawn_up_to_the_noise_alone(known):
     folder = known[1]
-    settings = {"distribution": "moons"}
+    settings = {"distribution": {"kind": "moons"}}
     shown = {"settings": settings, "label": "Mine", "architecture": None}
     plot_fields(folder / "model", [folder / "a.svg"], **shown)
     assert "sigma / alpha = inf" in (folder / "a.svg").read_text()

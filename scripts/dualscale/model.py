@@ -17,6 +17,7 @@ from dualscale.data.units import Units, own_units
 from dualscale.diffusion.denoiser import Denoiser
 from dualscale.diffusion.samplers import Drawing
 from dualscale.diffusion.sampling import ReverseProcess
+from dualscale.errors import ConfigurationError, explain, short
 from dualscale.networks.backbone import Backbone
 from dualscale.networks.own import ArchitectureError, ModuleBackbone
 from dualscale.settings import AnyModel, BranchesModel, OwnModel
@@ -72,10 +73,16 @@ class Model:
         Args:
             drawing: prior, sampler and number of steps.
             streams: one stream name per model.
+
+        Raises:
+            ValueError: the prior has no density, as the data's covariance is.
         """
         device, levels = self.backbone.flat.device, self.levels
         parts = self.denoiser, levels, self.moments, drawing, points, streams, device
-        return ReverseProcess(*parts, units=self.units)
+        try:
+            return ReverseProcess(*parts, units=self.units)
+        except torch.linalg.LinAlgError as error:
+            raise ValueError("the prior's covariance is not positive definite") from error
 
     def save(
         self,
@@ -128,20 +135,20 @@ def load_model(
         raise ValueError(f"{path}: there is no such file") from error
     except ArchitectureError:
         raise
-    except ValidationError as error:
-        first = error.errors()[0]
-        at = ".".join(map(str, first["loc"])) or "the settings"
-        raise ValueError(f"{path} is not a model of this project: {at}: {first['msg']}") from error
+    except ConfigurationError as error:
+        raise ValueError(f"{path} is not a model of this project: {error}") from error
     except (
+        ArithmeticError,
         AttributeError,
-        KeyError,
-        RecursionError,
+        LookupError,
+        MemoryError,
         RuntimeError,
         SafetensorError,
         TypeError,
         ValueError,
     ) as error:
-        raise ValueError(f"{path} is not a model of this project: {error!r}") from error
+        said = short(error, 300)
+        raise ValueError(f"{path} is not a model of this project: {said}") from error
     if not model.backbone.flat.isfinite().all():
         raise ValueError(f"{path} holds weights that are NaN or infinite: train it again")
     return model
@@ -150,25 +157,72 @@ def load_model(
 def _load(path: Path, device: torch.device | None, architecture: str | None) -> Model:
     with safe_open(path, framework="pt") as file:
         about = json.loads(file.metadata()["dualscale"])
-        settings = SETTINGS.validate_python(about["settings"])
+        settings = _settings(about["settings"])
         if isinstance(settings, OwnModel):
             own = settings.architecture
             if architecture is None:
                 raise ArchitectureError(
-                    f"{path} is a {own.name} of {own.file}: name that file to run its code"
+                    f"{path} is a {own.name} of {_line(own.file)}: name that file to run its code"
                 )
             own = own.model_copy(update={"file": architecture})
             settings = settings.model_copy(update={"architecture": own})
         moments = Moments(*(np.array(about[key], np.float64) for key in ("mean", "covariance")))
-        units = Units(*(np.array(about[key], np.float32) for key in ("shift", "scale")))
+        units = _units(about["shift"], about["scale"])
         if isinstance(settings, BranchesModel):
             _require_parameters(settings, len(moments.mean), file)
         model = Model(settings, moments, device=device, units=units)
         for name, view in model.backbone.named_views(model.backbone.flat).items():
-            view.copy_(file.get_tensor(name)[None])
+            view.copy_(_tensor(file, name, view.shape[1:])[None])
         for name, constant in model.backbone.constants(0).items():
-            constant.copy_(file.get_tensor(name))
+            constant.copy_(_tensor(file, name, constant.shape))
     return model
+
+
+def _settings(given: Any) -> BranchesModel | OwnModel:
+    """Return the settings that a file holds.
+
+    Raises:
+        ConfigurationError: they are invalid.
+    """
+    try:
+        return SETTINGS.validate_python(given)
+    except ValidationError as error:
+        raise ConfigurationError(_line(explain(error, given))) from error
+
+
+def _units(shift: Any, scale: Any) -> Units:
+    """Return the units that a file holds.
+
+    Raises:
+        ValueError: they are not one finite shift and one finite scale of 0 or more per column.
+    """
+    with np.errstate(over="ignore"):
+        units = Units(np.array(shift, np.float32), np.array(scale, np.float32))
+    if units.shift.ndim != 1 or units.shift.shape != units.scale.shape:
+        raise ValueError(f"shift has shape {units.shift.shape}, scale {units.scale.shape}")
+    if not np.isfinite(units.shift).all():
+        raise ValueError("shift is NaN or infinite")
+    if not (np.isfinite(units.scale).all() and (units.scale >= 0).all()):
+        raise ValueError("scale is NaN, infinite or negative")
+    return units
+
+
+def _tensor(file: Any, name: str, shape: Sequence[int]) -> Tensor:
+    """Return a tensor of a file.
+
+    Raises:
+        ValueError: it has another shape, even if that could be broadcast.
+    """
+    found: Tensor = file.get_tensor(name)
+    if found.shape != shape:
+        raise ValueError(f"{name} has shape {tuple(found.shape)}, its network asks for {shape}")
+    return found
+
+
+def _line(text: str, most: int = 400) -> str:
+    """Return a text as one line, cut to a length."""
+    line = " ".join(text.split())
+    return line if len(line) <= most else line[: most - 1] + "…"
 
 
 def _require_parameters(settings: BranchesModel, dimensions: int, file: Any) -> None:

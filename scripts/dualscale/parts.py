@@ -62,6 +62,11 @@ def suggestion(value: object, known: Iterable[str]) -> str:
     return f" (did you mean {close[0]}?)" if close else ""
 
 
+def _cut(key: object) -> str:
+    text = repr(key)
+    return text if len(text) <= 80 else text[:79] + "…"
+
+
 def _each_once(values: list[Any]) -> list[Any]:
     for index, value in enumerate(values):
         if value in values[:index]:
@@ -71,12 +76,8 @@ def _each_once(values: list[Any]) -> list[Any]:
 
 Once = AfterValidator(_each_once)
 """Constraint of a list: no value twice."""
-Name = Annotated[
-    str,
-    matching(
-        r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}\Z", "a name of letters, digits, _ and -, 64 at most"
-    ),
-]
+NAME_IN_WORDS = "a name of letters, digits, _ and -, 64 at most"
+Name = Annotated[str, matching(r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}\Z", NAME_IN_WORDS)]
 """Name that becomes a file's name."""
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 
@@ -98,7 +99,7 @@ class Part(BaseModel):
                     kind = cls.model_fields.get("kind")
                     of_kind = f" with kind {kind.default}" if kind else ""
                     raise ValueError(
-                        f"has the unknown key {key!r}{suggestion(key, known)}: "
+                        f"has the unknown key {_cut(key)}{suggestion(key, known)}: "
                         f"{', '.join(known)} are allowed{of_kind}"
                     )
         return value

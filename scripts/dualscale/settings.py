@@ -54,7 +54,7 @@ class OwnModel(ModelSettings):
 
 def network_of(value: Any) -> str:
     """Return the tag of a model's kind of network."""
-    keys = value if isinstance(value, dict) else type(value).model_fields
+    keys = value if isinstance(value, dict) else getattr(type(value), "model_fields", ())
     return "own" if "architecture" in keys else "branches"
 
 

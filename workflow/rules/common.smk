@@ -30,7 +30,7 @@ import orphans
 import plan
 from dualscale.config import jobs
 from dualscale.config.check import check
-from dualscale.config.errors import ConfigurationError
+from dualscale.errors import ConfigurationError
 from dualscale.config.overrides import merge
 from dualscale.metrics.table import NEIGHBOURS, RUN_COLUMNS, study_columns
 from dualscale.parts import REAL

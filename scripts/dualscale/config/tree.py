@@ -5,11 +5,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, TypeAdapter, model_validator
 
-from dualscale.config.errors import unknown
 from dualscale.data.datasets import AnyDataset, Known
 from dualscale.diffusion.predictions import AnyPrediction, Epsilon
 from dualscale.diffusion.samplers import Sampling
 from dualscale.diffusion.schedules import AnySchedule, Linear
+from dualscale.errors import unknown
 from dualscale.networks.settings import Size
 from dualscale.parts import REAL, Name, Once, Part, Seed
 from dualscale.settings import BranchesModel, ModelSettings, OwnModel, network_of

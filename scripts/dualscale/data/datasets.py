@@ -299,14 +299,22 @@ class PointsFile(Part):
         return self
 
 
-def _source(value: object) -> str:
-    keys = value if isinstance(value, dict) else vars(value)
-    return "a file" if "file" in keys else "a distribution"
+def _source(value: object) -> str | None:
+    """Return the tag of a dataset's only source; None if it has none or two."""
+    if not isinstance(value, dict):
+        return "a file" if isinstance(value, PointsFile) else "a distribution"
+    sources = {"distribution": "a distribution", "file": "a file"}
+    given = [tag for key, tag in sources.items() if key in value]
+    return given[0] if len(given) == 1 else None
 
 
 AnyDataset = Annotated[
     Annotated[Known, Tag("a distribution")] | Annotated[PointsFile, Tag("a file")],
-    Discriminator(_source),
+    Discriminator(
+        _source,
+        custom_error_type="one_source",
+        custom_error_message="one of distribution and file is needed",
+    ),
 ]
 
 

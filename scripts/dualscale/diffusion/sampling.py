@@ -116,14 +116,15 @@ class ReverseProcess:
                 clean = torch.from_numpy(origin[block]).to(self.device)
                 start = alpha * clean + sigma * start
             out[:, block] = self.run(start, noise)
-        finite = out.isfinite().all(dim=-1)
+        points = self.units.into_data(out.cpu().numpy())
+        finite = np.isfinite(points).all(axis=-1)
         if not finite.all():
-            broken = finite.numel() - int(finite.sum())
+            broken = finite.size - int(finite.sum())
             raise ValueError(
-                f"{broken} of {finite.numel()} points drawn are NaN or infinite, "
+                f"{broken} of {finite.size} points drawn are NaN or infinite, "
                 "as the network's outputs are: train it again"
             )
-        return self.units.into_data(out.cpu().numpy())
+        return points
 
     def _draw_noise(self, block: slice) -> Iterator[Tensor]:
         """Standard normal tensors of a block of points, (S, points, d) for each step."""

@@ -55,6 +55,8 @@ def explain(error: ValidationError, given: Any) -> str:
     path = [str(part) for part in _path(fault["loc"], given)]
     if kind == "missing":
         return f"{_key(path)} has no {fault['loc'][-1]}: it is required"
+    if fault["loc"][-1:] == ("[key]",):
+        return f"{_key(path[:-1])} has the name {short(found)}: {_allowed(kind, context)}"
     if kind == "value_error":
         message = str(context["error"])
         if message.split()[0] in ("has", "holds", "is"):
@@ -72,15 +74,34 @@ def explain(error: ValidationError, given: Any) -> str:
         return f"{at} is {short(value)}: one of {', '.join(names)} is allowed{hint}"
     if kind == "union_tag_not_found" and isinstance(found, Mapping):
         return f"{key} has no kind: it is required"
-    if kind == "string_pattern_mismatch":
-        return f"{key} is {short(found)}: {PATTERNS[context['pattern']]} is allowed"
-    if kind in BOUNDS:
-        return f"{key} is {short(found)}: {BOUNDS[kind].format(**context)} is allowed"
+    if kind == "string_pattern_mismatch" or kind in BOUNDS:
+        return f"{key} is {short(found)}: {_allowed(kind, context)}"
+    if kind == "one_source":
+        return f"{key} has {_given(found)}: {fault['msg']}"
     allowed = TYPES.get(kind.removesuffix("_type"), fault["msg"])
     hint = ""
     if isinstance(found, str) and re.fullmatch(r"[-+.\deE]*\d[-+.\deE]*", found):
         hint = "; write numbers without quotes, 1e-3 as 1.0e-3, and in a file: --config quotes"
     return f"{key} is {short(found)}, {kind_of(found)}: {allowed} is allowed{hint}"
+
+
+def _allowed(kind: str, context: Mapping[str, Any]) -> str:
+    """Return what the pattern or the bound of a fault allows."""
+    if kind == "string_pattern_mismatch":
+        return f"{PATTERNS[context['pattern']]} is allowed"
+    bound = {
+        key: int(value) if isinstance(value, float) and value.is_integer() else value
+        for key, value in context.items()
+    }
+    return f"{BOUNDS[kind].format(**bound)} is allowed"
+
+
+def _given(found: object) -> str:
+    """Return the sources of a dataset that has none or two."""
+    sources = [
+        key for key in ("distribution", "file") if isinstance(found, Mapping) and key in found
+    ]
+    return " and ".join(sources) or "no source"
 
 
 def _path(location: tuple[int | str, ...], given: Any) -> list[int | str]:
