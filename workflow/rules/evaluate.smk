@@ -95,14 +95,20 @@ rule collect_metrics:
         script_path("collect_records")
 
 
-use rule collect_metrics as collect_floors with:
+rule collect_floors:
     input:
         records=expand("results/floors/{dataset}.csv", dataset=DATASETS),
     output:
         tables="results/floors.csv",
     log:
         "results/logs/collect_floors.log",
+    localrule: True
+    conda:
+        "../../envs/analysis.yaml"
     params:
         names=["dataset"],
+        code=code_digest("collect_records"),
     message:
         "Collect the floors"
+    script:
+        script_path("collect_records")

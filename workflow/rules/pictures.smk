@@ -29,13 +29,13 @@ rule animate:
             {
                 "label": CONFIG["variants"][name]["label"],
                 "sampling": configuration.sampling_settings(CONFIG, name),
-                "architecture": architecture_file(name),
+                "architecture": architecture(SimpleNamespace(variant=name)),
             }
             for name in shown(wildcards)
         ],
         planned=lambda wildcards: planned(["models"], shown(wildcards), [wildcards.dataset]),
         stream=lambda wildcards: f"{wildcards.seed}/{wildcards.dataset}/animation",
-        code=network_code("animate", shown),
+        code=network_code("animate"),
     message:
         "Animate {wildcards.variant} on {wildcards.dataset}, seed {wildcards.seed}"
     script:
