@@ -11,7 +11,6 @@ rule evaluate_kl:
         f"results/benchmarks/evaluate_kl/{RUN}.tsv"
     conda:
         "../../envs/analysis.yaml"
-    threads: 1
     params:
         digest=own_digest("divergences"),
         code=code_digest("evaluate_kl"),
@@ -35,7 +34,6 @@ rule evaluate_floor:
         "results/benchmarks/evaluate_floor/{dataset}.tsv"
     conda:
         "../../envs/analysis.yaml"
-    threads: 1
     params:
         settings=lambda wildcards: {
             **distribution_settings(wildcards),

@@ -23,7 +23,6 @@ rule animate:
         variant="|".join(map(re.escape, [*VARIANTS, SIDE_BY_SIDE])),
     conda:
         "../../envs/torch.yaml"
-    threads: 1
     params:
         settings=lambda wildcards: [
             {
@@ -60,7 +59,6 @@ rule plot_fields:
         f"results/logs/plot_fields/{RUN}.log",
     conda:
         "../../envs/torch.yaml"
-    threads: 1
     params:
         settings=distribution_settings,
         label=lambda wildcards: CONFIG["variants"][wildcards.variant]["label"],
