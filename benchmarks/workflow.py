@@ -28,14 +28,19 @@ VARIANTS["weight_analysis"] = "adaptive"
 DATASETS = 4
 
 
-def run_workflow(cores, folder):
-    """Wall time in seconds of the default run in a fresh copy of the project, on the CPU."""
+def copy_project(folder):
+    """Copy what a run needs, without results."""
     for part in PARTS:
         source = ROOT / part
         if source.is_dir():
             shutil.copytree(source, folder / part, symlinks=True)
         else:
             shutil.copy2(source, folder / part)
+
+
+def run_workflow(cores, folder):
+    """Wall time in seconds of the default run in a fresh copy of the project, on the CPU."""
+    copy_project(folder)
     command = [sys.executable, "-m", "snakemake", "--cores", str(cores)]
     start = time.perf_counter()
     subprocess.run(

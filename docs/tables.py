@@ -499,6 +499,25 @@ def one_core() -> str:
     return pipe([*header, "peak MB, plain / ours"], rows)
 
 
+@block("benchmarks/README.md", "short jobs")
+@block("docs/guides/slurm.md", "short jobs")
+def short_jobs() -> str:
+    """Time of 64 short jobs by each way of submitting them."""
+    names = {"local": "without Slurm", "one allocation": "`snakemake` in one allocation"}
+    rows = [
+        [
+            names.get(row.way, row.way),
+            str(row.slurm_jobs),
+            f"{row.last_result_seconds:.0f}",
+            f"{row.seconds:.0f}",
+            f"{row.last_result_seconds * row.cores / row.cells:.1f}",
+        ]
+        for row in read("benchmarks/groups.csv").itertuples()
+    ]
+    header = ["way", "Slurm jobs", "last result after, s", "end after, s"]
+    return pipe([*header, "processor seconds per estimate"], rows)
+
+
 @block("benchmarks/README.md", "the whole run")
 def whole_run() -> str:
     """Breakdown of the default run's time."""

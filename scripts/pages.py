@@ -35,38 +35,43 @@ class Page(NamedTuple):
         return next((files[name] for name in preferred if name in files), self.files[0])
 
 
-PAPER, STUDY, RECOMMENDED, STEPS = "2 Figures", "3 Study", "4 Recommended", "5 Few steps"
+def _pages(target: str, category: str, caption: str, *pages: tuple) -> list[Page]:
+    """Pages of one target and category: stem, formats and title, and True if it needs a density."""
+    return [Page(*about[:2], target, about[2], category, caption, *about[3:]) for about in pages]
+
+
 PAGES = {
     page.stem: page
     for page in (
-        Page("metrics", ("csv",), "all", "Metrics of all runs", "7 Runs", "metrics"),
-        Page("paper/table1", ("csv", "md", "tex", "html"), "all", "Table 1", "1 Table", "table1"),
-        Page("paper/figure1", FIGURE, "all", "Figure 1: samples", PAPER, "figure1"),
-        Page("paper/figure2", FIGURE, "all", "Figure 2: weights", PAPER, "figure2"),
-        Page("study/metrics", ("csv",), "study", "All metrics of the study", STUDY, "study"),
-        Page("study/comparisons", TABLE, "study", "Comparisons of the variants", STUDY, "study"),
-        Page("study/claims", TABLE, "study", "The paper's claims, judged", STUDY, "study"),
-        Page("study/decomposition", ("csv",), "study", "Parts of the KL", STUDY, "study", True),
-        Page("study/figure3", FIGURE, "study", "Figure 3: parts of the KL", STUDY, "study", True),
-        Page("study/figure4", FIGURE, "study", "Figure 4: score errors", STUDY, "study", True),
-        Page(
-            "recommended/excess",
-            TABLE,
-            "recommended",
-            "KL above the floor",
-            RECOMMENDED,
-            "recommended",
+        *_pages("all", "7 Runs", "metrics", ("metrics", ("csv",), "Metrics of all runs")),
+        *_pages("all", "1 Table", "table1", ("paper/table1", (*TABLE, "tex"), "Table 1")),
+        *_pages("all", "2 Figures", "figure1", ("paper/figure1", FIGURE, "Figure 1: samples")),
+        *_pages("all", "2 Figures", "figure2", ("paper/figure2", FIGURE, "Figure 2: weights")),
+        *_pages(
+            "study",
+            "3 Study",
+            "study",
+            ("study/metrics", ("csv",), "All metrics of the study"),
+            ("study/comparisons", TABLE, "Comparisons of the variants"),
+            ("study/claims", TABLE, "The paper's claims, judged"),
+            ("study/decomposition", ("csv",), "Parts of the KL", True),
+            ("study/figure3", FIGURE, "Figure 3: parts of the KL", True),
+            ("study/figure4", FIGURE, "Figure 4: error of the score", True),
         ),
-        Page(
-            "recommended/samples",
-            FIGURE,
+        *_pages(
             "recommended",
-            "Samples beside real points",
-            RECOMMENDED,
+            "4 Recommended",
             "recommended",
+            ("recommended/excess", TABLE, "KL above the floor"),
+            ("recommended/samples", FIGURE, "Samples beside real points"),
         ),
-        Page("steps/steps", ("csv",), "few_steps", "KL at few steps", STEPS, "steps"),
-        Page("steps/fewest", ("csv",), "few_steps", "Fewest evaluations", STEPS, "steps"),
-        Page("steps/figure5", FIGURE, "few_steps", "Figure 5: KL against NFE", STEPS, "steps"),
+        *_pages(
+            "few_steps",
+            "5 Few steps",
+            "steps",
+            ("steps/steps", ("csv",), "KL at few steps"),
+            ("steps/fewest", ("csv",), "Fewest evaluations"),
+            ("steps/figure5", FIGURE, "Figure 5: KL against NFE"),
+        ),
     )
 }

@@ -179,6 +179,13 @@ def speed_page():
     yield f"{normal.min():.2f} to {normal.max():.2f}"
     yield f"{clusters.min():.1f} to {clusters.max():.1f} times its time on ten clusters"
     assert ratio["surface"].min() > clusters.max()
+    ways = tables.read("benchmarks/groups.csv").set_index("way")
+    each = ways["last_result_seconds"] * ways["cores"] / ways["cells"]
+    yield (
+        f"takes {each['groups of 16']:.1f} s of a processor in groups of 16, "
+        f"{each['groups of 4']:.1f} s in groups of 4 and {each['local']:.1f} s without Slurm"
+    )
+    assert each["one allocation"] < each.filter(like="groups").min()
     recipe = tables.read("benchmarks/recipe.csv").set_index("variant")
     steps = recipe["ms_a_step"]
     yield f"{steps['baseline']:.2f} and {steps['recommended']:.2f} ms"

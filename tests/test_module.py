@@ -72,8 +72,10 @@ def test_another_workflow_can_build_on_it(tmp_path):
 
 
 def test_rules_that_only_read_tables_stay_local_inside_another_workflow(tmp_path):
-    said = "print('local:', *workflow._localrules, file=sys.stderr)"
-    (tmp_path / "Snakefile").write_text(f"import sys\n{SNAKEFILE}\n\n{said}\n")
+    said = "print('local:', *workflow._localrules, file=sys.stderr)\n"
+    said += "print('threshold:', gc.get_threshold() == BEFORE, file=sys.stderr)"
+    before = "import gc\nimport sys\nBEFORE = gc.get_threshold()\n"
+    (tmp_path / "Snakefile").write_text(f"{before}{SNAKEFILE}\n\n{said}\n")
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(TINY))
     output = snakemake(tmp_path, "--list-rules")
     local = re.search("local:(.*)", output)[1].split()
@@ -83,6 +85,7 @@ def test_rules_that_only_read_tables_stay_local_inside_another_workflow(tmp_path
         "dualscale_plot_decomposition",
     } <= set(local)
     assert not {"dualscale_train", "dualscale_evaluate_kl"} & set(local)
+    assert "threshold: True" in output, "the host's garbage collection is its own"
 
 
 def test_it_runs_in_another_working_directory(tmp_path):

@@ -3,6 +3,7 @@
 import logging
 import re
 
+import pandas as pd
 import pytest
 import torch
 import yaml
@@ -49,6 +50,33 @@ def test_the_profile_asks_for_gpus_whatever_else_the_command_line_says(asked, ar
 
 def test_device_cpu_asks_for_no_gpu_under_the_same_profile(asked):
     assert set(asked("--config", "device=cpu").values()) == {"0"}
+
+
+@pytest.fixture(scope="module")
+def profile():
+    return yaml.safe_load((ROOT / "workflow/profiles/slurm/config.yaml").read_text())
+
+
+@pytest.fixture(scope="module")
+def measured():
+    """Seconds of a processor per KL estimate, start included, by size of the groups."""
+    rows = pd.read_csv(ROOT / "benchmarks/groups.csv")
+    sizes = rows["way"].str.extract(r"^groups of (\d+)$")[0].dropna().astype(int)
+    seconds = rows["last_result_seconds"] * rows["cores"] / rows["cells"]
+    return {size: seconds[row] for row, size in sizes.items()}
+
+
+def test_kl_estimates_are_grouped_as_was_measured_fastest(profile, measured):
+    sizes = dict(pair.split("=") for pair in profile["group-components"])
+    assert len(measured) > 1
+    assert int(sizes["kl"]) == min(measured, key=measured.get)
+
+
+def test_a_group_of_kl_estimates_asks_for_ample_time_but_not_for_hours(profile, measured):
+    size = int(dict(pair.split("=") for pair in profile["group-components"])["kl"])
+    minutes = profile["set-resources"]["evaluate_kl"]["runtime"]
+    assert 60 * minutes > 10 * measured[size]
+    assert minutes * size < 60
 
 
 def test_a_run_and_its_jobs_say_in_their_first_lines_what_they_compute_on(project):

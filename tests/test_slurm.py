@@ -88,7 +88,7 @@ def test_the_whole_workflow_runs_on_slurm(tmp_path):
     assert (project.path / "results/paper/figure1.png").stat().st_size > 5000
     assert project.waiting(*profile, "--config", "device=cpu") == set()
     asked = squeue("%k %C %l %m").splitlines()  # comment, processors, time, memory
-    assert "rule_kl_evaluate_kl 1 20:00 1000M" in asked, "members of a group run one by one"
+    assert "rule_kl_evaluate_kl 1 8:00 1000M" in asked, "members of a group run one by one"
 
 
 def test_a_job_that_was_given_a_gpu_which_pytorch_cannot_use_says_so(tmp_path):

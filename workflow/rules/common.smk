@@ -36,7 +36,7 @@ from dualscale.metrics.table import NEIGHBOURS, RUN_COLUMNS, study_columns
 from dualscale.parts import REAL
 from dualscale.runtime.digests import digest_code, digest_files, digest_settings
 from dualscale.runtime.lease import built_for_gpus, installed_gpus, visible_gpus
-from pages import FIGURE, PAGES
+from pages import PAGES
 from provenance import SUFFIX
 from records import Records
 from shared_folder import obstacle
@@ -226,20 +226,17 @@ def run_stream(wildcards):
     return f"{wildcards.seed}/{named}"
 
 
-def architecture_file(variant):
-    """Python file of a variant's user-defined class, or None."""
-    return CONFIG["variants"][variant].get("architecture", {}).get("file")
-
-
 def architecture(wildcards):
-    return architecture_file(wildcards.variant)
+    """Python file of a variant's user-defined class, or None."""
+    return CONFIG["variants"][wildcards.variant].get("architecture", {}).get("file")
 
 
-def network_code(name, variants=lambda wildcards: [wildcards.variant]):
-    """Digest of a script that runs networks, and of the variants' user-defined classes."""
+def network_code(name):
+    """Params: digest of a script that runs networks, and of the variants' user-defined classes."""
 
     def of_variants(wildcards):
-        files = filter(None, map(architecture_file, variants(wildcards)))
+        cells = (SimpleNamespace(variant=variant) for variant in shown(wildcards))
+        files = filter(None, map(architecture, cells))
         own = (digest_code(Path(file), SCRIPTS) for file in files)
         return "".join([code_digest(name), *own])
 

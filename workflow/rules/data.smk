@@ -57,7 +57,6 @@ rule find_neighbours:
         k=r"\d+",
     conda:
         "../../envs/analysis.yaml"
-    threads: 1
     params:
         settings={"real_points": CONFIG["kl"]["real_points"]},
         code=code_digest("find_neighbours"),

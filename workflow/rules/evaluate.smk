@@ -11,7 +11,6 @@ rule evaluate_kl:
         f"results/benchmarks/evaluate_kl/{RUN}.tsv"
     conda:
         "../../envs/analysis.yaml"
-    threads: 1
     params:
         digest=own_digest("divergences"),
         code=code_digest("evaluate_kl"),
@@ -35,7 +34,6 @@ rule evaluate_floor:
         "results/benchmarks/evaluate_floor/{dataset}.tsv"
     conda:
         "../../envs/analysis.yaml"
-    threads: 1
     params:
         settings=lambda wildcards: {
             **distribution_settings(wildcards),
@@ -95,7 +93,7 @@ rule collect_metrics:
         script_path("collect_records")
 
 
-use rule collect_metrics as collect_floors with:
+rule collect_floors:
     input:
         records=expand("results/floors/{dataset}.csv", dataset=DATASETS),
     output:
@@ -103,7 +101,12 @@ use rule collect_metrics as collect_floors with:
     log:
         "results/logs/collect_floors.log",
     localrule: True
+    conda:
+        "../../envs/analysis.yaml"
     params:
         names=["dataset"],
+        code=code_digest("collect_records"),
     message:
         "Collect the floors"
+    script:
+        script_path("collect_records")

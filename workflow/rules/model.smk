@@ -20,7 +20,6 @@ for batch, variants in [(ANY_SEED, "|".join(CONFIG["variants"])), *STACKS]:
         priority: 1  # long jobs first; short ones then fill the gaps
         conda:
             "../../envs/torch.yaml"
-        threads: 1
         resources:
             gpu=GPUS,
         params:
@@ -55,7 +54,6 @@ for batch, variants in [(ANY_SEED, "|".join(CONFIG["variants"])), *STACKS]:
             variant=variants,
         conda:
             "../../envs/torch.yaml"
-        threads: 1
         resources:
             gpu=GPUS,
         params:

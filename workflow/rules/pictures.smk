@@ -25,19 +25,18 @@ rule animate:
         variant="|".join(map(re.escape, [*VARIANTS, SIDE_BY_SIDE])),
     conda:
         "../../envs/torch.yaml"
-    threads: 1
     params:
         settings=lambda wildcards: [
             {
                 "label": CONFIG["variants"][name]["label"],
                 "sampling": jobs.sampling_settings(CONFIG, name),
-                "architecture": architecture_file(name),
+                "architecture": architecture(SimpleNamespace(variant=name)),
             }
             for name in shown(wildcards)
         ],
         planned=lambda wildcards: planned(["models"], shown(wildcards), [wildcards.dataset]),
         stream=lambda wildcards: f"{wildcards.seed}/{wildcards.dataset}/animation",
-        code=network_code("animate", shown),
+        code=network_code("animate"),
     message:
         "Animate {wildcards.variant} on {wildcards.dataset}, seed {wildcards.seed}"
     script:
@@ -62,7 +61,6 @@ rule plot_fields:
         f"results/logs/plot_fields/{RUN}.log",
     conda:
         "../../envs/torch.yaml"
-    threads: 1
     params:
         settings=distribution_settings,
         label=lambda wildcards: CONFIG["variants"][wildcards.variant]["label"],

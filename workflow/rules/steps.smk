@@ -16,7 +16,6 @@ rule evaluate_steps:
         f"results/benchmarks/evaluate_steps/{RUN}.tsv"
     conda:
         "../../envs/torch.yaml"
-    threads: 1
     resources:
         gpu=GPUS,
     params:

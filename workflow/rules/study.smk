@@ -31,7 +31,6 @@ rule draw_reference:
         variant="|".join(map(re.escape, REFERENCES)),
     conda:
         "../../envs/torch.yaml"
-    threads: 1
     params:
         settings=reference_settings,
         code=code_digest("draw_reference"),
@@ -48,7 +47,6 @@ rule compute_exact:
         "results/logs/compute_exact/{variant}/{dataset}.log",
     conda:
         "../../envs/torch.yaml"
-    threads: 1
     params:
         settings=lambda wildcards: {
             **distribution_settings(wildcards),
@@ -75,7 +73,6 @@ rule evaluate_distances:
         f"results/benchmarks/evaluate_distances/{RUN}.tsv"
     conda:
         "../../envs/analysis.yaml"
-    threads: 1
     params:
         settings=distribution_settings,
         digest=own_digest("distances"),
@@ -103,7 +100,6 @@ rule evaluate_model:
         dataset="|".join(KNOWN) or "$",
     conda:
         "../../envs/torch.yaml"
-    threads: 1
     params:
         settings=likelihood_settings,
         digest=own_digest("likelihoods"),
