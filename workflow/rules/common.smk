@@ -9,7 +9,6 @@ from itertools import groupby, product
 from pathlib import Path
 from types import SimpleNamespace
 
-import yaml
 from snakemake.common.configfile import load_configfile
 from snakemake.exceptions import WorkflowError
 from snakemake.resources import Resources
