@@ -5,7 +5,6 @@ import re
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 import torch
@@ -38,7 +37,7 @@ def hold(tmp_path):
         started.append(
             subprocess.Popen(
                 [sys.executable, "-c", HOLD],
-                cwd=Path(lease.__file__).parents[1],
+                cwd=ROOT / "scripts",
                 env=os.environ | environment,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
