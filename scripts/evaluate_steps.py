@@ -1,7 +1,7 @@
 """Evaluate the KL against NFE for every sampler."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -44,22 +44,29 @@ def main(
     reference = Reference.load(neighbours, np.load(real, allow_pickle=False))
     sampling = Sampling.model_validate(settings["sampling"])
     expect, rows = within_runtime(runtime), []
-    for kind in parts_of(Sampler):
-        # The variant's own sampler keeps its settings, such as the variance.
-        own = type(sampling.sampler) is kind
-        sampler = sampling.sampler if own else kind()
-        if sampler.divides_by_alpha and trained.levels.end_in_noise:
+    for kind, chosen in samplings(sampling):
+        if chosen.sampler.divides_by_alpha and trained.levels.end_in_noise:
             continue  # it has no first step there
         for count in settings["steps"]:
-            asked = sampler.evaluations(count)
+            asked = chosen.sampler.evaluations(count)
             if count > trained.levels.timesteps or asked > MOST:
                 continue
-            chosen = sampling.model_copy(update={"sampler": sampler, "steps": count})
-            points = trained.sampler(chosen, sampling.points, [stream]).draw()[0]
+            drawing = chosen.model_copy(update={"steps": count})
+            points = trained.sampler(drawing, sampling.points, [stream]).draw()[0]
             bits = reference.kl(points, threads, expect)
-            logging.info("%s, %d steps: %.4f bits", sampler.kind, count, bits)
-            rows.append([sampler.kind, count, asked, f"{bits:.6g}"])
+            logging.info("%s, %d steps: %.4f bits", kind, count, bits)
+            rows.append([kind, count, asked, f"{bits:.6g}"])
     write_rows(steps, ["sampler", "steps", "evaluations", "kl_bits"], rows)
+
+
+def samplings(own: Sampling) -> Iterator[tuple[str, Sampling]]:
+    """Iterate over a variant's sampling by every kind of sampler.
+
+    Its own sampler keeps its settings, such as the variance.
+    """
+    for part in parts_of(Sampler):
+        sampler = own.sampler if type(own.sampler) is part else part()
+        yield sampler.kind, own.model_copy(update={"sampler": sampler})
 
 
 run(main, globals())

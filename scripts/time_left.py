@@ -1,6 +1,7 @@
 """Estimate of the time until the workflow is done."""
 
 import logging
+import os
 import sys
 import time
 from collections import Counter, defaultdict
@@ -8,7 +9,7 @@ from collections.abc import Callable
 
 from snakemake_interface_logger_plugins.common import LogEvent
 
-SHOWN_SECONDS = 60.0
+SHOWN_SECONDS = float(os.environ.get("DUALSCALE_PROGRESS_SECONDS", "60"))
 
 
 class TimeLeft(logging.Handler):

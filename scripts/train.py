@@ -18,15 +18,12 @@ from dualscale.runtime.devices import device_name, open_device, wait_for
 from dualscale.runtime.digests import digest_settings
 from dualscale.runtime.files import atomic_write
 from dualscale.runtime.records import run_of, write_record
-from dualscale.training.checkpoint import Checkpoint
+from dualscale.training.checkpoint import CheckpointFile
 from dualscale.training.settings import Training
 from dualscale.training.trainer import Progress, Trainer, evaluation_loss
 
 REPORTS = 20  # lines of progress in the log
 SHOWN_SECONDS = 60.0  # between lines of progress for the user
-CHECKPOINT_SECONDS = 10.0  # minimum interval between checkpoints
-CHECKPOINT_SHARE = 0.01  # maximum share of the training time
-WRITING_RATE = 2e8  # bytes per second, assumed for the first checkpoint; later ones are timed
 
 
 def main(
@@ -99,64 +96,29 @@ def listed(losses: Sequence[float]) -> str:
     return ", ".join(f"{loss:.5f}" for loss in losses)
 
 
-def timed_training(trainer: Trainer, steps: int, checkpoint: Path, origin: str) -> float:
+def timed_training(trainer: Trainer, steps: int, path: Path, origin: str) -> float:
     """Train to the end and return the wall time of the optimiser steps in seconds.
 
     Resumes from a checkpoint of the same origin, whose seconds are included.
+
+    Args:
+        path: of the checkpoint.
     """
     trainer.warm_up()
-    first, before = resume(trainer, checkpoint, origin)
+    size = sum(value.nbytes for value in trainer.state().values())
+    checkpoint = CheckpointFile(path, origin, size)
+    first, before = checkpoint.resume(trainer)
     wait_for(trainer.device)
     report = Reporter(trainer.streams, first, steps)
-    size = sum(value.nbytes for value in trainer.state().values())
-    pause = max(CHECKPOINT_SECONDS, size / WRITING_RATE / CHECKPOINT_SHARE)
-    start = saved = time.perf_counter()
+    start = time.perf_counter()
     for progress in trainer.run(first):
         report(progress)
-        if time.perf_counter() - saved > pause and progress.step < steps:
+        if progress.step < steps and checkpoint.due():
             wait_for(trainer.device)
-            began = time.perf_counter()
-            seconds = before + began - start
-            keep(checkpoint, Checkpoint(origin, progress.step, seconds, trainer.state()))
-            saved = time.perf_counter()
-            cost = saved - began
-            logging.info("checkpoint at step %d, in %.3f s", progress.step, cost)
-            start += cost
-            pause = max(CHECKPOINT_SECONDS, cost / CHECKPOINT_SHARE)
+            seconds = before + time.perf_counter() - start
+            start += checkpoint.write(progress.step, seconds, trainer.state())
     wait_for(trainer.device)
     return before + time.perf_counter() - start
-
-
-def resume(trainer: Trainer, path: Path, origin: str) -> tuple[int, float]:
-    """Restore a checkpoint; return the steps done and the seconds they took."""
-    if not path.is_file():
-        return 0, 0.0
-    try:
-        checkpoint = Checkpoint.from_bytes(path.read_bytes())
-        if checkpoint.origin != origin:
-            logging.info(
-                "%s is ignored: it is of another config, data, code or device; "
-                "training starts anew",
-                path,
-            )
-            return 0, 0.0
-        if not trainer.stops_at(checkpoint.step):
-            raise ValueError(f"this training never stops at step {checkpoint.step}")
-        trainer.restore(checkpoint.state)
-    except (OSError, ValueError) as error:
-        logging.info("%s is discarded: %s; training starts anew", path, error)
-        return 0, 0.0
-    logging.info("going on from step %d, after %.1f s", checkpoint.step, checkpoint.seconds)
-    return checkpoint.step, checkpoint.seconds
-
-
-def keep(path: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint; failures to write are ignored, since training does not depend on it."""
-    try:
-        with atomic_write(path, checksum=False) as part:  # it has a digest of its own
-            part.write_bytes(checkpoint.to_bytes())
-    except OSError as error:
-        logging.warning("no checkpoint at step %d: %s", checkpoint.step, error)
 
 
 class Reporter:

@@ -5,7 +5,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from evaluate_steps import with_sampler
+from dualscale.diffusion.priors import MomentMatched
+from dualscale.diffusion.samplers import DDIM, Ancestral, Sampling
+from evaluate_steps import samplings
 from tabulate_excess import excess
 from tabulate_fewest import fewest
 
@@ -62,10 +64,10 @@ def test_few_steps_are_held_against_the_full_run_and_not_against_the_most_tried(
 
 
 def test_few_steps_keep_the_settings_of_the_variants_own_sampler():
-    own = {"points": 10, "start": "matched", "steps": None}
-    own["sampler"] = {"kind": "ancestral", "variance": "forward"}
-    assert with_sampler(own, "ancestral", 5) == own | {"steps": 5}
-    assert with_sampler(own, "ddim", 5)["sampler"] == {"kind": "ddim"}
+    own = Sampling(points=10, prior=MomentMatched(), sampler=Ancestral(variance="fixed_large"))
+    tried = dict(samplings(own))
+    assert tried["ancestral"] == own
+    assert tried["ddim"] == own.model_copy(update={"sampler": DDIM()})
 
 
 @pytest.fixture

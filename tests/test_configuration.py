@@ -273,7 +273,7 @@ def test_the_shipped_config_says_every_default_of_the_schema():
                 "prediction": "flow",
                 "sampling": {"sampler": {"kind": "heun"}},
             },
-            "variants.baseline.sampling.sampler.kind is 'heun': it divides by alpha, which is 0",
+            "variants.baseline.sampling.sampler is 'heun': it divides by alpha, which is 0",
         ),
         (
             {"sampling": {"steps": 101}},
@@ -337,7 +337,7 @@ def test_the_shipped_config_says_every_default_of_the_schema():
         ),
         (
             {"datasets": {"dino": {"distribution": {"kind": "dyno"}}}},
-            "datasets.dino.distribution.kind is 'dyno': one of line, circle, moons, dino, ",
+            "datasets.dino.distribution is 'dyno': one of line, circle, moons, dino, ",
         ),
         (
             {"prediction": {"kind": None}},

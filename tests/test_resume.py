@@ -16,7 +16,8 @@ from safetensors.torch import save
 from test_training import make_trainer, paper, run
 
 import train
-from dualscale.training.checkpoint import Checkpoint
+from dualscale.training import checkpoint
+from dualscale.training.checkpoint import Checkpoint, CheckpointFile
 
 SCRIPTS = Path(train.__file__).parent
 SETTINGS = {
@@ -40,7 +41,7 @@ def job(tmp_path):
         chosen = {"settings": SETTINGS, "sampling": {}, "digest": "d1"}
         chosen |= {"stream": "data", "code": "c0de"} | changes
         return (
-            f"import train; train.CHECKPOINT_SECONDS = 0; train.CHECKPOINT_SHARE = 1e9\n"
+            f"import os; os.environ['DUALSCALE_CHECKPOINT_SECONDS'] = '0'; import train\n"
             f"from pathlib import Path; folder = Path({str(tmp_path)!r})\n"
             f"train.main(folder / 'data.npy', [folder / {folder!r} / '0.model'],"
             f" [folder / {folder!r} / '0.json'], gpu=0, threads=1, **{chosen!r})"
@@ -88,8 +89,12 @@ def state_after(trainer, steps):
     raise AssertionError
 
 
+def of(path, origin="origin"):
+    return CheckpointFile(path, origin, size=0)
+
+
 def kept(path, trainer, origin):
-    train.keep(path, Checkpoint(origin, 100, 1.5, state_after(trainer, 100)))
+    of(path, origin).write(100, 1.5, state_after(trainer, 100))
 
 
 def test_a_restored_state_trains_on_to_the_same_bytes(trainer):
@@ -105,13 +110,13 @@ def test_a_restored_state_trains_on_to_the_same_bytes(trainer):
 
 def test_a_checkpoint_of_the_same_training_is_taken(trainer, tmp_path):
     kept(tmp_path / "it", trainer, "origin")
-    assert train.resume(trainer, tmp_path / "it", "origin") == (100, 1.5)
+    assert of(tmp_path / "it").resume(trainer) == (100, 1.5)
 
 
 def test_a_checkpoint_of_another_training_is_ignored_and_said_so(trainer, tmp_path, caplog):
     caplog.set_level(logging.INFO)
     kept(tmp_path / "it", trainer, "another origin")
-    assert train.resume(trainer, tmp_path / "it", "origin") == (0, 0.0)
+    assert of(tmp_path / "it").resume(trainer) == (0, 0.0)
     assert "is ignored: it is of another config" in caplog.text
 
 
@@ -123,7 +128,7 @@ def test_a_damaged_checkpoint_is_discarded_and_said_so(trainer, tmp_path, caplog
     if damage == "flipped":
         data[len(data) // 2] ^= 1
     (tmp_path / "it").write_bytes({"truncated": data[:-9], "empty": b""}.get(damage, data))
-    assert train.resume(trainer, tmp_path / "it", "origin") == (0, 0.0)
+    assert of(tmp_path / "it").resume(trainer) == (0, 0.0)
     assert "is discarded" in caplog.text
 
 
@@ -151,7 +156,7 @@ def test_a_checkpoint_of_another_format_is_discarded_and_said_so(
 ):
     caplog.set_level(logging.INFO)
     (tmp_path / "it").write_bytes(sealed(content))
-    assert train.resume(trainer, tmp_path / "it", "origin") == (0, 0.0)
+    assert of(tmp_path / "it").resume(trainer) == (0, 0.0)
     assert "is discarded: a checkpoint of another format" in caplog.text
 
 
@@ -159,8 +164,8 @@ def test_a_checkpoint_of_another_format_is_discarded_and_said_so(
 def test_a_checkpoint_of_a_step_at_which_no_run_stops_is_discarded(trainer, tmp_path, caplog, step):
     caplog.set_level(logging.INFO)
     state = state_after(trainer, 100)
-    train.keep(tmp_path / "it", Checkpoint("origin", step, 1.5, state))
-    assert train.resume(trainer, tmp_path / "it", "origin") == (0, 0.0)
+    (tmp_path / "it").write_bytes(Checkpoint("origin", step, 1.5, state).to_bytes())
+    assert of(tmp_path / "it").resume(trainer) == (0, 0.0)
     assert "is discarded" in caplog.text
 
 
@@ -179,10 +184,10 @@ def test_a_checkpoint_whose_tensors_do_not_fit_is_discarded_and_changes_nothing(
     caplog.set_level(logging.INFO)
     state = state_after(trainer, 100)
     CHANGES[change](state)
-    train.keep(tmp_path / "it", Checkpoint("origin", 100, 1.5, state))
+    of(tmp_path / "it").write(100, 1.5, state)
     fresh = make_trainer(settings=paper(steps=300))
     before = {name: value.clone() for name, value in fresh.state().items()}
-    assert train.resume(fresh, tmp_path / "it", "origin") == (0, 0.0)
+    assert of(tmp_path / "it").resume(fresh) == (0, 0.0)
     assert "is discarded" in caplog.text
     assert all(torch.equal(value, before[name]) for name, value in fresh.state().items())
 
@@ -190,14 +195,14 @@ def test_a_checkpoint_whose_tensors_do_not_fit_is_discarded_and_changes_nothing(
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
 def test_what_is_no_file_counts_as_no_checkpoint(trainer, tmp_path, make):
     make(tmp_path / "it")
-    assert train.resume(trainer, tmp_path / "it", "origin") == (0, 0.0)
+    assert of(tmp_path / "it").resume(trainer) == (0, 0.0)
 
 
 def test_a_full_disk_costs_the_checkpoint_and_not_the_training(trainer, monkeypatch, caplog):
     def full(*arguments, **options):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(train, "atomic_write", full)
+    monkeypatch.setattr(checkpoint, "atomic_write", full)
     kept(Path("it"), trainer, "origin")
     assert "no checkpoint at step 100: [Errno 28] No space left on device" in caplog.text
 
@@ -207,8 +212,7 @@ def test_a_full_disk_costs_the_checkpoint_and_not_the_training(trainer, monkeypa
 )
 def test_a_checkpoint_serves_the_very_same_training_alone(tmp_path, monkeypatch, caplog, change):
     caplog.set_level(logging.INFO)
-    monkeypatch.setattr(train, "CHECKPOINT_SECONDS", 0)
-    monkeypatch.setattr(train, "CHECKPOINT_SHARE", 1e9)
+    monkeypatch.setenv("DUALSCALE_CHECKPOINT_SECONDS", "0")
     monkeypatch.setattr(train, "evaluation_loss", interrupt)  # after training, before its end
     data, settings = np.zeros((500, 2), "f4"), {"training": SETTINGS["training"] | {"steps": 300}}
     data[::2] = 1
@@ -240,3 +244,12 @@ def test_a_checkpoint_serves_the_very_same_training_alone(tmp_path, monkeypatch,
 
 def interrupt(*arguments):
     raise KeyboardInterrupt
+
+
+def test_checkpoints_cost_a_hundredth_of_the_time_at_most(tmp_path, monkeypatch):
+    file = of(tmp_path / "it")
+    assert file.pause == 10
+    assert CheckpointFile(tmp_path / "it", "origin", size=10**9).pause == 500
+    monkeypatch.setattr(checkpoint.time, "perf_counter", iter([0.0, 0.3]).__next__)
+    assert file.write(100, 1.5, {}) == pytest.approx(0.3)
+    assert file.pause == pytest.approx(30)

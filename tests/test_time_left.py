@@ -68,8 +68,7 @@ def test_it_is_said_once_a_minute_and_not_at_the_end(clock, capsys):
 
 
 @pytest.mark.parametrize(("arguments", "said"), [([], True), (["--quiet", "progress"], False)])
-def test_a_run_says_it_unless_told_to_be_quiet(project, arguments, said):
-    code = project.path / "scripts/time_left.py"
-    code.write_text(code.read_text().replace("SHOWN_SECONDS = 60.0", "SHOWN_SECONDS = 0.0"))
+def test_a_run_says_it_unless_told_to_be_quiet(project, arguments, said, monkeypatch):
+    monkeypatch.setenv("DUALSCALE_PROGRESS_SECONDS", "0")
     project.configure(kl={"k": 3})
     assert ("left in all" in project.run(*arguments).stderr) == said

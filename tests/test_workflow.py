@@ -153,11 +153,12 @@ def test_a_mistake_in_the_config_stops_before_any_job(project, change, message):
 
 
 def test_a_model_that_diverges_stops_its_job_with_the_step_and_what_to_try(project):
-    project.configure(variants={"baseline": {"training": {"learning_rate": 10, "steps": 400}}})
+    training = {"learning_rate": 10, "steps": 400}
+    project.configure(variants={"baseline": {"prediction": "sample", "training": training}})
     target = "results/models/baseline/circle/0.safetensors"
     data = project.path / "results/datasets/circle.npy"
     points = np.load(data)
-    points[0] = np.inf
+    points[0] = 1e30  # its square is beyond float32
     np.save(data, points)
     data.with_name(f".{data.name}.sha256").unlink()  # the edit is deliberate
     failed = project.snakemake(target)

@@ -67,9 +67,7 @@ def explain(error: ValidationError, given: Any) -> str:
         expected = context.get("expected_tags") or context["expected"]
         names = re.findall(r"'([^']*)'", expected) or [expected]
         value = context.get("tag", found)
-        at = f"{key}.kind" if kind == "union_tag_invalid" and isinstance(found, Mapping) else key
-        if kind == "union_tag_invalid" and set(found) == {"kind"}:
-            at = key
+        at = f"{key}.kind" if kind == "union_tag_invalid" and len(found) > 1 else key
         hint = suggestion(value, names)
         return f"{at} is {short(value)}: one of {', '.join(names)} is allowed{hint}"
     if kind == "union_tag_not_found" and isinstance(found, Mapping):

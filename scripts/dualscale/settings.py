@@ -55,10 +55,10 @@ class OwnModel(ModelSettings):
 def network_of(value: Any) -> str:
     """Return the tag of a model's kind of network."""
     keys = value if isinstance(value, dict) else getattr(type(value), "model_fields", ())
-    return "own" if "architecture" in keys else "branches"
+    return "of one's own" if "architecture" in keys else "of branches"
 
 
 AnyModel = Annotated[
-    Annotated[BranchesModel, Tag("branches")] | Annotated[OwnModel, Tag("own")],
+    Annotated[BranchesModel, Tag("of branches")] | Annotated[OwnModel, Tag("of one's own")],
     Discriminator(network_of),
 ]

@@ -108,7 +108,7 @@ def _resolve(common: Mapping[str, Any], variants: Mapping[str, Any], name: str) 
                 raise ConfigurationError(
                     f"{at} has {key} beside an architecture: its settings stand in architecture"
                 )
-        del settings["network"]
+        settings.pop("network", None)
     else:
         for key in ("branches", "weighting"):
             if not settings.get(key):

@@ -22,9 +22,9 @@ def patch(base: Any, change: Any, keep_nulls: bool = False) -> Any:
         change = {"kind": change}
     if not isinstance(change, Mapping):
         return change
-    merged = dict(base) if isinstance(base, Mapping) else {}
-    if isinstance(base, str) and "kind" in change:
-        merged = {"kind": base}
+    merged = {"kind": base} if isinstance(base, str) else {}  # a part, given by its kind alone
+    if isinstance(base, Mapping):
+        merged = dict(base)
     kinds = merged.get("kind"), change.get("kind")
     if None not in kinds and kinds[0] != kinds[1]:
         merged = {key: value for key, value in merged.items() if key in SHARED_BY_KINDS}

@@ -180,7 +180,7 @@ class OwnVariant(VariantSettings, OwnModel):
 
 AnyVariant = Annotated[
     Annotated[BranchesVariant, Tag("of branches")] | Annotated[OwnVariant, Tag("of one's own")],
-    Discriminator(lambda value: {"own": "of one's own"}.get(network_of(value), "of branches")),
+    Discriminator(network_of),
 ]
 
 

@@ -199,7 +199,7 @@ class Drawing(Part):
             )
         if self.sampler.divides_by_alpha and levels.end_in_noise:
             raise ValueError(
-                f"{at}sampler.kind is {self.sampler.kind!r}: it divides by alpha, which is 0 at "
+                f"{at}sampler is {self.sampler.kind!r}: it divides by alpha, which is 0 at "
                 "this schedule's last timestep"
             )
 

@@ -2,12 +2,26 @@
 
 import hashlib
 import json
+import logging
 import math
+import os
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
+
+from dualscale.runtime.files import atomic_write
+from dualscale.training.trainer import Trainer
+
+LEAST_SECONDS = 10.0  # between checkpoints
+MOST_SHARE = 0.01  # of the training time
+WRITING_RATE = 2e8  # bytes per second, assumed for the first checkpoint; later ones are timed
+VARIABLE = "DUALSCALE_CHECKPOINT_SECONDS"
+"""Environment variable with the interval between checkpoints, whatever they cost."""
 
 
 @dataclass(frozen=True)
@@ -54,3 +68,67 @@ class Checkpoint:
         if type(seconds) is not float or not 0 <= seconds < math.inf:
             raise ValueError(f"a checkpoint of another format (seconds is {seconds!r})")
         return checkpoint
+
+
+class CheckpointFile:
+    """File of a training's last checkpoint, and the interval after which it is written anew.
+
+    The interval is 100 times the last write time, at least 10 s, unless the environment variable
+    `DUALSCALE_CHECKPOINT_SECONDS` sets it.
+
+    Args:
+        origin: digest of everything that the training depends on.
+        size: bytes of the training's state.
+    """
+
+    def __init__(self, path: Path, origin: str, size: int):
+        self.path, self.origin = path, origin
+        self.pause = self._interval(size / WRITING_RATE)
+        self.written = time.perf_counter()
+
+    def _interval(self, cost: float) -> float:
+        """Return the seconds until the next checkpoint, if one costs so many to write."""
+        asked = os.environ.get(VARIABLE)
+        return max(LEAST_SECONDS, cost / MOST_SHARE) if asked is None else float(asked)
+
+    def due(self) -> bool:
+        return time.perf_counter() - self.written > self.pause
+
+    def write(self, step: int, seconds: float, state: Mapping[str, Tensor]) -> float:
+        """Write a checkpoint and return the seconds that this took.
+
+        Failures to write are logged and ignored, since training does not depend on it.
+        """
+        start = time.perf_counter()
+        try:
+            with atomic_write(self.path, checksum=False) as part:  # it has a digest of its own
+                part.write_bytes(Checkpoint(self.origin, step, seconds, dict(state)).to_bytes())
+        except OSError as error:
+            logging.warning("no checkpoint at step %d: %s", step, error)
+        self.written = time.perf_counter()
+        cost = self.written - start
+        logging.info("checkpoint at step %d, in %.3f s", step, cost)
+        self.pause = self._interval(cost)
+        return cost
+
+    def resume(self, trainer: Trainer) -> tuple[int, float]:
+        """Restore the checkpoint; return the steps done and the seconds they took."""
+        if not self.path.is_file():
+            return 0, 0.0
+        try:
+            checkpoint = Checkpoint.from_bytes(self.path.read_bytes())
+            if checkpoint.origin != self.origin:
+                logging.info(
+                    "%s is ignored: it is of another config, data, code or device; "
+                    "training starts anew",
+                    self.path,
+                )
+                return 0, 0.0
+            if not trainer.stops_at(checkpoint.step):
+                raise ValueError(f"this training never stops at step {checkpoint.step}")
+            trainer.restore(checkpoint.state)
+        except (OSError, ValueError) as error:
+            logging.info("%s is discarded: %s; training starts anew", self.path, error)
+            return 0, 0.0
+        logging.info("going on from step %d, after %.1f s", checkpoint.step, checkpoint.seconds)
+        return checkpoint.step, checkpoint.seconds
