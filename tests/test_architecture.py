@@ -10,11 +10,11 @@ from dualscale.data.moments import moments_of
 from dualscale.diffusion.samplers import DDIM, Drawing
 from dualscale.diffusion.schedules import Linear
 from dualscale.model import Model, load_model
-from dualscale.networks.gradient import AutogradGradient, weighted_loss
 from dualscale.networks.own import ModuleBackbone, load_class
 from dualscale.networks.settings import Architecture
 from dualscale.settings import OwnModel
 from dualscale.training.checkpoint import Checkpoint
+from dualscale.training.loss import AutogradGradient, weighted_loss
 from dualscale.training.trainer import Trainer, evaluation_loss
 
 EXAMPLE = ROOT / "examples/fourier_network.py"

@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from dualscale.networks.backbone import Backbone, sinusoidal_features
+from dualscale.networks.backbone import Backbone
+from dualscale.networks.layers import Sinusoids
 from dualscale.settings import BranchesModel
 
 NETWORK = {"width": 32, "hidden_layers": 3, "embedding": 16}
@@ -196,12 +197,6 @@ def test_a_stack_predicts_what_its_models_predict_alone(name):
         torch.testing.assert_close(together[model], one, rtol=1e-4, atol=1e-5)
 
 
-def test_sinusoids_have_the_right_slope():
-    x = torch.randn(5, 3, dtype=torch.float64, requires_grad=True)
-    frequencies = torch.tensor([1.0, 0.3, 2.0], dtype=torch.float64)
-    assert torch.autograd.gradcheck(lambda x: sinusoidal_features(x, frequencies), x)
-
-
 def test_variants_start_their_common_branch_from_the_same_values():
     one, two = make("baseline").views, make("learned").views
     torch.testing.assert_close(one["input.global.weight"], two["input.global.weight"])
@@ -228,7 +223,8 @@ def test_damped_features_are_those_of_the_mean_over_the_noise():
     backbone = make("damped")
     noise = NOISE[7] * torch.randn(100_000)
     x = torch.tensor([0.3, -1.1])
-    samples = (x[:, None] + noise)[..., None] * backbone.frequencies
+    samples = (x[:, None] + noise)[..., None] * backbone.features.frequencies
     expected = torch.cat([samples.sin().mean(1), samples.cos().mean(1)], dim=-1)
-    damped = backbone.embed(x.view(1, 2, 1), 7, backbone.frequencies)
+    layer = Sinusoids(backbone.features.frequencies, backbone.features.damping)
+    damped = layer.forward(x.view(1, 2, 1), 7)
     torch.testing.assert_close(damped[0], expected, atol=0.02, rtol=0)

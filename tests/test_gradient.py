@@ -3,7 +3,7 @@ import torch
 from test_backbone import LEARNED, VARIANTS, make, settings
 
 from dualscale.networks.backbone import Backbone
-from dualscale.networks.gradient import LossGradient
+from dualscale.training.loss import LossGradient
 from dualscale.training.trainer import weighted_loss
 
 THREE = settings(

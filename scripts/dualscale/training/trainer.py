@@ -13,10 +13,10 @@ from torch import Tensor
 from dualscale.diffusion.losses import LossWeighting
 from dualscale.model import Model
 from dualscale.networks.backbone import Backbone
-from dualscale.networks.gradient import AutogradGradient, LossGradient, weighted_loss
 from dualscale.networks.own import ModuleBackbone
 from dualscale.runtime.devices import captured, to_device
 from dualscale.runtime.streams import stream_seed
+from dualscale.training.loss import AutogradGradient, LossGradient, weighted_loss
 from dualscale.training.settings import Training
 
 CHUNK = 100  # steps per draw of random numbers and per replay of the CUDA graph

@@ -1,0 +1,177 @@
+"""First layer of every branch: features of t and of the branch's coordinates.
+
+Shapes: S models, K branches, n points of d dimensions, T timesteps, E features per coordinate.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dualscale.networks.layers import Linear, Parameters, Sinusoids, TimeTable, sines_and_cosines
+from dualscale.networks.settings import Branch, Size
+
+
+def embedding_frequencies(count: int, highest: float = 1.0, lowest: float = 1e-4) -> Tensor:
+    """Angular frequencies in falling order, log-spaced, shape (count,)."""
+    spaced = torch.logspace(0, math.log10(lowest / highest), count, dtype=torch.float64)
+    return highest * spaced
+
+
+@dataclass(frozen=True)
+class Features:
+    """Constants of the features.
+
+    Args:
+        time: features of every timestep, (T, E).
+        frequencies: initial frequencies of the coordinates' features, (E / 2,).
+        damping: factor of the coordinates' features at every timestep, (T, E); None: undamped.
+    """
+
+    time: Tensor
+    frequencies: Tensor
+    damping: Tensor | None
+
+
+def make_features(
+    size: Size, timesteps: int, noise: Tensor | None, device: torch.device | None
+) -> Features:
+    """Return the constants of a network's features.
+
+    Args:
+        noise: standard deviation of the noise in the network's input, (T,); without it, features
+            are not damped.
+    """
+    half = size.embedding // 2
+    times = torch.arange(timesteps, dtype=torch.float64)[:, None]
+    time = sines_and_cosines(times * embedding_frequencies(half))
+    frequencies = embedding_frequencies(half, size.highest_frequency, size.lowest_frequency)
+    damping = None
+    if size.damped and noise is not None:
+        kept = torch.exp(-0.5 * (noise[:, None] * frequencies) ** 2)
+        damping = torch.cat([kept, kept], dim=1).float().to(device)
+    return Features(time.float().to(device), frequencies.float().to(device), damping)
+
+
+class UpProjection(Linear):
+    """Learned linear map of x (S, n, d) to higher dimensions (equation 5), of which the branch sees
+    the first ones: (S, n, coordinates)."""
+
+    def __init__(self, parameters: Parameters, name: str, coordinates: int):
+        super().__init__(parameters, name)
+        self.coordinates = coordinates
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x)[..., : self.coordinates]
+
+    def learn(self, grad: Tensor) -> None:
+        assert self.grad_weight is not None and self.grad_bias is not None
+        self.grad_weight[..., : self.coordinates] = torch.bmm(self.x.mT, grad)
+        self.grad_bias[..., : self.coordinates] = grad.sum(dim=1, keepdim=True)
+
+
+class Coordinates:
+    """Part of a branch's first layer that depends on x: features of its coordinates times a weight.
+
+    Args:
+        parameters: hold the branch's up-projection and frequencies, if it has its own, and the
+            weight (S, coordinates E, width) of its input.
+        dimensions: d.
+        batch: n, if the layer trains.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        branch: Branch,
+        parameters: Parameters,
+        features: Features,
+        dimensions: int,
+        batch: int | None = None,
+    ):
+        coordinates = branch.coordinates(dimensions)
+        values, learned = parameters.values, f"frequencies.{name}"
+        self.weight = values[f"input.{name}.weight"]
+        self.grad_weight = parameters.gradient(f"input.{name}.weight")
+        self.up_projection = (
+            UpProjection(parameters, f"upscale.{name}", coordinates)
+            if branch.upscaled_dimensions
+            else None
+        )
+        frequencies, grad_frequencies = features.frequencies, None
+        if learned in values:
+            frequencies, grad_frequencies = values[learned], parameters.gradient(learned)
+        self.kept = self.grad_features = None
+        if batch is not None:
+            shape = len(self.weight), batch, coordinates, 2 * frequencies.shape[-1]
+            self.kept = self.weight.new_zeros(shape)
+            if self.up_projection or learned in values:
+                self.grad_features = torch.zeros_like(self.kept.flatten(2))
+        self.sinusoids = Sinusoids(frequencies, features.damping, grad_frequencies, self.kept)
+
+    def forward(self, x: Tensor, t: Tensor | int, time: Tensor) -> Tensor:
+        """First layer before its activation, (S, n, width), in place of `time` if it trains.
+
+        Args:
+            x: (S, n, d).
+            time: part of the layer that depends on t, (S, n or 1, width).
+        """
+        seen = self.up_projection.forward(x) if self.up_projection else x
+        features = self.sinusoids.forward(seen, t)
+        out = None if self.kept is None else time
+        return torch.baddbmm(time, features, self.weight, out=out)
+
+    def learn(self, grad: Tensor) -> None:
+        assert self.kept is not None
+        torch.bmm(self.kept.flatten(2).mT, grad, out=self.grad_weight)
+        if self.grad_features is None:
+            return
+        torch.bmm(grad, self.weight.mT, out=self.grad_features)
+        if self.up_projection:
+            self.up_projection.learn(self.sinusoids.backward(self.grad_features))
+        else:
+            self.sinusoids.learn(self.grad_features)
+
+
+class FirstLayer:
+    """First layer of every branch before its activation: x (S, n, d) and t to (S K, n, width).
+
+    Args:
+        out: buffer of the output, if the layer trains.
+    """
+
+    def __init__(
+        self,
+        branches: Mapping[str, Branch],
+        parameters: Parameters,
+        features: Features,
+        dimensions: int,
+        models: int,
+        out: Tensor | None = None,
+    ):
+        rows = table = batch = None
+        if out is not None:
+            batch, rows = out.shape[1], out.view(-1, out.shape[-1])
+            table = out.new_zeros(len(out), len(features.time), out.shape[-1])
+        self.time = TimeTable(parameters, features.time, models, rows, table)
+        self.out, self.models = out, models
+        self.branches = [
+            Coordinates(name, branch, parameters, features, dimensions, batch)
+            for name, branch in branches.items()
+        ]
+
+    def forward(self, x: Tensor, t: Tensor | int) -> Tensor:
+        times = self.time.forward(t).unbind(1)
+        pairs = zip(self.branches, times, strict=True)
+        outputs = [branch.forward(x, t, time) for branch, time in pairs]
+        if self.out is not None:
+            return self.out
+        return outputs[0] if len(outputs) == 1 else torch.stack(outputs, dim=1).flatten(0, 1)
+
+    def learn(self, grad: Tensor) -> None:
+        grad = grad.unflatten(0, (self.models, -1))
+        for branch, part in zip(self.branches, grad.unbind(1), strict=True):
+            branch.learn(part)
+        self.time.learn(grad)
