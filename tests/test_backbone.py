@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from dualscale.networks.backbone import Backbone
-from dualscale.networks.layers import Sinusoids
+from dualscale.networks.features import Sinusoids
 from dualscale.settings import BranchesModel
 
 NETWORK = {"width": 32, "hidden_layers": 3, "embedding": 16}

@@ -3,19 +3,16 @@
 import pytest
 import torch
 
-from dualscale.networks.branches import Coordinates, FirstLayer, UpProjection, make_features
+from dualscale.networks.branches import Coordinates, FirstLayer, UpProjection
+from dualscale.networks.features import LookUp, Sinusoids, TimeTable, first_rows, make_features
 from dualscale.networks.layers import (
     LeakyReLU,
     Linear,
-    LookUp,
     Parameters,
     ReLU,
     Residual,
     Sigmoid,
-    Sinusoids,
     Softmax,
-    TimeTable,
-    first_rows,
 )
 from dualscale.networks.settings import Branch, Learned, Size
 from dualscale.networks.weightings import ConstantWeights, GatingNetwork, Mixture

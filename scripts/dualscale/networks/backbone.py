@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from dualscale.networks.branches import make_features
+from dualscale.networks.features import make_features
 from dualscale.networks.layers import Parameters
 from dualscale.networks.network import Network
 from dualscale.networks.settings import DualScale, Learned

@@ -3,56 +3,14 @@
 Shapes: S models, K branches, n points of d dimensions, T timesteps, E features per coordinate.
 """
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from dualscale.networks.layers import Linear, Parameters, Sinusoids, TimeTable, sines_and_cosines
-from dualscale.networks.settings import Branch, Size
-
-
-def embedding_frequencies(count: int, highest: float = 1.0, lowest: float = 1e-4) -> Tensor:
-    """Angular frequencies in falling order, log-spaced, shape (count,)."""
-    spaced = torch.logspace(0, math.log10(lowest / highest), count, dtype=torch.float64)
-    return highest * spaced
-
-
-@dataclass(frozen=True)
-class Features:
-    """Constants of the features.
-
-    Args:
-        time: features of every timestep, (T, E).
-        frequencies: initial frequencies of the coordinates' features, (E / 2,).
-        damping: factor of the coordinates' features at every timestep, (T, E); None: undamped.
-    """
-
-    time: Tensor
-    frequencies: Tensor
-    damping: Tensor | None
-
-
-def make_features(
-    size: Size, timesteps: int, noise: Tensor | None, device: torch.device | None
-) -> Features:
-    """Return the constants of a network's features.
-
-    Args:
-        noise: standard deviation of the noise in the network's input, (T,); without it, features
-            are not damped.
-    """
-    half = size.embedding // 2
-    times = torch.arange(timesteps, dtype=torch.float64)[:, None]
-    time = sines_and_cosines(times * embedding_frequencies(half))
-    frequencies = embedding_frequencies(half, size.highest_frequency, size.lowest_frequency)
-    damping = None
-    if size.damped and noise is not None:
-        kept = torch.exp(-0.5 * (noise[:, None] * frequencies) ** 2)
-        damping = torch.cat([kept, kept], dim=1).float().to(device)
-    return Features(time.float().to(device), frequencies.float().to(device), damping)
+from dualscale.networks.features import Features, Sinusoids, TimeTable
+from dualscale.networks.layers import Linear, Parameters
+from dualscale.networks.settings import Branch
 
 
 class UpProjection(Linear):

@@ -2,7 +2,8 @@
 
 from torch import Tensor
 
-from dualscale.networks.branches import Features, FirstLayer
+from dualscale.networks.branches import FirstLayer
+from dualscale.networks.features import Features
 from dualscale.networks.layers import Layer, Linear, Parameters, ReLU, Residual
 from dualscale.networks.settings import DualScale
 from dualscale.networks.weightings import make_mixture

@@ -6,18 +6,8 @@ Shapes: S models, K branches, n points of d dimensions, T timesteps, E features 
 import torch
 from torch import Tensor
 
-from dualscale.networks.branches import Features
-from dualscale.networks.layers import (
-    Layer,
-    LeakyReLU,
-    Linear,
-    LookUp,
-    Parameters,
-    Sigmoid,
-    Sinusoids,
-    Softmax,
-    first_rows,
-)
+from dualscale.networks.features import Features, LookUp, Sinusoids, first_rows
+from dualscale.networks.layers import Layer, LeakyReLU, Linear, Parameters, Sigmoid, Softmax
 from dualscale.networks.settings import DualScale, Fixed, Learned
 
 
@@ -36,8 +26,10 @@ class ConstantWeights:
         return self.weights
 
     def forward(self, x: Tensor, t: Tensor | int) -> Tensor:
-        """Weights of points x (S, n, d) at t, (S, 1, K)."""
-        return self.weights[:, :1]
+        """Weights of points x (S, n, d) at t, (S, n or 1, K)."""
+        points = 1 if isinstance(t, int) else x.shape[1]
+        # Laid out as a gating network's, since the rounding of later products depends on it.
+        return self.weights[:, :1].expand(-1, points, -1).contiguous()
 
     def learn(self, grad: Tensor) -> None:
         """Nothing is learned."""
