@@ -69,16 +69,18 @@ class Coordinates:
                 self.grad_features = torch.zeros_like(self.kept.flatten(2))
         self.sinusoids = Sinusoids(frequencies, features.damping, grad_frequencies, self.kept)
 
-    def forward(self, x: Tensor, t: Tensor | int, time: Tensor) -> Tensor:
-        """First layer before its activation, (S, n, width), in place of `time` if it trains.
+    def forward(
+        self, x: Tensor, t: Tensor | int, time: Tensor, out: Tensor | None = None
+    ) -> Tensor:
+        """First layer before its activation, (S, n, width).
 
         Args:
             x: (S, n, d).
             time: part of the layer that depends on t, (S, n or 1, width).
+            out: buffer of the output; None allocates it.
         """
         seen = self.up_projection.forward(x) if self.up_projection else x
         features = self.sinusoids.forward(seen, t)
-        out = None if self.kept is None else time
         return torch.baddbmm(time, features, self.weight, out=out)
 
     def learn(self, grad: Tensor) -> None:
@@ -114,19 +116,22 @@ class FirstLayer:
             batch, rows = out.shape[1], out.view(-1, out.shape[-1])
             table = out.new_zeros(len(out), len(features.time), out.shape[-1])
         self.time = TimeTable(parameters, features.time, models, rows, table)
-        self.out, self.models = out, models
+        self.models = models
         self.branches = [
             Coordinates(name, branch, parameters, features, dimensions, batch)
             for name, branch in branches.items()
         ]
 
     def forward(self, x: Tensor, t: Tensor | int) -> Tensor:
-        times = self.time.forward(t).unbind(1)
-        pairs = zip(self.branches, times, strict=True)
-        outputs = [branch.forward(x, t, time) for branch, time in pairs]
-        if self.out is not None:
-            return self.out
-        return outputs[0] if len(outputs) == 1 else torch.stack(outputs, dim=1).flatten(0, 1)
+        times = self.time.forward(t)
+        if torch.is_grad_enabled():  # autograd takes no buffers
+            pairs = zip(self.branches, times.unbind(1), strict=True)
+            parts = [branch.forward(x, t, time) for branch, time in pairs]
+            return torch.stack(parts, dim=1).flatten(0, 1)
+        out = times.expand(-1, -1, x.shape[1], -1).contiguous()
+        for branch, part in zip(self.branches, out.unbind(1), strict=True):
+            branch.forward(x, t, part, out=part)
+        return out.flatten(0, 1)
 
     def learn(self, grad: Tensor) -> None:
         grad = grad.unflatten(0, (self.models, -1))

@@ -96,7 +96,7 @@ class ReLU(Layer):
 
 
 class Residual(Layer):
-    """x + Linear(ReLU(x)), (B, n, width) to the same; in place if it trains.
+    """x + Linear(ReLU(x)), (B, n, width) to the same; in place unless autograd records it.
 
     Args:
         rectified, grad_x: buffers of ReLU(x) and of the gradient with respect to it.
@@ -112,11 +112,12 @@ class Residual(Layer):
         self.relu, self.linear = ReLU(rectified), Linear(parameters, name, grad_x=grad_x)
 
     def forward(self, x: Tensor) -> Tensor:
-        rectified = self.relu.forward(x)
-        if not self.linear.train:
-            return torch.baddbmm(x + self.linear.bias, rectified, self.linear.weight)
-        self.linear.x = rectified
-        return x.add_(self.linear.bias).baddbmm_(rectified, self.linear.weight)
+        rectified, bias = self.relu.forward(x), self.linear.bias
+        if torch.is_grad_enabled():
+            return torch.baddbmm(x + bias, rectified, self.linear.weight)
+        if self.linear.train:
+            self.linear.x = rectified
+        return x.add_(bias).baddbmm_(rectified, self.linear.weight)
 
     def backward(self, grad: Tensor) -> Tensor:
         return grad.add_(self.relu.backward(self.linear.backward(grad)))
