@@ -39,7 +39,9 @@ class Records:
         if not self.listed.exists_in_storage.get(stored.cache_key()):
             return None
         with tempfile.TemporaryDirectory() as folder:
-            stored.set_local_path(Path(folder) / "record.json")
+            local = Path(folder) / f"{run}.json"  # a record is known by its path
+            local.parent.mkdir(parents=True)
+            stored.set_local_path(local)
             async_run(stored.managed_retrieve())
             return trained_with(stored.local_path())
 
