@@ -171,6 +171,15 @@ def test_a_solver_that_needs_data_at_every_step_is_refused_where_there_are_none(
         drawn(path, "--sampler", "heun")
 
 
+@pytest.mark.parametrize("sampler", ["ancestral", "ddim", "dpm_solver"])
+def test_points_are_drawn_where_several_timesteps_have_no_signal(sampler):
+    schedule = {"kind": "linear", "timesteps": 1000, "beta_start": 0.5, "beta_end": 0.9999}
+    model = make(prediction="velocity", schedule=schedule)
+    assert (model.levels.alpha == 0).sum() > 100, "they underflow"
+    drawing = Drawing.model_validate({"sampler": sampler, "steps": 50})
+    assert np.isfinite(model.sampler(drawing, 20, ["0"]).draw()).all()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

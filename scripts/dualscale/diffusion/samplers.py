@@ -86,9 +86,10 @@ class Ancestral(Sampler):
         for i, t in enumerate(levels.t):
             alpha, alpha_s = levels.alpha[i : i + 2]
             sigma, sigma_s = levels.sigma[i : i + 2]
-            added = sigma**2 - (alpha / alpha_s * sigma_s) ** 2  # variance of q(x_t | x_s)
+            kept = alpha / alpha_s if alpha_s > 0 else 0.0  # both are 0 where they underflow
+            added = sigma**2 - (kept * sigma_s) ** 2  # variance of q(x_t | x_s)
             x_0 = denoise(x, t)
-            x = (alpha_s * added / sigma**2) * x_0 + (alpha / alpha_s * sigma_s**2 / sigma**2) * x
+            x = (alpha_s * added / sigma**2) * x_0 + (kept * sigma_s**2 / sigma**2) * x
             if sigma_s > 0:
                 small = self.variance == "fixed_small"
                 transition_variance = added * sigma_s**2 / sigma**2 if small else added
