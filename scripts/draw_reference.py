@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from _job import run
-from dualscale.data.datasets import distribution_of, fresh_points
 from dualscale.data.moments import moments_of
+from dualscale.data.sources import distribution_of, fresh_points
 from dualscale.diffusion.oracle import ExactDenoiser
 from dualscale.diffusion.samplers import Sampling
 from dualscale.diffusion.sampling import ReverseProcess

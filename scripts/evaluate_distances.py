@@ -8,7 +8,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from _job import run, within_runtime
-from dualscale.data.datasets import distribution_of
+from dualscale.data.sources import distribution_of
 from dualscale.metrics.distances import (
     classifier_test,
     coverage,

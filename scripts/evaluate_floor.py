@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from _job import run, within_runtime
-from dualscale.data.datasets import distribution_of, fresh_points
+from dualscale.data.sources import distribution_of, fresh_points
 from dualscale.metrics.divergence import Reference
 from dualscale.reporting.tables import write_table
 from dualscale.runtime.streams import stream_seed

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from _job import run
-from dualscale.data.datasets import Known
+from dualscale.data.sources import Known
 from dualscale.runtime.files import save_points
 from dualscale.runtime.streams import stream_seed
 

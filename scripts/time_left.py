@@ -1,7 +1,6 @@
 """Estimate of the time until the workflow is done."""
 
 import logging
-import os
 import sys
 import time
 from collections import Counter, defaultdict
@@ -9,7 +8,9 @@ from collections.abc import Callable
 
 from snakemake_interface_logger_plugins.common import LogEvent
 
-SHOWN_SECONDS = float(os.environ.get("DUALSCALE_PROGRESS_SECONDS", "60"))
+from dualscale.runtime.environment import seconds
+
+SHOWN_SECONDS = seconds("DUALSCALE_PROGRESS_SECONDS", 60.0)
 
 
 class TimeLeft(logging.Handler):

@@ -19,8 +19,9 @@ from dualscale.runtime.digests import digest_settings
 from dualscale.runtime.files import atomic_write
 from dualscale.runtime.records import run_of, write_record
 from dualscale.training.checkpoint import CheckpointFile
+from dualscale.training.loss import evaluation_loss
 from dualscale.training.settings import Training
-from dualscale.training.trainer import Progress, Trainer, evaluation_loss
+from dualscale.training.trainer import Progress, Trainer
 
 REPORTS = 20  # lines of progress in the log
 SHOWN_SECONDS = 60.0  # between lines of progress for the user

@@ -14,8 +14,8 @@ from dualscale.networks.own import ModuleBackbone, load_class
 from dualscale.networks.settings import Architecture
 from dualscale.settings import OwnModel
 from dualscale.training.checkpoint import Checkpoint
-from dualscale.training.loss import AutogradGradient, weighted_loss
-from dualscale.training.trainer import Trainer, evaluation_loss
+from dualscale.training.loss import AutogradGradient, evaluation_loss, weighted_loss
+from dualscale.training.trainer import Trainer
 
 EXAMPLE = ROOT / "examples/fourier_network.py"
 NETWORKS = ROOT / "tests/own_networks.py"

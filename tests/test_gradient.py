@@ -3,8 +3,7 @@ import torch
 from test_backbone import LEARNED, VARIANTS, make, settings
 
 from dualscale.networks.backbone import Backbone
-from dualscale.training.loss import LossGradient
-from dualscale.training.trainer import weighted_loss
+from dualscale.training.loss import LossGradient, weighted_loss
 
 THREE = settings(
     {

@@ -253,3 +253,10 @@ def test_checkpoints_cost_a_hundredth_of_the_time_at_most(tmp_path, monkeypatch)
     monkeypatch.setattr(checkpoint.time, "perf_counter", iter([0.0, 0.3]).__next__)
     assert file.write(100, 1.5, {}) == pytest.approx(0.3)
     assert file.pause == pytest.approx(30)
+
+
+@pytest.mark.parametrize("value", ["often", "-1", "nan", "inf"])
+def test_an_interval_that_is_no_number_of_seconds_is_refused_by_its_name(monkeypatch, value):
+    monkeypatch.setenv("DUALSCALE_CHECKPOINT_SECONDS", value)
+    with pytest.raises(ValueError, match=f"DUALSCALE_CHECKPOINT_SECONDS is '{value}': a number"):
+        of(Path("it"))

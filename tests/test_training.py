@@ -11,17 +11,13 @@ from dualscale.diffusion.losses import Uniform
 from dualscale.diffusion.schedules import Linear
 from dualscale.model import Model
 from dualscale.networks.backbone import Backbone
+from dualscale.training import loss as loss_module
 from dualscale.training import trainer as training
+from dualscale.training.examples import examples, mirror, training_coefficients
+from dualscale.training.loss import evaluation_loss
 from dualscale.training.optimisers import Adam, AdamW
 from dualscale.training.settings import EMA, Training
-from dualscale.training.trainer import (
-    DivergedError,
-    Trainer,
-    evaluation_loss,
-    examples,
-    mirror,
-    training_coefficients,
-)
+from dualscale.training.trainer import DivergedError, Trainer
 
 LEVELS = Linear().levels()
 OF_TORCH = {Adam: torch.optim.Adam, AdamW: torch.optim.AdamW}
@@ -164,7 +160,8 @@ def test_training_draws_the_same_numbers_for_every_device(monkeypatch):
             sent.append(tensor)
             return tensor.to(to)
 
-        monkeypatch.setattr(training, "to_device", send)
+        for module in (loss_module, training):
+            monkeypatch.setattr(module, "to_device", send)
         stack = Model(VARIANTS["learned"], model.moments, 2, torch.device(device))
         data = make_data().to(device)
         trainer = Trainer(stack, data, PAPER, ("a", "b"))

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from dualscale.parts import PATTERNS, suggestion
+from dualscale.parts import PATTERNS, short, suggestion
 
 TYPES = {
     "int": "integer",
@@ -120,12 +120,6 @@ def unknown(key: str, value: object, known: Mapping[str, Any]) -> str:
     """Return the error line for a name that is not defined."""
     hint = suggestion(value, known)
     return f"{key} names {value!r}, which is not defined: {', '.join(known)}{hint}"
-
-
-def short(value: object, most: int = 60) -> str:
-    """Return the representation of a value, cut to a length."""
-    text = repr(value)
-    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def kind_of(value: object) -> str:

@@ -17,9 +17,10 @@ from dualscale.data.units import Units, own_units
 from dualscale.diffusion.denoiser import Denoiser
 from dualscale.diffusion.samplers import Drawing
 from dualscale.diffusion.sampling import ReverseProcess
-from dualscale.errors import ConfigurationError, explain, short
+from dualscale.errors import ConfigurationError, explain
 from dualscale.networks.backbone import Backbone
 from dualscale.networks.own import ArchitectureError, ModuleBackbone
+from dualscale.parts import short
 from dualscale.settings import AnyModel, BranchesModel, OwnModel
 
 SETTINGS: TypeAdapter[BranchesModel | OwnModel] = TypeAdapter(AnyModel)
@@ -75,7 +76,7 @@ class Model:
             streams: one stream name per model.
 
         Raises:
-            ValueError: the prior has no density, as the data's covariance is.
+            ValueError: the prior's covariance is not positive definite.
         """
         device, levels = self.backbone.flat.device, self.levels
         parts = self.denoiser, levels, self.moments, drawing, points, streams, device

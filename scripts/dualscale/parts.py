@@ -42,7 +42,7 @@ RENAMED = {
 }
 """Keys and kinds that had another name before the first release."""
 PATTERNS: dict[str, str] = {}
-"""What a pattern of texts allows, in words."""
+"""Descriptions of patterns of texts, for error messages."""
 REAL = "real"
 """Name of fresh real points in the study's tables, in the column of variants."""
 
@@ -62,9 +62,10 @@ def suggestion(value: object, known: Iterable[str]) -> str:
     return f" (did you mean {close[0]}?)" if close else ""
 
 
-def _cut(key: object) -> str:
-    text = repr(key)
-    return text if len(text) <= 80 else text[:79] + "…"
+def short(value: object, most: int = 60) -> str:
+    """Return the representation of a value, cut to a length."""
+    text = repr(value)
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def _each_once(values: list[Any]) -> list[Any]:
@@ -99,7 +100,7 @@ class Part(BaseModel):
                     kind = cls.model_fields.get("kind")
                     of_kind = f" with kind {kind.default}" if kind else ""
                     raise ValueError(
-                        f"has the unknown key {_cut(key)}{suggestion(key, known)}: "
+                        f"has the unknown key {short(key)}{suggestion(key, known)}: "
                         f"{', '.join(known)} are allowed{of_kind}"
                     )
         return value

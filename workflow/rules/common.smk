@@ -29,15 +29,15 @@ import orphans
 import plan
 from dualscale.config import jobs
 from dualscale.config.check import check
-from dualscale.errors import ConfigurationError
 from dualscale.config.overrides import merge
+from dualscale.errors import ConfigurationError
 from dualscale.metrics.table import NEIGHBOURS, RUN_COLUMNS, study_columns
 from dualscale.parts import REAL
 from dualscale.runtime.digests import digest_code, digest_files, digest_settings
 from dualscale.runtime.lease import built_for_gpus, installed_gpus, visible_gpus
+from earlier_runs import EarlierRuns
 from pages import PAGES
 from provenance import SUFFIX
-from records import Records
 from shared_folder import obstacle
 
 
@@ -73,7 +73,7 @@ def checked_configuration():
     beside = (Path(file).absolute().parent for file in workflow.configfiles)
     folders = [Path.cwd(), *beside, HOME]
     in_store = workflow.storage_settings.default_storage_provider is not None
-    return check(merge(layers()), folders, RECORDS.has if in_store else None)
+    return check(merge(layers()), folders, EARLIER.has if in_store else None)
 
 
 in_the_way = obstacle(Path.cwd()) if workflow.is_main_process else None
@@ -84,7 +84,7 @@ if in_the_way:
 # files may have changed since.
 try:
     PLANNED = None if workflow.is_main_process else plan.received(module_name())
-    RECORDS = None if PLANNED else Records(workflow.modifier.path_modifier.modify)
+    EARLIER = None if PLANNED else EarlierRuns(workflow.modifier.path_modifier.modify)
     CONFIG = PLANNED["config"] if PLANNED else checked_configuration()
 except ConfigurationError as error:
     sys.exit(f"Configuration: {error}")
@@ -162,8 +162,8 @@ def trained_together(variant, dataset):
     @cache
     def trained(seed):
         model = f"results/models/{variant}/{dataset}/{seed}.safetensors"
-        found = RECORDS.trained_with(f"{variant}/{dataset}/{seed}")
-        return found if seed in SEEDS or (found and RECORDS.has(model)) else None
+        found = EARLIER.trained_with(f"{variant}/{dataset}/{seed}")
+        return found if seed in SEEDS or (found and EARLIER.has(model)) else None
 
     return trained
 
@@ -245,7 +245,7 @@ def network_code(name):
 def distribution_settings(wildcards):
     """Settings of the distribution that a dataset is drawn from."""
     dataset = CONFIG["datasets"][wildcards.dataset]
-    return {key: dataset[key] for key in ("distribution",) if key in dataset}
+    return {"distribution": dataset["distribution"]} if "distribution" in dataset else {}
 
 
 def reference_settings(wildcards):

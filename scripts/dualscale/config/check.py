@@ -6,12 +6,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from dualscale.config.overrides import patch
-from dualscale.config.tree import Configuration, Sections
+from dualscale.config.tree import Configuration, GivenVariants, Sections
 from dualscale.errors import ConfigurationError, explain, kind_of, short, unknown
-from dualscale.parts import NAME_IN_WORDS, Name
+from dualscale.parts import Part
 
 PATCHED = ("network", "prediction", "sampling", "schedule", "training")
 """Sections of the configuration that a variant can change for itself."""
@@ -19,7 +19,6 @@ NOT_INHERITED = ("label", "like", "note", "stream")
 """Settings of a variant's name and random streams, which `like` does not copy."""
 OF_BRANCHES = ("branches", "network", "weighting")
 MOST_VALUES = 100_000
-NAME: TypeAdapter[str] = TypeAdapter(Name, config=ConfigDict(regex_engine="python-re"))
 
 
 def check(
@@ -40,7 +39,7 @@ def check(
     _check_extent(config)
     _check_keys(config)
     variants = config.get("variants") or {}
-    _check_variants(variants)
+    _dumped(GivenVariants, {"variants": variants})
     given = patch(_defaults(), {key: config[key] for key in config if key != "variants"})
     common = _dumped(Sections, given)
     named = {name: variant for name, variant in variants.items() if variant is not None}
@@ -62,7 +61,7 @@ def _defaults() -> dict[str, Any]:
     }
 
 
-def _dumped(tree: type[Sections], given: Mapping[str, Any]) -> dict[str, Any]:
+def _dumped(tree: type[Part], given: Mapping[str, Any]) -> dict[str, Any]:
     """Validate settings, and return them as plain values with defaults.
 
     Raises:
@@ -116,32 +115,6 @@ def _resolve(common: Mapping[str, Any], variants: Mapping[str, Any], name: str) 
     about = {key: variants[name][key] for key in NOT_INHERITED if key in variants[name]}
     about.pop("like", None)
     return settings | about
-
-
-def _check_variants(variants: Any) -> None:
-    """Reject variants that are not named mappings of sections, before they copy each other."""
-    _require("variants", variants, Mapping)
-    for name, variant in variants.items():
-        try:
-            NAME.validate_python(name)
-        except ValidationError as error:
-            raise ConfigurationError(
-                f"variants has the name {short(name)}: {NAME_IN_WORDS} is allowed"
-            ) from error
-        if variant is None:
-            continue
-        at = f"variants.{name}"
-        _require(at, variant, Mapping)
-        if variant.get("like") is not None:
-            _require(f"{at}.like", variant["like"], str)
-        if variant.get("sampling") is not None:
-            _require(f"{at}.sampling", variant["sampling"], Mapping)
-
-
-def _require(key: str, value: object, kind: type) -> None:
-    if not isinstance(value, kind):
-        allowed = "string" if kind is str else "mapping"
-        raise ConfigurationError(f"{key} is {short(value)}, {kind_of(value)}: {allowed} is allowed")
 
 
 def _check_extent(config: Mapping[str, Any]) -> None:

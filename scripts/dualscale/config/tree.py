@@ -3,9 +3,18 @@
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Discriminator, Field, Tag, TypeAdapter, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    TypeAdapter,
+    model_validator,
+)
 
-from dualscale.data.datasets import AnyDataset, Known
+from dualscale.data.sources import AnyDataset, Known
 from dualscale.diffusion.predictions import AnyPrediction, Epsilon
 from dualscale.diffusion.samplers import Sampling
 from dualscale.diffusion.schedules import AnySchedule, Linear
@@ -41,7 +50,7 @@ Margin = Annotated[float, Field(ge=0, le=100)]
 
 
 class Run(Part):
-    """What to run."""
+    """Variants, datasets and seeds to run."""
 
     variants: Annotated[Names, Field(min_length=1)] = Field(description="Variants to train.")
     datasets: Annotated[Names, Field(min_length=1)] = Field(description="Datasets to train on.")
@@ -141,6 +150,21 @@ class Sections(Part):
     kl: KL = Field(KL(), description="Estimate of the KL.")
     steps: Steps = Field(Steps(), description="Sampling in few steps.")
     study: Study = Field(Study(), description="Statistics and decomposition of the KL.")
+
+
+class GivenVariant(BaseModel):
+    """A variant as it is written, before it is resolved: what it copies and changes."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    like: str | None = None
+    sampling: dict[str, Any] | None = None
+
+
+class GivenVariants(Part):
+    """All variants as they are written."""
+
+    variants: dict[Name, GivenVariant | None] = Field(description="Variants by name.")
 
 
 class VariantSettings(ModelSettings):

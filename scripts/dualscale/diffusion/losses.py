@@ -1,5 +1,6 @@
 """Loss weightings: how much the squared error of the prediction counts at each timestep."""
 
+from abc import abstractmethod
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
@@ -18,9 +19,9 @@ class LossWeighting(Choice):
 
     divides_by_alpha: ClassVar[bool] = False
 
+    @abstractmethod
     def weights(self, levels: NoiseLevels, coefficients: Coefficients) -> Values:
         """Return the weight of the squared error at each timestep, (T,)."""
-        raise NotImplementedError
 
     def require_weight(self, levels: NoiseLevels) -> None:
         """Raise a ValueError if no timestep has any weight in float32."""

@@ -4,6 +4,7 @@ D(x, t) = c_skip x + c_out F(c_in x, t), where the network F is trained to predi
 target_noise eps (Karras et al. 2022, equation 7, for any schedule).
 """
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
@@ -34,13 +35,13 @@ class Prediction(Choice):
 
     divides_by_alpha: ClassVar[bool] = False
 
+    @abstractmethod
     def coefficients(self, levels: NoiseLevels, scale: float) -> Coefficients:
         """Return the coefficients for noise levels.
 
         Args:
             scale: root mean square of the data's coordinates, EDM's sigma_data.
         """
-        raise NotImplementedError
 
 
 class Epsilon(Prediction):

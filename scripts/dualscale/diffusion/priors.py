@@ -1,5 +1,6 @@
 """Gaussian priors from which sampling starts, used in place of q(x_T)."""
 
+from abc import abstractmethod
 from typing import Annotated, Literal
 
 import numpy as np
@@ -13,9 +14,9 @@ from dualscale.parts import Choice, OneOf
 class Prior(Choice):
     """Distribution of x at the last timestep, from which sampling starts."""
 
+    @abstractmethod
     def moments(self, levels: NoiseLevels, data: Moments) -> tuple[Values, Values]:
         """Return mean (d,) and covariance (d, d) of the prior, given the data's moments."""
-        raise NotImplementedError
 
 
 class Standard(Prior):

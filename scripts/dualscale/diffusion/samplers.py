@@ -5,6 +5,7 @@ noise-free data.
 """
 
 import math
+from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
@@ -57,6 +58,7 @@ class Sampler(Choice):
         """Return the number of network function evaluations (NFE) per sample."""
         return steps
 
+    @abstractmethod
     def run(
         self, denoise: "Denoise", levels: Visited, x: "Tensor", noise: "Iterator[Tensor]"
     ) -> "Tensor":
@@ -66,7 +68,6 @@ class Sampler(Choice):
             x: points at the highest noise level, (S, n, d).
             noise: standard normal tensors (S, n, d), at most one for each step but the last.
         """
-        raise NotImplementedError
 
 
 class Ancestral(Sampler):
@@ -176,7 +177,7 @@ SAMPLER: TypeAdapter[Sampler] = TypeAdapter(AnySampler)
 
 
 class Drawing(Part):
-    """How points are drawn from a model: prior, sampler and number of steps."""
+    """Prior, sampler and number of steps with which points are drawn from a model."""
 
     prior: AnyPrior = Field(Standard(), description="Distribution that sampling starts from.")
     sampler: AnySampler = Field(Ancestral(), description="Method of the reverse process.")
@@ -206,6 +207,6 @@ class Drawing(Part):
 
 
 class Sampling(Drawing):
-    """How samples are drawn for evaluation."""
+    """Drawing of the sample on which a model is evaluated."""
 
     points: int = Field(10_000, ge=1, le=100_000_000, description="Number of generated points.")

@@ -1,5 +1,6 @@
 """Noise schedules: the signal and noise coefficients at each timestep."""
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -63,8 +64,8 @@ class Schedule(Choice):
 
     timesteps: int = Field(100, ge=2, le=100_000, description="Number of timesteps T.")
 
-    def levels(self) -> NoiseLevels:
-        raise NotImplementedError
+    @abstractmethod
+    def levels(self) -> NoiseLevels: ...
 
 
 class _Betas(Schedule):

@@ -11,16 +11,13 @@ from typing import Annotated, Literal, NamedTuple
 
 import pandas as pd
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 from scipy import stats
 
 from dualscale.metrics.statistics import best_interval
+from dualscale.parts import Part
 
 Column = Literal["kl_bits", "train_seconds", "sample_seconds", "eval_loss"]
-
-
-class Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class Runs:

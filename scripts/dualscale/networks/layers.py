@@ -9,6 +9,7 @@ intermediate result anew and records a graph, an eighth of a CPU step for networ
 Shapes: B batched products (S models, or S K branches of all models), n points.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -31,14 +32,14 @@ class Parameters:
         return None if self.gradients is None else self.gradients[name]
 
 
-class Layer:
+class Layer(ABC):
     """Function of one tensor."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        raise NotImplementedError
+    @abstractmethod
+    def forward(self, x: Tensor) -> Tensor: ...
 
-    def backward(self, grad: Tensor) -> Tensor:
-        raise NotImplementedError
+    @abstractmethod
+    def backward(self, grad: Tensor) -> Tensor: ...
 
 
 class Linear(Layer):

@@ -4,7 +4,6 @@ import hashlib
 import json
 import logging
 import math
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from dualscale.runtime.environment import seconds
 from dualscale.runtime.files import atomic_write
 from dualscale.training.trainer import Trainer
 
@@ -88,10 +88,10 @@ class CheckpointFile:
 
     def _interval(self, cost: float) -> float:
         """Return the seconds until the next checkpoint, if one costs so many to write."""
-        asked = os.environ.get(VARIABLE)
-        return max(LEAST_SECONDS, cost / MOST_SHARE) if asked is None else float(asked)
+        return seconds(VARIABLE, max(LEAST_SECONDS, cost / MOST_SHARE))
 
     def due(self) -> bool:
+        """Whether the interval has passed since the last checkpoint."""
         return time.perf_counter() - self.written > self.pause
 
     def write(self, step: int, seconds: float, state: Mapping[str, Tensor]) -> float:

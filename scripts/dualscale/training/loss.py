@@ -6,8 +6,13 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from dualscale.diffusion.losses import LossWeighting
+from dualscale.model import Model
 from dualscale.networks.backbone import Backbone
 from dualscale.networks.own import ModuleBackbone
+from dualscale.runtime.devices import to_device
+from dualscale.runtime.streams import stream_seed
+from dualscale.training.examples import examples, training_coefficients
 
 
 def weighted_loss(
@@ -93,3 +98,36 @@ class LossGradient:
         weighted = error * weight[..., None]
         self.network.learn(weighted * (2 / error[0].numel()))
         return (error * weighted).mean(dim=(1, 2))
+
+
+@torch.no_grad()
+def evaluation_loss(
+    model: Model, data: Tensor, loss: LossWeighting, streams: Sequence[int | str]
+) -> Tensor:
+    """Training objective averaged over the whole data set, (S,).
+
+    Each point has one timestep and one noise, drawn on the CPU for every device.
+    """
+    backbone = model.backbone
+    table = training_coefficients(model, loss, data.device)
+    total = torch.zeros(backbone.models, device=data.device)
+    rows = 1000  # rows that fit a CPU's cache
+    generators = [
+        torch.Generator().manual_seed(stream_seed(stream, "evaluation loss")) for stream in streams
+    ]
+    for start in range(0, len(data), rows):
+        x_0 = data[start : start + rows]
+        drawn = [
+            torch.randint(0, backbone.timesteps, x_0.shape[:1], generator=g) for g in generators
+        ]
+        times = to_device(torch.stack(drawn), data.device)
+        drawn = [torch.randn(x_0.shape, generator=g) for g in generators]
+        noise = to_device(torch.stack(drawn), data.device)
+        x_0 = x_0.expand(backbone.models, -1, -1)
+        seen, target, weight = examples(x_0, times, noise, table)
+        predict: Callable[[Tensor, Tensor], Tensor] = backbone
+        if isinstance(backbone, ModuleBackbone):
+            seeds = [stream_seed(s, "evaluation loss", "module", start) for s in streams]
+            predict = partial(backbone, seeds=seeds)
+        total += weighted_loss(predict, seen, times, target, weight) * x_0.shape[1]
+    return total / len(data)

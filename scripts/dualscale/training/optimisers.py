@@ -1,5 +1,6 @@
 """Optimisers: rules that turn gradients into steps."""
 
+from abc import abstractmethod
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
@@ -13,10 +14,11 @@ if TYPE_CHECKING:
 class Optimiser(Choice):
     """Rule that turns gradients into steps."""
 
+    @abstractmethod
     def start(self, parameters: "Tensor") -> "dict[str, Tensor]":
         """Return the state before the first step."""
-        raise NotImplementedError
 
+    @abstractmethod
     def step(
         self,
         parameters: "Tensor",
@@ -25,7 +27,6 @@ class Optimiser(Choice):
         rate: "Tensor | float",
     ) -> None:
         """Change the parameters and the state in place, by one step."""
-        raise NotImplementedError
 
 
 class Adam(Optimiser):

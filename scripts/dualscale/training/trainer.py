@@ -3,20 +3,18 @@
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import NoReturn
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from dualscale.diffusion.losses import LossWeighting
 from dualscale.model import Model
 from dualscale.networks.backbone import Backbone
 from dualscale.networks.own import ModuleBackbone
 from dualscale.runtime.devices import captured, to_device
 from dualscale.runtime.streams import stream_seed
-from dualscale.training.loss import AutogradGradient, LossGradient, weighted_loss
+from dualscale.training.examples import examples, mirror, training_coefficients
+from dualscale.training.loss import AutogradGradient, LossGradient
 from dualscale.training.settings import Training
 
 CHUNK = 100  # steps per draw of random numbers and per replay of the CUDA graph
@@ -32,57 +30,6 @@ class Progress:
 
 class DivergedError(ArithmeticError):
     """A loss or a parameter is not finite."""
-
-
-def training_coefficients(model: Model, loss: LossWeighting, device: torch.device) -> Tensor:
-    """Return the per-timestep coefficients that make inputs, targets and weights, (T, 5).
-
-    The columns are the coefficients of x_0 and eps in the network's input, those in its target,
-    and the weight of the squared error.
-    """
-    levels, prediction = model.levels, model.coefficients
-    columns = [
-        prediction.c_in * levels.alpha,
-        prediction.c_in * levels.sigma,
-        prediction.target_data,
-        prediction.target_noise,
-        loss.weights(levels, prediction),
-    ]
-    return torch.from_numpy(np.stack(columns, axis=1)).float().to(device)
-
-
-def examples(x_0: Tensor, t: Tensor, noise: Tensor, table: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return inputs and targets of the backbone, (…, n, d), and loss weights, (…, n).
-
-    The inputs are scaled x_t = alpha_t x_0 + sigma_t noise (equation 1).
-
-    Args:
-        t: timesteps, (…, n).
-        table: from `training_coefficients`.
-    """
-    row = table[t]
-    seen = row[..., 0:1] * x_0 + row[..., 1:2] * noise
-    target = row[..., 2:3] * x_0 + row[..., 3:4] * noise
-    return seen, target, row[..., 4]
-
-
-def mirror(share: float, *drawn: Tensor, noise: Tensor) -> None:
-    """Make a share of each batch antithetic pairs: same point and timestep, opposite noise.
-
-    At low noise levels the noise contributes more to the gradient's variance than the data, and
-    pairs cancel it (antithetic variates, Hammersley and Morton 1956). An odd batch has one unpaired
-    example.
-
-    Args:
-        drawn: points and timesteps of batches, each (…, batch), changed in place.
-        noise: of the same batches, (…, batch, d), changed in place.
-    """
-    batch = noise.shape[-2]
-    pairs = min(round(share * batch / 2), batch // 2)
-    last = batch - pairs
-    for values in drawn:
-        values[..., last:] = values[..., :pairs]
-    noise[..., last:, :] = -noise[..., :pairs, :]
 
 
 def clip_norm(gradients: Iterable[Tensor], limit: float) -> None:
@@ -316,36 +263,3 @@ class Trainer:
             f"try a learning_rate below {self.settings.learning_rate:g}, "
             "or clip_norm, and look for extreme values in the data"
         )
-
-
-@torch.no_grad()
-def evaluation_loss(
-    model: Model, data: Tensor, loss: LossWeighting, streams: Sequence[int | str]
-) -> Tensor:
-    """Training objective averaged over the whole data set, (S,).
-
-    Each point has one timestep and one noise, drawn on the CPU for every device.
-    """
-    backbone = model.backbone
-    table = training_coefficients(model, loss, data.device)
-    total = torch.zeros(backbone.models, device=data.device)
-    rows = 1000  # rows that fit a CPU's cache
-    generators = [
-        torch.Generator().manual_seed(stream_seed(stream, "evaluation loss")) for stream in streams
-    ]
-    for start in range(0, len(data), rows):
-        x_0 = data[start : start + rows]
-        drawn = [
-            torch.randint(0, backbone.timesteps, x_0.shape[:1], generator=g) for g in generators
-        ]
-        times = to_device(torch.stack(drawn), data.device)
-        drawn = [torch.randn(x_0.shape, generator=g) for g in generators]
-        noise = to_device(torch.stack(drawn), data.device)
-        x_0 = x_0.expand(backbone.models, -1, -1)
-        seen, target, weight = examples(x_0, times, noise, table)
-        predict: Callable[[Tensor, Tensor], Tensor] = backbone
-        if isinstance(backbone, ModuleBackbone):
-            seeds = [stream_seed(s, "evaluation loss", "module", start) for s in streams]
-            predict = partial(backbone, seeds=seeds)
-        total += weighted_loss(predict, seen, times, target, weight) * x_0.shape[1]
-    return total / len(data)

@@ -12,7 +12,7 @@ from dualscale.runtime.records import trained_with
 TRAINING = "results/training"
 
 
-class Records:
+class EarlierRuns:
     """Workflow files below the working directory, or in the default object store.
 
     Args:

@@ -1,0 +1,59 @@
+"""Training examples: inputs, targets and loss weights from clean points and noise."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dualscale.diffusion.losses import LossWeighting
+from dualscale.model import Model
+
+
+def training_coefficients(model: Model, loss: LossWeighting, device: torch.device) -> Tensor:
+    """Return the per-timestep coefficients that make inputs, targets and weights, (T, 5).
+
+    The columns are the coefficients of x_0 and eps in the network's input, those in its target,
+    and the weight of the squared error.
+    """
+    levels, prediction = model.levels, model.coefficients
+    columns = [
+        prediction.c_in * levels.alpha,
+        prediction.c_in * levels.sigma,
+        prediction.target_data,
+        prediction.target_noise,
+        loss.weights(levels, prediction),
+    ]
+    return torch.from_numpy(np.stack(columns, axis=1)).float().to(device)
+
+
+def examples(x_0: Tensor, t: Tensor, noise: Tensor, table: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return inputs and targets of the backbone, (…, n, d), and loss weights, (…, n).
+
+    The inputs are scaled x_t = alpha_t x_0 + sigma_t noise (equation 1).
+
+    Args:
+        t: timesteps, (…, n).
+        table: from `training_coefficients`.
+    """
+    row = table[t]
+    seen = row[..., 0:1] * x_0 + row[..., 1:2] * noise
+    target = row[..., 2:3] * x_0 + row[..., 3:4] * noise
+    return seen, target, row[..., 4]
+
+
+def mirror(share: float, *drawn: Tensor, noise: Tensor) -> None:
+    """Make a share of each batch antithetic pairs: same point and timestep, opposite noise.
+
+    At low noise levels the noise contributes more to the gradient's variance than the data, and
+    pairs cancel it (antithetic variates, Hammersley and Morton 1956). An odd batch has one unpaired
+    example.
+
+    Args:
+        drawn: points and timesteps of batches, each (…, batch), changed in place.
+        noise: of the same batches, (…, batch, d), changed in place.
+    """
+    batch = noise.shape[-2]
+    pairs = min(round(share * batch / 2), batch // 2)
+    last = batch - pairs
+    for values in drawn:
+        values[..., last:] = values[..., :pairs]
+    noise[..., last:, :] = -noise[..., :pairs, :]
