@@ -53,6 +53,8 @@ def start(project, *arguments):
         [sys.executable, "-m", "snakemake", "--cores", "2", *arguments],
         cwd=project.path,
         start_new_session=True,
+        # A shell's background jobs, the tests perhaps, ignore interrupts, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
