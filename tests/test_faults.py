@@ -53,7 +53,7 @@ def start(project, *arguments):
         [sys.executable, "-m", "snakemake", "--cores", "2", *arguments],
         cwd=project.path,
         start_new_session=True,
-        # A shell's background jobs, the tests perhaps, ignore interrupts, and children inherit that.
+        # A background job of a shell ignores interrupts, and its children inherit that.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
