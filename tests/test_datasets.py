@@ -153,7 +153,7 @@ def test_an_outline_fills_the_square_from_minus_4_to_4(shape):
 @pytest.mark.parametrize("d", [1, 3, 64])
 def test_gaussians_have_any_dimension(d):
     settings = Gaussians(dimensions=d)
-    assert settings.columns == d
+    assert settings.build().dimensions == d
     sample = settings.build().sample(50, np.random.default_rng(0))
     assert sample.shape == (50, d)
     assert np.isfinite(settings.build().log_density(sample)).all()
