@@ -4,7 +4,14 @@ import pytest
 import torch
 
 from dualscale.networks.branches import Coordinates, FirstLayer, UpProjection
-from dualscale.networks.features import LookUp, Sinusoids, TimeTable, first_rows, make_features
+from dualscale.networks.features import (
+    LookUp,
+    Sinusoids,
+    TimeTable,
+    first_rows,
+    make_features,
+    sums_by_timestep,
+)
 from dualscale.networks.layers import (
     LeakyReLU,
     Linear,
@@ -100,6 +107,14 @@ def test_look_up():
     compare(lambda x: plain.forward(x, t), (lambda x: layer.forward(x, t), layer), tables)
     found = plain.forward(tables, t)
     close(found[1, 0, 3], tables[2, t[1, 3]])
+
+
+def test_sums_by_timestep_are_those_that_the_look_up_adds():
+    t, grad = torch.randint(0, T, (S, N)), torch.randn(S, 2, N, WIDTH)
+    layer = LookUp(first_rows(S, 2, T, torch.device("cpu")), True)
+    layer.forward(torch.randn(S * 2, T, WIDTH), t)
+    sums = sums_by_timestep(grad, t[:, None].expand(-1, 2, -1), T)
+    close(sums.flatten(0, 1), layer.backward(grad))
 
 
 def test_time_table():

@@ -35,9 +35,20 @@ class LookUp:
 
     def backward(self, grad: Tensor) -> Tensor:
         """Gradient with respect to the tables, from that of the rows (S, K, n, columns)."""
+        if grad.is_cuda:  # index_add_ would sort there to be deterministic
+            return sums_by_timestep(grad, self.rows - self.first_rows, self.shape[1]).flatten(0, 1)
         tables = grad.new_zeros(self.shape)
         tables.flatten(0, 1).index_add_(0, self.rows.flatten(), grad.flatten(0, 2))
         return tables
+
+
+def sums_by_timestep(values: Tensor, t: Tensor, timesteps: int) -> Tensor:
+    """Sums of the values (…, n, columns) that share a timestep t (…, n): (…, T, columns).
+
+    A product with one-hot rows: deterministic, and captured in CUDA graphs.
+    """
+    every = torch.arange(timesteps, device=t.device)
+    return (t[..., None, :] == every[:, None]).to(values.dtype) @ values
 
 
 def first_rows(models: int, count: int, timesteps: int, device: torch.device) -> Tensor:
