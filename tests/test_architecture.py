@@ -216,7 +216,7 @@ def test_a_file_without_the_class_is_named(text, name, message, tmp_path):
 
 def test_settings_that_the_class_does_not_take_are_named():
     settings = Architecture.model_validate(ARCHITECTURE | {"settings": {"colour": 3}})
-    with pytest.raises(ValueError, match=r"FourierNetwork cannot be made: .*colour"):
+    with pytest.raises(ValueError, match=r"FourierNetwork cannot be built: .*colour"):
         ModuleBackbone(settings, 2, 100)
 
 

@@ -209,7 +209,7 @@ def test_the_shipped_config_says_every_default_of_the_schema():
         ),
         (
             {"variants": {"adaptive": {"weighting": {"kind": "none"}}}},
-            "variants.adaptive.weighting.kind is 'none': 2 branches need fixed or learned",
+            "variants.adaptive.weighting.kind is 'none': 2 branches need kind fixed or learned",
         ),
         (
             {"variants": {"adaptive": {"weighting": {"hidden": None}}}},
@@ -233,7 +233,7 @@ def test_the_shipped_config_says_every_default_of_the_schema():
                     "adaptive": {"branches": {"third": {}}, "weighting": {"gate": "sigmoid"}}
                 }
             },
-            "variants.adaptive.weighting.gate is 'sigmoid': 3 branches; it weighs two",
+            "variants.adaptive.weighting.gate is 'sigmoid': it weighs two branches, not 3",
         ),
         (
             {"variants": {"adaptive": {"branches": {"global": None}}}},

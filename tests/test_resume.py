@@ -117,7 +117,7 @@ def test_a_checkpoint_of_another_training_is_ignored_and_said_so(trainer, tmp_pa
     caplog.set_level(logging.INFO)
     kept(tmp_path / "it", trainer, "another origin")
     assert of(tmp_path / "it").resume(trainer) == (0, 0.0)
-    assert "is ignored: it is of another config" in caplog.text
+    assert "is ignored: it was made with another config" in caplog.text
 
 
 @pytest.mark.parametrize("damage", ["flipped", "truncated", "empty"])
@@ -239,7 +239,7 @@ def test_a_checkpoint_serves_the_very_same_training_alone(tmp_path, monkeypatch,
         arguments[change] = {"steps": 5} if change == "sampling" else "another"
     job()
     serves = change in ("nothing", "sampling")
-    assert ("going on from step 200" if serves else "is ignored: it is of another") in caplog.text
+    assert ("going on from step 200" if serves else "is ignored: it was made with") in caplog.text
 
 
 def interrupt(*arguments):

@@ -283,7 +283,7 @@ def test_weights_that_the_last_step_makes_nan_stop_training(monkeypatch):
         step(self, parameters, gradient, state, rate)
 
     monkeypatch.setattr(Adam, "step", broken)
-    with pytest.raises(DivergedError, match="the weights are not finite after step 3 of 3: try"):
+    with pytest.raises(DivergedError, match="the parameters are not finite after step 3 of 3: try"):
         run(trainer)
 
 

@@ -143,13 +143,13 @@ def real_points(wildcards):
 
 
 def training_points(wildcards):
-    """What a file's points are standardised with, and its floor is drawn from; else nothing."""
+    """Training points of a file, which give its units and floor; none for a distribution."""
     files = wildcards.dataset in FILES
     return {"training": f"results/datasets/{wildcards.dataset}.npy"} if files else {}
 
 
 def neighbours(k):
-    """Path of the distances between a dataset's real points, which every KL with that k reads."""
+    """Path of the real points' distances to their k-th neighbours, for every KL with that k."""
     return f"results/neighbours/{{dataset}}/{k}.npz"
 
 
@@ -258,14 +258,14 @@ def reference_settings(wildcards):
 
 
 def dataset_settings(dataset):
-    """All that the points of a dataset are made with."""
+    """All settings that determine the points of a dataset."""
     if dataset in FILES:
         return jobs.import_settings(CONFIG, dataset)
     return CONFIG["datasets"][dataset]
 
 
 def likelihood_settings(wildcards):
-    """How a model is evaluated beyond the KL of its sample."""
+    """Settings of a model's evaluation beyond the KL of its sample."""
     return {
         "draws": CONFIG["study"]["draws"],
         "kl": CONFIG["kl"],
@@ -275,7 +275,7 @@ def likelihood_settings(wildcards):
 
 @cache
 def settings_digest(folder, variant, dataset):
-    """Digest of all settings that the files of a folder of results are made with, from the data on."""
+    """Digest of all settings that determine the files of a results folder, from the data on."""
     cell = SimpleNamespace(variant=variant, dataset=dataset)
     match folder:
         case "models" | "training":
@@ -300,7 +300,7 @@ def settings_digest(folder, variant, dataset):
 
 
 def own_digest(folder):
-    """Params: the digest that a job's files in a folder of results keep."""
+    """Params: the digest that a job stores in its files in a results folder."""
     return lambda wildcards: settings_digest(folder, wildcards.variant, wildcards.dataset)
 
 
@@ -326,7 +326,7 @@ def shown(wildcards):
 def gpus_a_job():
     """GPUs requested per training or sampling job, unless `--set-resources` overrides them.
 
-    A resource and not a parameter: another machine must not retrain.
+    A resource and not a parameter, so that another machine does not retrain.
     """
     if CONFIG["device"] != "auto":
         return int(CONFIG["device"] == "cuda")
@@ -337,7 +337,7 @@ def gpus_a_job():
 
 
 def ask_as(name, rule):
-    """Apply to a rule what `--set-resources` says of the rule that it stands for.
+    """Apply to a rule what `--set-resources` says of the rule that it is a copy of.
 
     With `device: cpu` in the configuration, GPU resources are dropped.
     """

@@ -196,7 +196,7 @@ def _require_names(cells: list[str]) -> None:
 
 
 def _without_blank_end(path: Path, columns: int) -> pa.BufferReader:
-    """Content of the file without trailing blank lines; in a single column they are empty cells."""
+    """Content of the file without trailing blank lines, which in a single column are cells."""
     content = pa.memory_map(str(path)).read_buffer()
     size = content.size
     while columns > 1 and size and content[size - 1] in b"\r\n":

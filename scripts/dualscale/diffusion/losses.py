@@ -40,7 +40,7 @@ class MinSNR(LossWeighting):
     """Min-SNR weights: min(SNR, gamma) on the error of x_0 (Hang et al. 2023, equation 7)."""
 
     kind: Literal["min_snr"] = "min_snr"
-    # Less is lost in Adam's epsilon.
+    # With less, gradients are lost in Adam's epsilon.
     gamma: float = Field(5.0, ge=1e-6, le=1e6, description="Bound of the signal-to-noise ratio.")
 
     def weights(self, levels: NoiseLevels, coefficients: Coefficients) -> Values:

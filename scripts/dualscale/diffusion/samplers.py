@@ -193,7 +193,7 @@ class Drawing(Part):
         return self.sampler.evaluations(self.steps or timesteps)
 
     def require_fit(self, levels: NoiseLevels, at: str = "sampling.") -> None:
-        """Raise a ValueError if points cannot be drawn so at these noise levels."""
+        """Raise a ValueError if points cannot be drawn in this way at these noise levels."""
         if self.steps is not None and self.steps > levels.timesteps:
             raise ValueError(
                 f"{at}steps is {self.steps}: at most schedule.timesteps, {levels.timesteps}, "

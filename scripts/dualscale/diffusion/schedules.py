@@ -11,7 +11,7 @@ from pydantic import Field, TypeAdapter, model_validator
 from dualscale.parts import Choice, OneOf
 
 Values = NDArray[np.float64]
-# A smaller beta is lost in 1 - beta; this one is a sigma of 1e-6, the smallest of the others.
+# A smaller beta is lost in 1 - beta. This one gives sigma = 1e-6, as small as Sigma allows.
 Beta = Annotated[float, Field(ge=1e-12, lt=1)]
 Sigma = Annotated[float, Field(ge=1e-6, le=1e6)]
 

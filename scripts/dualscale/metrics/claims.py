@@ -64,6 +64,8 @@ class Relative(Part):
 
 
 class Unmargined(Part):
+    """Quantity without an equivalence margin."""
+
     def margin(self, runs: Runs, dataset: str) -> float:
         return math.nan
 

@@ -77,7 +77,7 @@ def classifier_test(real: Array, generated: Array, seed: int) -> tuple[float, fl
     train, judge = order[: len(order) // 2], order[len(order) // 2 :]
     trees = HistGradientBoostingClassifier(random_state=seed)
     right = trees.fit(points[train], labels[train]).predict(points[judge]) == labels[judge]
-    # Equal class sizes, so that guessing has accuracy 0.5.
+    # Accuracy of always guessing the larger class; 0.5 for samples of equal size.
     chance = max(labels.mean(), 1 - labels.mean())
     test = stats.binomtest(int(right.sum()), len(right), chance, alternative="greater")
     return float(right.mean()), float(test.pvalue)

@@ -15,9 +15,9 @@ INTERVAL = 0.95
 SIGNIFICANCE = 0.05
 """Largest p of a significant difference."""
 EQUIVALENCE = 0.95
-"""Least posterior probability, within the margin, of two equivalent variants."""
+"""Posterior probability within the margin from which on two variants are equivalent."""
 POWER = 0.8
-"""Power at which `seeds_needed` finds a difference."""
+"""Power of the test that `seeds_needed` plans."""
 MOST_SEEDS = 1_000_000  # largest sample size that `seeds_needed` reports
 
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from dualscale.runtime.records import RUN
 
 NEIGHBOURS = (1, 5, 20)
-"""Numbers of neighbours of the KLs beside the paper's."""
+"""Numbers of neighbours k of the KL estimates in the study, beside the paper's KL."""
 
 
 class Metric(NamedTuple):

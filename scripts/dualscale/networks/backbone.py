@@ -108,7 +108,7 @@ class Backbone:
                     part.copy_(torch.rand(part.shape, generator=generator) * 2 * bound - bound)
 
     def _by_branch(self, name: str, value: Tensor) -> Iterable[tuple[str, Tensor]]:
-        """Pairs of branch and its part of a parameter; the branch is "" for a parameter of none."""
+        """Pairs of branch name and part of a parameter; "" for a parameter of no branch."""
         if not name.startswith(("time.", "hidden.", "output.")):
             return [("", value)]
         return zip(self.branches, value, strict=True)

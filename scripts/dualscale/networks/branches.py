@@ -14,8 +14,7 @@ from dualscale.networks.settings import Branch
 
 
 class UpProjection(Linear):
-    """Learned linear map of x (S, n, d) to higher dimensions (equation 5), of which the branch sees
-    the first ones: (S, n, coordinates)."""
+    """Learned linear up-projection of x (S, n, d) (equation 5), cut to (S, n, coordinates)."""
 
     def __init__(self, parameters: Parameters, name: str, coordinates: int):
         super().__init__(parameters, name)
@@ -34,8 +33,8 @@ class Coordinates:
     """Part of a branch's first layer that depends on x: features of its coordinates times a weight.
 
     Args:
-        parameters: hold the branch's up-projection and frequencies, if it has its own, and the
-            weight (S, coordinates E, width) of its input.
+        parameters: weight (S, coordinates E, width) of the branch's input, and its up-projection
+            and learned frequencies where it has them.
         dimensions: d.
         batch: n, if the layer trains.
     """

@@ -17,7 +17,7 @@ class LookUp:
     """Rows of tables (S K, T, columns) at the timesteps t (S, n): (S, K, n, columns).
 
     Args:
-        first_rows: from `first_rows`.
+        first_rows: index of every table's first row, from `first_rows`.
         out: buffer of the rows, (S K n, columns); None allocates it.
     """
 
@@ -52,7 +52,7 @@ def sums_by_timestep(values: Tensor, t: Tensor, timesteps: int) -> Tensor:
 
 
 def first_rows(models: int, count: int, timesteps: int, device: torch.device) -> Tensor:
-    """Number of the first row of every table, among all rows, (S, K, 1)."""
+    """Index of every table's first row among the rows of all tables, (S, K, 1)."""
     first = timesteps * torch.arange(models * count, device=device)
     return first.view(models, count, 1)
 

@@ -2,9 +2,10 @@
 
 A layer's `forward` computes its function, plainly or under autograd. A layer that trains also keeps
 what its gradient needs; its `backward` then takes the gradient with respect to its output, writes
-those of its parameters into their views, and returns that with respect to its input. `learn` does
-so without the last. Training reuses buffers from step to step: autograd allocates every
-intermediate result anew and records a graph, an eighth of a CPU step for networks this small.
+the gradients of its parameters into their views, and returns the gradient with respect to its
+input. `learn` only writes those of the parameters. Training reuses buffers from step to step:
+autograd allocates every intermediate result anew and records a graph, which takes an eighth of a
+training step on a CPU for networks this small.
 
 Shapes: B batched products (S models, or S K branches of all models), n points.
 """
@@ -83,7 +84,7 @@ class ReLU(Layer):
     """max(x, 0).
 
     Args:
-        out: buffer of the output, for a layer that trains; `backward` changes its argument.
+        out: buffer of the output, for a layer that trains; `backward` overwrites its argument.
     """
 
     def __init__(self, out: Tensor | None = None):

@@ -79,7 +79,7 @@ class ModuleBackbone:
             try:
                 module = self.kind(self.dimensions, self.timesteps, **self.options)
             except TypeError as error:
-                raise ArchitectureError(f"{self.kind.__name__} cannot be made: {error}") from error
+                raise ArchitectureError(f"{self.kind.__name__} cannot be built: {error}") from error
         return module.to(self.device).eval()
 
     @torch.no_grad()
@@ -111,7 +111,7 @@ class ModuleBackbone:
         }
 
     def constants(self, model: int) -> dict[str, Tensor]:
-        """Buffers of one model: tensors that are stored but not learned."""
+        """Non-learned tensors of a model: the buffers of its module."""
         return dict(self.modules[model].named_buffers())
 
     def initialise(self, streams: Sequence[int | str]) -> None:

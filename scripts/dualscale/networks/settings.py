@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from dualscale.parts import Choice, Name, OneOf, Part, matching
 
 SMALLEST = 2.0**-149
-"""Smallest positive float32: a lesser weight is 0."""
+"""Smallest positive float32: a smaller weight rounds to 0."""
 Frequency = Annotated[float, Field(gt=0, le=1e6)]
 Width = Annotated[int, Field(ge=1, le=65_536)]
 
@@ -48,7 +48,7 @@ class Weighting(Choice):
     """Combination of the branches' outputs."""
 
     def require_fit(self, branches: dict[str, Branch]) -> None:
-        """Raise a ValueError if these branches cannot be weighted so."""
+        """Raise a ValueError if these branches cannot be weighted in this way."""
         if len(branches) == 1:
             raise ValueError(
                 f"weighting.kind is {self.kind!r}: there is one branch, "
@@ -64,7 +64,7 @@ class NoWeighting(Weighting):
     def require_fit(self, branches: dict[str, Branch]) -> None:
         if len(branches) > 1:
             raise ValueError(
-                f"weighting.kind is 'none': {len(branches)} branches need fixed or learned"
+                f"weighting.kind is 'none': {len(branches)} branches need kind fixed or learned"
             )
 
 
@@ -90,7 +90,7 @@ class Fixed(Weighting):
 
 
 class Learned(Weighting):
-    """Weights by a gating network of the timestep (the paper's equations 6 and 7)."""
+    """Weights from a gating network (the paper's equations 6 and 7)."""
 
     kind: Literal["learned"] = "learned"
     hidden: list[Width] = Field(
@@ -108,7 +108,7 @@ class Learned(Weighting):
         super().require_fit(branches)
         if self.gate == "sigmoid" and len(branches) != 2:
             raise ValueError(
-                f"weighting.gate is 'sigmoid': {len(branches)} branches; it weighs two"
+                f"weighting.gate is 'sigmoid': it weighs two branches, not {len(branches)}"
             )
 
 
@@ -125,16 +125,16 @@ class Size(Part):
         ge=4,
         le=65_536,
         multiple_of=2,
-        description="Features of the time and of each coordinate, sines and cosines.",
+        description="Features of the timestep and of each coordinate: half sines, half cosines.",
     )
     highest_frequency: Frequency = Field(
         25.0,
         description="Highest of the log-spaced frequencies of the input features, in radians per "
         "unit.",
     )
-    lowest_frequency: Frequency = Field(2.5e-3, description="Lowest of these frequencies.")
+    lowest_frequency: Frequency = Field(2.5e-3, description="Lowest of the frequencies.")
     frequencies: Literal["fixed", "learned"] = Field(
-        "fixed", description="Whether they are learned; learned ones are initialised to the fixed."
+        "fixed", description="Fixed or learned frequencies; learned ones start at the fixed ones."
     )
     damped: bool = Field(
         False,
@@ -163,7 +163,7 @@ class DualScale(Part):
     @model_validator(mode="after")
     def _weighting_fits(self) -> "DualScale":
         if not self.branches:
-            raise ValueError("has no branches: give it, or copy a variant with like")
+            raise ValueError("has no branches: give some, or copy a variant with like")
         self.weighting.require_fit(self.branches)
         return self
 

@@ -12,7 +12,7 @@ from dualscale.networks.settings import DualScale, Fixed, Learned
 
 
 class ConstantWeights:
-    """Weights that depend on nothing.
+    """Constant weights, the same for all points and timesteps.
 
     Args:
         weights: (K,).
@@ -36,7 +36,7 @@ class ConstantWeights:
 
 
 class GatingNetwork:
-    """Weights by an MLP of features of t, or of t and x, and a gate (equations 6 and 7)."""
+    """Weights from an MLP on features of t, or of t and x, and a gate (equations 6 and 7)."""
 
     def __init__(
         self,

@@ -31,7 +31,7 @@ class Checkpoint:
     Args:
         origin: digest of everything that the training depends on.
         step: number of steps done.
-        seconds: their wall time.
+        seconds: wall time of these steps.
         state: from `Trainer.state`.
     """
 
@@ -87,7 +87,7 @@ class CheckpointFile:
         self.written = time.perf_counter()
 
     def _interval(self, cost: float) -> float:
-        """Return the seconds until the next checkpoint, if one costs so many to write."""
+        """Return the seconds until the next checkpoint, given those that writing one takes."""
         return seconds(VARIABLE, max(LEAST_SECONDS, cost / MOST_SHARE))
 
     def due(self) -> bool:
@@ -119,7 +119,7 @@ class CheckpointFile:
             checkpoint = Checkpoint.from_bytes(self.path.read_bytes())
             if checkpoint.origin != self.origin:
                 logging.info(
-                    "%s is ignored: it is of another config, data, code or device; "
+                    "%s is ignored: it was made with another config, data, code or device; "
                     "training starts anew",
                     self.path,
                 )

@@ -22,7 +22,7 @@ def weighted_loss(
     target: Tensor,
     weight: Tensor,
 ) -> Tensor:
-    """Weighted mean of |target - F(x, t)|² over points and coordinates, (S,) (equation 9 over d).
+    """Weighted mean of |target - F(x, t)|² over points and coordinates, (S,): equation 9 / d.
 
     Args:
         x, target: (S, n, d).

@@ -48,7 +48,7 @@ class Training(Part):
         "(the bound of the initial parameters of the widest network), it has no effect.",
     )
     optimiser: AnyOptimiser = Field(Adam(), description="Optimiser.")
-    # Less than 1e-6 is lost in Adam's epsilon.
+    # Gradients clipped to less are lost in Adam's epsilon.
     clip_norm: float | None = Field(
         None, ge=1e-6, description="Largest norm of a model's gradient; null: it is not clipped."
     )

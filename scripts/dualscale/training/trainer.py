@@ -191,7 +191,7 @@ class Trainer:
     def _draw(self, step: int) -> list[Tensor]:
         """Random numbers of the chunk from `step`, drawn on the CPU for every device.
 
-        Points and timesteps are (chunk, S, batch), noise is (chunk, S, batch, d).
+        Indices of points and timesteps are (chunk, S, batch), noise is (chunk, S, batch, d).
         """
         shape, drawn = (self.chunk, self.settings.batch_size), []
         for stream in self.streams:
@@ -255,7 +255,7 @@ class Trainer:
             first = step + int(finite.logical_not().nonzero()[0, 0]) + 1
             self._refuse("the loss is", f"at step {first}")
         if not self.backbone.flat.isfinite().all():
-            self._refuse("the weights are", f"after step {step + count}")
+            self._refuse("the parameters are", f"after step {step + count}")
 
     def _refuse(self, what: str, when: str) -> NoReturn:
         raise DivergedError(
