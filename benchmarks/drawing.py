@@ -2,8 +2,8 @@
 
     python benchmarks/drawing.py
 
-CPU seconds of one thread, drawing and the work that it serves in turns. The last row is about
-memory: a denoiser that costs nothing, in a process of its own.
+CPU time of one thread; drawing and the work that it serves are measured in turns. The last row is
+about memory: a denoiser that costs nothing, in a process of its own.
 """
 
 import csv

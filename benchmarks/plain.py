@@ -59,7 +59,7 @@ class Baseline(nn.Module):
 
 
 class DualScale(nn.Module):
-    """The paper's network; `weighting`: None for halves, or the gating network's widths."""
+    """The paper's network; `hidden`: the gating network's widths, or None for equal weights."""
 
     def __init__(self, hidden):
         super().__init__()

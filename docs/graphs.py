@@ -29,15 +29,15 @@ def rule_graph() -> str:
     return mermaid({(first, last) for first, last in pairs if last not in TARGETS})
 
 
-def room_graph() -> str:
-    """Mermaid graph of the imports between the rooms of scripts/dualscale."""
-    package, edges = ROOT / "scripts/dualscale", set()
-    for file in package.rglob("*.py"):
-        room = file.relative_to(package).with_suffix("").parts[0]
+def package_graph() -> str:
+    """Mermaid graph of the imports between the packages of scripts/dualscale."""
+    root, edges = ROOT / "scripts/dualscale", set()
+    for file in root.rglob("*.py"):
+        name = file.relative_to(root).with_suffix("").parts[0]
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("dualscale."):
-                edges.add((room, node.module.split(".")[1]))
-    return mermaid({(room, other) for room, other in edges if room != other})
+                edges.add((name, node.module.split(".")[1]))
+    return mermaid({(name, other) for name, other in edges if name != other})
 
 
 def mermaid(edges: set[tuple[str, str]]) -> str:
@@ -48,7 +48,7 @@ def mermaid(edges: set[tuple[str, str]]) -> str:
 def page() -> str:
     """Return CONTRIBUTING.md with regenerated graphs."""
     text = PAGE.read_text()
-    for name, graph in (("rules", rule_graph()), ("rooms", room_graph())):
+    for name, graph in (("rules", rule_graph()), ("packages", package_graph())):
         text = fill(text, name, graph)
     return text
 

@@ -2,7 +2,7 @@
 
 CSVs and figures that are derived from other CSVs are written first (`derived.py`).
 
-python docs/tables.py
+    python docs/tables.py
 """
 
 import sys

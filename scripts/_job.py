@@ -20,14 +20,14 @@ from provenance import require_planned
 INTERRUPTED = 130
 """Exit status of a job interrupted by Ctrl-C: 128 plus the signal's number, as in shells."""
 TERMINATED = 143
-MAY_PASS = 1
+TRANSIENT_ERROR = 1
 PERMANENT_ERROR = 65
-"""Exit status after an error in which another attempt would end as well: EX_DATAERR."""
+"""Exit status after an error that would recur on another attempt: EX_DATAERR."""
 STARTED = time.monotonic()
 LONG = 600.0
-"""Seconds of a search for neighbours from which on the user is told beforehand."""
+"""Expected seconds of a neighbour search above which the user is told beforehand."""
 OF_THE_JOB = frozenset({"code", "planned"})
-"""Params that need not be arguments: Snakemake and `job` look at them."""
+"""Params that are for Snakemake and `job`, not for `main`."""
 
 
 def run(main: Callable[..., None], names: Mapping[str, Any]) -> None:
@@ -113,7 +113,7 @@ def job(snakemake: Any) -> Iterator[None]:
         with at_work(outputs[0], makes) as before:
             by_another = before is not None and before.makes == makes
             if (take_over(outputs, makes) or by_another) and all_made(outputs):
-                logging.info("another job has made the same meanwhile: nothing is left to do")
+                logging.info("another job has made the same files meanwhile: nothing is left to do")
                 close_logs(snakemake.log)
                 sys.exit(0)
             require_unchanged(snakemake.input)
@@ -132,7 +132,7 @@ def job(snakemake: Any) -> Iterator[None]:
             if not may_pass(error):
                 logging.info(PERMANENT)
         tell(message)
-        sys.exit(MAY_PASS if may_pass(error) else PERMANENT_ERROR)
+        sys.exit(TRANSIENT_ERROR if may_pass(error) else PERMANENT_ERROR)
 
 
 def all_made(paths: Iterable[str | Path]) -> bool:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 WAIT_SECONDS = 5.0
 SETTLE_SECONDS = 0.5
-"""After which the last of those who took a dead job's place at once is seen by all."""
+"""Wait after replacing a dead job's marker, so that all see the last of several replacements."""
 
 
 class BusyError(Exception):
@@ -30,7 +30,7 @@ class Worker:
     """Process of a job.
 
     Args:
-        started: start of the process, which distinguishes it from a later one of the same number.
+        started: start of the process, from `start_of`: a later process may have the same number.
         slurm: number of its Slurm job.
         makes: digest of what it makes; jobs with equal digests write the same files.
     """
@@ -48,7 +48,7 @@ class Worker:
         return cls(socket.gethostname(), pid, start_of(pid), slurm, makes)
 
     def alive(self) -> bool | None:
-        """Whether the process runs; None if elsewhere, and Slurm is absent or does not answer."""
+        """Whether the process runs; None if it is on another host and Slurm cannot tell."""
         if self.host == socket.gethostname():
             return self.started is not None and self.started == start_of(self.pid)
         if self.slurm is None:
@@ -69,7 +69,7 @@ class Worker:
 
 
 def start_of(pid: int) -> str | None:
-    """Start of a process and of its system; None if there is no such process."""
+    """Boot ID of the system and start of a process in clock ticks; None without such a process."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         if fields[0] == "Z":
@@ -107,7 +107,7 @@ def worker_on(path: Path) -> Worker | None:
 def at_work(path: Path, makes: str) -> Iterator[Worker | None]:
     """Wait for all others working on a file, then hold its marker.
 
-    Yields: the last of the others.
+    Yields: the last worker that was waited for, or None.
 
     Raises:
         BusyError: says what to do.
@@ -125,7 +125,7 @@ def at_work(path: Path, makes: str) -> Iterator[Worker | None]:
             _replace(path, me, other)
             continue
         if before != other:
-            logging.info("waiting for %s, which is at work on the same", other)
+            logging.info("waiting for %s, which is at work on the same files", other)
             before = other
         time.sleep(WAIT_SECONDS)
     try:

@@ -23,7 +23,7 @@ def main(
     """Write the records as one CSV: one row per run from JSON, all rows from CSV.
 
     Args:
-        names: columns that the last parts of each path repeat.
+        names: columns whose values the last parts of each path must repeat.
         columns: those of the table, where the records have them, in this order; None: all but the
             digests of settings.
         float_format: of the numbers; None: all digits.

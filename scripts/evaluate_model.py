@@ -72,23 +72,24 @@ def further_samples(model: Model, sampling: Sampling, draws: int, stream: str) -
 
 
 def ode_kl(model: Model, known: Mapping[str, np.ndarray], prior: Prior) -> float | None:
-    """KL(real || model) in bits at the least noise there is, from both exact densities; None where
-    the schedule ends without data, from where there is no flow.
+    """KL(real || model) in bits at the lowest noise level, from both exact densities.
+
+    None with zero terminal SNR, where the probability-flow ODE cannot start.
 
     Raises:
-        ValueError: the model's noise is not the exact density's: it is as large in every column of
-            the model's units, which are not the data's.
+        ValueError: the model standardises its data: noise that is isotropic in its units is not so
+            in the data's, which the exact density is in.
     """
     units = model.units
     if units.shift.any() or (units.scale != 1).any():
-        raise ValueError("an exact density is of the data's own units: the model has others")
+        raise ValueError("the exact density is in the data's units, the model in units of its own")
     if model.levels.end_in_noise:
         return None
-    law = prior.moments(model.levels, model.moments)
+    moments = prior.moments(model.levels, model.moments)
     denoiser = model.denoiser
     density = torch.cat(
         [
-            log_density(lambda x, t: denoiser.noise(x[None], t)[0], model.levels, law, block)
+            log_density(lambda x, t: denoiser.noise(x[None], t)[0], model.levels, moments, block)
             for block in torch.from_numpy(known["x"][0]).split(500)
         ]
     )
@@ -97,7 +98,7 @@ def ode_kl(model: Model, known: Mapping[str, np.ndarray], prior: Prior) -> float
 
 @torch.no_grad()
 def write_score_errors(path: Path, model: Model, known: Mapping[str, np.ndarray]) -> None:
-    """CSV: timestep, sigma / alpha, and the mean squared error of the predicted noise, over d."""
+    """Write a CSV of timestep, sigma / alpha and mean squared error of a coordinate's noise."""
     rows, denoiser = [], model.denoiser
     level = np.exp(model.levels.log_ratio)
     for t, (x, noise) in enumerate(zip(known["x"], known["noise"], strict=True)):

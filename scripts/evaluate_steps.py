@@ -46,7 +46,7 @@ def main(
     expect, rows = within_runtime(runtime), []
     for kind, chosen in samplings(sampling):
         if chosen.sampler.divides_by_alpha and trained.levels.end_in_noise:
-            continue  # it has no first step there
+            continue  # its first step would divide by zero
         for count in settings["steps"]:
             asked = chosen.sampler.evaluations(count)
             if count > trained.levels.timesteps or asked > MOST:

@@ -14,7 +14,7 @@ class Page(NamedTuple):
         target: of Snakemake, which makes it.
         category: of the report.
         caption: file in workflow/report/, without extension.
-        needs_density: whether it is of datasets with a known density alone.
+        needs_density: whether it shows datasets of known density only.
     """
 
     stem: str

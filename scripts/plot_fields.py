@@ -35,7 +35,7 @@ def main(
     """
     distribution = DISTRIBUTION.validate_python(settings["distribution"]).build()
     if distribution.dimensions != 2:
-        raise ValueError(f"fields are of two dimensions; the dataset has {distribution.dimensions}")
+        raise ValueError(f"fields need two dimensions; the dataset has {distribution.dimensions}")
     trained = load_model(model, open_device(0, 1), architecture)
     alpha, sigma = trained.levels.alpha.tolist(), trained.levels.sigma.tolist()
     level = np.exp(trained.levels.log_ratio).tolist()

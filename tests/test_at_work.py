@@ -172,4 +172,4 @@ def test_what_the_other_has_made_with_the_same_settings_is_taken_over(tmp_path, 
     assert bool(made) == again
     assert (tmp_path / "model").read_text() == "made"
     log = (tmp_path / "0.log").read_text()
-    assert ("has made the same meanwhile: nothing is left to do" in log) != again
+    assert ("has made the same files meanwhile: nothing is left to do" in log) != again

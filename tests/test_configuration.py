@@ -169,7 +169,7 @@ def test_the_shipped_config_says_every_default_of_the_schema():
         ),
         (
             {"variants": {"fixed": {"label": "Baseline"}}},
-            "variants.fixed.label is 'Baseline': variants.baseline is called so; each of",
+            "variants.fixed.label is 'Baseline', as that of variants.baseline is: each of",
         ),
         (
             {"training": {"optimiser": "sgd"}},

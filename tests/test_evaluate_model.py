@@ -36,5 +36,5 @@ def test_further_samples_are_in_the_datas_units(standardised):
 
 def test_an_exact_density_is_not_compared_with_a_model_in_other_units(standardised):
     known = {"x": np.zeros((100, 4, 2), "f4"), "log_density": np.zeros(4)}
-    with pytest.raises(ValueError, match="an exact density is of the data's own units"):
+    with pytest.raises(ValueError, match="the exact density is in the data's units"):
         ode_kl(standardised, known, MomentMatched())

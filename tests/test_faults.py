@@ -264,7 +264,7 @@ def test_a_training_that_outlived_snakemake_is_not_done_again(outliving):
     project.run("--", f"results/models/{RUN}.safetensors")
     assert model.stat().st_ino == made
     log = (project.path / f"results/logs/train/{RUN}.log").read_text()
-    assert "another job has made the same meanwhile" in log
+    assert "another job has made the same files meanwhile" in log
     left = {path.name for path in model.parent.iterdir()}
     assert left == {"0.safetensors", ".0.safetensors.sha256"}
 

@@ -71,7 +71,7 @@ def test_a_saved_model_keeps_the_order_of_its_branches(tmp_path):
 
 def test_a_model_whose_units_leave_it_other_columns_is_refused():
     units = Units(np.zeros(2, np.float32), np.array([1, 0], np.float32))
-    with pytest.raises(ValueError, match="1 columns vary, moments of 2"):
+    with pytest.raises(ValueError, match="1 columns vary, but the moments are of 2"):
         Model(SETTINGS.validate_python(DUAL), moments_of(DATA), units=units)
 
 
@@ -198,7 +198,7 @@ def test_a_model_whose_weights_are_nan_is_refused_in_one_line_and_nothing_is_wri
     flat = model.backbone.flat.clone()
     flat[5] = torch.nan
     model.save(path, flat, 0)
-    with pytest.raises(ValueError, match=r"0\.safetensors holds weights that are NaN"):
+    with pytest.raises(ValueError, match=r"0\.safetensors holds parameters that are NaN"):
         draw(parse([str(path), str(output)]))
     assert not output.exists()
 
@@ -307,7 +307,7 @@ MUTATIONS = {
     "scale NaN": (put("scale", 0, float("nan")), "scale"),
     "scale infinite": (put("scale", 0, float("inf")), "scale"),
     "scale negative": (put("scale", 0, -1.0), "scale"),
-    "scale zero": (put("scale", 0, 0.0), "1 columns vary, moments of 2"),
+    "scale zero": (put("scale", 0, 0.0), "1 columns vary, but the moments are of 2"),
     "scale of another length": (put("scale", [1.0]), "scale"),
     "scale a number": (put("scale", 1.0), "scale"),
     "shift NaN": (put("shift", 1, float("nan")), "shift"),

@@ -51,7 +51,8 @@ class Model:
         dimensions = len(moments.mean)
         self.units = units or own_units(dimensions)
         if self.units.varying.sum() != dimensions:
-            raise ValueError(f"{self.units.varying.sum()} columns vary, moments of {dimensions}")
+            varying = self.units.varying.sum()
+            raise ValueError(f"{varying} columns vary, but the moments are of {dimensions}")
         self.levels = settings.schedule.levels()
         self.coefficients = settings.prediction.coefficients(self.levels, moments.scale)
         shape = dimensions, self.levels.timesteps, models, device
@@ -69,7 +70,7 @@ class Model:
     def sampler(
         self, drawing: Drawing, points: int, streams: Sequence[int | str]
     ) -> ReverseProcess:
-        """Return what draws points of every model, in the data's units.
+        """Return the reverse process that draws points of every model, in the data's units.
 
         Args:
             drawing: prior, sampler and number of steps.
@@ -151,7 +152,7 @@ def load_model(
         said = short(error, 300)
         raise ValueError(f"{path} is not a model of this project: {said}") from error
     if not model.backbone.flat.isfinite().all():
-        raise ValueError(f"{path} holds weights that are NaN or infinite: train it again")
+        raise ValueError(f"{path} holds parameters that are NaN or infinite: train it again")
     return model
 
 

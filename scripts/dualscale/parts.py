@@ -54,7 +54,7 @@ def matching(pattern: str, words: str) -> Any:
 
 
 def suggestion(value: object, known: Iterable[str]) -> str:
-    """Return a hint at the known name that is meant, in parentheses after a space, or nothing."""
+    """Return a hint at the known name that was probably meant, as " (…)"; empty without one."""
     names = list(known)
     if RENAMED.get(str(value)) in names:
         return f" (it is called {RENAMED[str(value)]} now)"

@@ -16,10 +16,10 @@ START = time.time()
 
 
 def require_known_settings():
-    """Refuse results of other settings than planned that no job is going to make again.
+    """Refuse results that were made with other settings than planned and will not be made again.
 
-    Snakemake compares what it has noted of its own jobs, in this folder. Results that were copied
-    here, or whose run was killed, have no such note.
+    Snakemake only compares what it recorded of its own jobs in this folder. Results that were
+    copied here, or whose run was killed, have no such record.
     """
     expected = {}
     for variant in VARIANTS:
@@ -133,9 +133,9 @@ def where_it_computes():
     if CONFIG["device"] == "cpu":
         reason = "as `device: cpu` says"
     elif workflow.local_exec:
-        reason = "for want of a GPU that PyTorch can use"
+        reason = "since there is no GPU that PyTorch can use"
     else:
-        reason = "for no GPU is asked for under `set-resources`"
+        reason = "since no GPU is requested under `set-resources`"
     return f"Training and sampling: on CPUs, {reason}"
 
 

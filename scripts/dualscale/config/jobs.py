@@ -67,12 +67,12 @@ def batches(
 
     A seed that joins the configuration therefore never retrains an older one. A seed that leaves
     stays in its stack while its record agrees, since the others' jobs depend on the whole stack.
-    While a run adds whole stacks, the others stay unchanged.
+    As a run completes one new stack after another, the grouping of the remaining seeds stays.
 
     Args:
         seeds: in the configuration's order.
         size: of a new stack.
-        trained: maps a seed to all seeds of the stack that trained it, or to None.
+        trained: maps a seed to all seeds of the stack that it was trained in, or to None.
     """
     left, old, new = dict.fromkeys(seeds), [], []
     for seed in seeds:

@@ -233,7 +233,7 @@ class Configuration(Sections):
                     raise ValueError(unknown(key, name, known))
         if REAL in self.variants:
             raise ValueError(
-                f"variants has {REAL!r}: the study calls samples of its own so; name it otherwise"
+                f"variants has {REAL!r}, the study's name for fresh real points: choose another"
             )
         return self
 
@@ -261,7 +261,7 @@ class Configuration(Sections):
             label = " ".join((self.variants[name].label or name).split())
             if label in names:
                 raise ValueError(
-                    f"variants.{name}.label is {label!r}: variants.{names[label]} is called so; "
+                    f"variants.{name}.label is {label!r}, as that of variants.{names[label]} is: "
                     "each of run.variants needs a label of its own"
                 )
             names[label] = name

@@ -310,8 +310,8 @@ def along_curves(
 
     Args:
         curves: functions of u (n,), uniform on (0, 1), that return points (n, 2).
-        nodes: number of Gauss-Legendre nodes per curve, at which the mixture of the density has its
-            components: the nodes must be closer together than `width`.
+        nodes: number of Gauss-Legendre nodes per curve, the means of the Gaussians that make up the
+            density; they must be closer together than `width`.
     """
 
     def draw(n: int, rng: np.random.Generator) -> Array:

@@ -102,10 +102,10 @@ def distribution_of(settings: Mapping[str, Any]) -> KnownDistribution | None:
 def fresh_points(
     distribution: KnownDistribution | None, training: Path | None
 ) -> Callable[[int, np.random.Generator], Array]:
-    """Return a function that draws real points, (n, d) in float32, as if they were generated.
+    """Return a function that draws n real points, (n, d) in float32, in place of generated ones.
 
     Args:
-        distribution: which is sampled, if it is known.
+        distribution: the distribution to sample, if it is known.
         training: otherwise, the training points of a file, drawn without replacement; where there
             are fewer than n, all of them.
     """

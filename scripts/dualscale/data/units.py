@@ -67,5 +67,5 @@ def standard_units(data: Array) -> Units:
 
 
 def blocks(data: Any) -> Iterator[Any]:
-    """The rows of an array or a tensor a block at a time, so that sums copy no more of them."""
+    """Blocks of rows of an array or a tensor, so that sums copy one block at a time."""
     return (data[start : start + BLOCK] for start in range(0, len(data), BLOCK))

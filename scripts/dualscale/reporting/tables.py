@@ -34,7 +34,7 @@ def read_records(paths: Iterable[Path], names: Sequence[str] = RUN) -> pd.DataFr
     """Read records into one table: a JSON record is a row, a CSV several.
 
     Args:
-        names: columns that the last parts of each path repeat.
+        names: columns whose values the last parts of each path must repeat.
 
     Raises:
         ValueError: a file says that it is of another run than its path.
