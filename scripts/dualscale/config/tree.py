@@ -69,13 +69,18 @@ class Run(Part):
 class KL(Part):
     """The k-nearest-neighbour estimate of KL(real || generated)."""
 
-    k: int = Field(5, ge=1, le=100_000, description="Neighbour whose distance is taken.")
+    k: int = Field(
+        5,
+        ge=1,
+        le=100_000,
+        description="The estimate uses distances to the k-th nearest neighbour.",
+    )
     real_points: int | None = Field(
         None,
         ge=2,
         le=100_000_000,
-        description="Real points to take at most, the first ones; null, all. In many dimensions "
-        "the time grows with their square.",
+        description="Largest number of real points used, from the first; null, all. In many "
+        "dimensions the time grows with their square.",
     )
 
 

@@ -39,9 +39,9 @@ class Line(KnownDistribution):
 class Circle(KnownDistribution):
     """Sixteen small discs on a circle of radius 3, and one at its centre.
 
-    The coordinates of a centre are uniform on (-0.25, 0.25), rounded to one decimal: each of -0.2,
-    -0.1, 0, 0.1 and 0.2 has probability 1/5. Normalising the 25 pairs to length 1 leaves 16
-    directions and the origin.
+    A point's disc is chosen by a pair of numbers, each uniform on (-0.25, 0.25) and rounded to one
+    decimal: -0.2, -0.1, 0, 0.1 and 0.2 have probability 1/5 each. The pair gives the direction of
+    the disc's centre; the 25 pairs have 16 directions, and (0, 0) gives the disc at the centre.
     """
 
     kind: Literal["circle"] = "circle"
