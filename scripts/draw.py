@@ -20,6 +20,7 @@ from dualscale.diffusion.priors import PRIOR, Prior
 from dualscale.diffusion.samplers import SAMPLER, Drawing, Sampler, Sampling
 from dualscale.model import Model, load_model
 from dualscale.parts import kinds
+from dualscale.runtime.devices import open_device
 from dualscale.runtime.digests import digest_file
 from dualscale.runtime.files import atomic_write, require_unchanged
 from dualscale.runtime.records import read_record
@@ -30,11 +31,13 @@ def main(options: argparse.Namespace) -> None:
 
     Raises:
         ValueError: the model or the output cannot be used.
+        RuntimeError: a GPU is wanted, and there is none.
     """
     ending = options.output.suffix.lower()
     if ending not in WRITERS:
         raise ValueError(f"{options.output} ends in {ending!r}: {', '.join(WRITERS)} are written")
-    device = torch.device(options.device)
+    on_gpu = options.device == "cuda"
+    device = open_device(1, torch.get_num_threads()) if on_gpu else torch.device("cpu")
     require_unchanged([options.model])
     model = load_model(options.model, device, options.architecture)
     if options.points < 1:
@@ -108,5 +111,5 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 if __name__ == "__main__":
     try:
         main(parse())
-    except (OSError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         sys.exit(f"draw: {' '.join(str(error).split())}")

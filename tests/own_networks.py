@@ -64,3 +64,10 @@ class Counting(Plain):
             self.steps += 1
             self.steps_as_floats = self.steps_as_floats + 1
         return h
+
+
+class Reading(Plain):
+    """Network whose host reads a number from the device."""
+
+    def hidden(self, h: Tensor) -> Tensor:
+        return h if h.abs().max() < 1e6 else h.clamp(-1e6, 1e6)

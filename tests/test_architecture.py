@@ -169,13 +169,6 @@ def test_floating_point_buffers_are_averaged_as_parameters_are_and_others_copied
     assert saved["mask"].tolist() == [0, -np.inf]
 
 
-@pytest.mark.parametrize(
-    ("name", "draws"), [("Dropout", True), ("Normalised", False), (None, False)]
-)
-def test_networks_that_draw_are_told_from_those_that_do_not(name, draws):
-    assert make_trainer(("a",), name).draws() == draws
-
-
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("name", [*DRAWING, "Normalised"])
 def test_on_a_gpu_two_trainings_end_with_the_same_bytes(name):

@@ -2,6 +2,8 @@
 
 import logging
 import re
+import runpy
+import sys
 
 import pandas as pd
 import pytest
@@ -99,6 +101,14 @@ def test_a_job_with_a_gpu_that_the_node_does_not_show_says_so(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     with pytest.raises(RuntimeError, match=r"sees none on \S+ \(CUDA_VISIBLE_DEVICES: empty\)"):
         open_device(1, 1)
+
+
+def test_drawing_on_a_gpu_that_is_missing_ends_in_one_line(monkeypatch):
+    monkeypatch.setattr(torch.backends.cuda, "is_built", lambda: False)
+    script = str(ROOT / "scripts/draw.py")
+    monkeypatch.setattr(sys, "argv", [script, "model", "points.npy", "--device", "cuda"])
+    with pytest.raises(SystemExit, match=r"^draw: .*installed PyTorch is a build for CPUs[^\n]*$"):
+        runpy.run_path(script, run_name="__main__")
 
 
 def test_a_job_without_a_gpu_logs_that_it_computes_on_the_cpu(caplog):

@@ -292,7 +292,7 @@ def test_samples_are_drawn_with_the_same_numbers_for_every_device(monkeypatch):
 @pytest.mark.parametrize("kind", [Ancestral, DDIM])
 def test_a_captured_run_draws_what_single_steps_do(kind, monkeypatch):
     """Run on the CPU, where a "capture" is the work itself."""
-    monkeypatch.setattr("dualscale.diffusion.sampling.captured", lambda work: work)
+    monkeypatch.setattr("dualscale.diffusion.sampling.captured", lambda work, _: work)
     monkeypatch.setattr("dualscale.diffusion.sampling.BLOCK", 64)
     single, graphed = (process(exact_denoiser(0, 1), 100, "ab", sampler=kind()) for _ in range(2))
     graphed.tile = 64

@@ -157,7 +157,7 @@ def replayed(run: Run, noise: Tensor) -> Run:
             S, n, d).
     """
     x_0 = torch.zeros_like(noise[0])
-    replay = captured(lambda: x_0.copy_(run(noise[0], iter(noise[1:]))))
+    replay = captured(lambda: x_0.copy_(run(noise[0], iter(noise[1:]))), noise.device)
 
     def run_graph(start: Tensor, drawn: Iterator[Tensor]) -> Tensor:
         points = start.shape[1]

@@ -99,17 +99,37 @@ def to_device(tensor: Tensor, device: torch.device) -> Tensor:
     return tensor.to(device, non_blocking=True)
 
 
-def captured(work: Callable[[], object]) -> Callable[[], None]:
-    """Capture the work as a CUDA graph after one warm-up run; return a function that replays it."""
-    side = torch.cuda.Stream()
-    side.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(side):
-        work()
-    torch.cuda.current_stream().wait_stream(side)
+def captured(work: Callable[[], object], device: torch.device) -> Callable[[], object]:
+    """Capture the work as a CUDA graph and return its replay, after one run as warm-up.
+
+    A graph repeats kernels alone. Work that waits for the device or draws from PyTorch's global
+    generators, as a user-defined network may, is therefore returned as it is.
+    """
+    current, side = torch.cuda.current_stream(device), torch.cuda.Stream(device)
+    side.wait_stream(current)
+    before = generator_states(device)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        with torch.cuda.stream(side):
+            work()
+    except RuntimeError as error:
+        logging.info("not captured as a CUDA graph: %s", error)
+        return work
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+        current.wait_stream(side)
+    if generator_states(device) != before:
+        logging.info("not captured as a CUDA graph: the network draws random numbers")
+        return work
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
         work()
     return graph.replay
+
+
+def generator_states(device: torch.device) -> list[list[int]]:
+    """States of PyTorch's global generators of the CPU and the CUDA device."""
+    return [torch.get_rng_state().tolist(), torch.cuda.get_rng_state(device).tolist()]
 
 
 def wait_for(device: torch.device) -> None:

@@ -45,14 +45,6 @@ def clip_norm(gradients: Iterable[Tensor], limit: float) -> None:
         row.mul_(scale[:, None])
 
 
-def generator_states(device: torch.device) -> list[Tensor]:
-    """States of PyTorch's global generators of the CPU and the device."""
-    states = [torch.get_rng_state()]
-    if device.type == "cuda":
-        states.append(torch.cuda.get_rng_state(device))
-    return states
-
-
 class Trainer:
     """Training of a stack of S models, each on its own random streams.
 
@@ -99,7 +91,7 @@ class Trainer:
             self.rates, self.decays = torch.zeros(steps), torch.zeros(steps)
             self.losses = torch.zeros(steps, models)
         self.seeds: list[list[int] | None] = [None] * steps
-        self._run_chunk: Callable[[], None] = lambda: self._steps(self.chunk)
+        self._run_chunk: Callable[[], object] = lambda: self._steps(self.chunk)
 
     def run(self, step: int = 0) -> Iterator[Progress]:
         """Train from a step, and yield the progress after every chunk.
@@ -131,25 +123,19 @@ class Trainer:
         return step == steps or (0 <= step < steps and step % self.chunk == 0)
 
     def warm_up(self) -> None:
-        """Run some steps and undo them; on CUDA, capture a chunk of steps as one graph.
-
-        A graph cannot seed generators, so networks that use random numbers are not captured.
-        """
-        start = {name: value.clone() for name, value in self.state().items()}
+        """Run some steps and undo them; on CUDA, capture a chunk of steps as one graph."""
+        held = self.state()
+        start = {name: value.clone() for name, value in held.items()}
         self._load(0, self._draw(0))
         self.seeds = [None] * self.chunk
-        if self.device.type == "cuda" and not self.draws():
-            self._run_chunk = captured(self._run_chunk)
+        if self.device.type == "cuda":
+            run = captured(self._run_chunk, self.device)
+            # A graph would never read the tensor that a step puts in a buffer's place.
+            if all(value is held[name] for name, value in self.state().items()):
+                self._run_chunk = run
         else:
             self._steps(3)
         self.restore(start)
-
-    def draws(self) -> bool:
-        """Whether a step uses PyTorch's global generators; runs one step to find out."""
-        before = generator_states(self.device)
-        self._steps(1)
-        after = generator_states(self.device)
-        return not all(map(torch.equal, before, after))
 
     def state(self) -> dict[str, Tensor]:
         """Mutable state, which with the step number suffices to resume training exactly."""
