@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "benchmarks")]
 
 from dualscale.config.check import check
-from dualscale.config.tree import VARIANT
+from dualscale.config.tree import BranchesVariant
 from dualscale.data.moments import moments_of
 from dualscale.model import Model
 from dualscale.runtime.devices import device_name, open_device, wait_for
@@ -65,7 +65,7 @@ CONFIG = check(yaml.safe_load((ROOT / "config.yaml").read_text()))
 
 
 def settings_of(variant):
-    return VARIANT.validate_python(CONFIG["variants"][variant])
+    return BranchesVariant.model_validate(CONFIG["variants"][variant])
 
 
 def flops(variant):

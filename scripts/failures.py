@@ -1,13 +1,75 @@
-"""Errors of a run, collected from its jobs' logs."""
+"""Failed jobs: their causes in the logs, no retries that would fail again, and their errors.
 
+Snakemake's `retries` only counts attempts, whatever the cause.
+"""
+
+import logging
 import re
-from collections.abc import Iterable, Iterator
+import signal
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
-from joblog import KILLED, last_attempt
+from snakemake_interface_logger_plugins.common import LogEvent
+
+from joblog import CAUSE, KILLED, is_permanent, last_attempt, name_cause
 
 ERROR = re.compile(rf"^\d{{4}}-\d\d-\d\d \S+ (?:(.*)\nTraceback|({KILLED}.*))", flags=re.MULTILINE)
+STATUS = re.compile(r"died with <Signals\.\w+: (\d+)>|non-zero exit status (\d+)")
+
+
+class Retries(logging.Handler):
+    """Log handler for Snakemake's events.
+
+    Args:
+        running: returns the scheduler's running jobs, including those that just failed.
+    """
+
+    def __init__(self, running: Callable[[], Iterable[Any]]):
+        super().__init__()
+        self.running = running
+        self.said: dict[int | None, str] = {}
+
+    def emit(self, record: logging.LogRecord) -> None:
+        match record.__dict__:
+            case {"event": LogEvent.ERROR}:
+                self.said[record.thread] = record.getMessage()
+            case {"event": LogEvent.JOB_ERROR, "jobid": number, "log": files, "rule_msg": reason}:
+                first, *others = map(Path, files or [Path()])
+                said = self.said.pop(record.thread, "")
+                cause = reason_of_slurm(reason, others) or reason_of_status(said)
+                if cause and first.is_file():
+                    name_cause(first, cause)
+                if is_permanent(first):
+                    self.give_up(number)
+
+    def give_up(self, number: int) -> None:
+        """Cancel the remaining attempts of a job, or of the group that it belongs to."""
+        for job in self.running():
+            members = job.jobs if job.is_group() else [job]
+            if any(member.jobid == number for member in members):
+                job.attempt = job.restart_times + 1
+
+
+def reason_of_slurm(message: str | None, logs: Iterable[Path]) -> str:
+    """Cause of a job's end by the executor and Slurm's log; empty if it ended by itself."""
+    texts = [log.read_text(encoding="utf-8", errors="replace") for log in logs if log.is_file()]
+    causes = dict.fromkeys(cause for text in texts for cause in CAUSE.findall(text))
+    if not message or ("'FAILED'" in message and not causes):
+        return ""
+    return " ".join([message.partition(" Detailed failure reason")[0], *causes])
+
+
+def reason_of_status(text: str) -> str:
+    """Signal that ended a script; empty if it ended by itself."""
+    for died, status in STATUS.findall(text):
+        number = int(died) if died else int(status) - 128
+        if number in signal.valid_signals():
+            name = signal.Signals(number).name
+            memory = ", as the system does when memory runs out" if name == "SIGKILL" else ""
+            return f"by signal {number} ({name}){memory}"
+    return ""
 
 
 def failures(logs: Iterable[Path], since: float) -> Iterator[tuple[Path, str]]:

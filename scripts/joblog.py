@@ -24,11 +24,11 @@ def open_logs(paths: Iterable[str | Path]) -> None:
     handlers = []
     for path in map(Path, paths):
         with suppress(FileNotFoundError):
-            _kept(path).replace(path)
+            kept_path(path).replace(path)
         handlers.append(logging.FileHandler(path, mode="a", encoding="utf-8"))
         with suppress(OSError):  # without hard links, the log begins anew at each attempt
             if path.is_file():
-                os.link(path, _kept(path))
+                os.link(path, kept_path(path))
     logging.basicConfig(handlers=handlers, level=logging.INFO, format=FORMAT, force=True)
     slurm = os.environ.get("SLURM_JOB_ID")
     place = f"Slurm job {slurm}" if slurm else f"process {os.getpid()}"
@@ -38,11 +38,11 @@ def open_logs(paths: Iterable[str | Path]) -> None:
 def close_logs(paths: Iterable[str | Path]) -> None:
     """Mark an attempt as successful: the next job with these logs starts them anew."""
     for path in map(Path, paths):
-        _kept(path).unlink(missing_ok=True)
+        kept_path(path).unlink(missing_ok=True)
 
 
-def _kept(path: Path) -> Path:
-    """Path of a hard link to the log, which Snakemake does not delete."""
+def kept_path(path: Path) -> Path:
+    """Path of a hard link to a file, which Snakemake does not delete."""
     return path.with_name(f".{path.name}.kept")
 
 

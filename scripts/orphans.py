@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from at_work import start_of
+from joblog import kept_path
 
 SNAKEMAKE = "DUALSCALE_SNAKEMAKE"
 
@@ -35,7 +36,7 @@ def keep(paths: Sequence[Path], makes: str) -> None:
     """
     with suppress(OSError):  # some file systems have no hard links
         for path in paths:
-            os.link(path, _kept(path))
+            os.link(path, kept_path(path))
         _note(paths).write_text(makes)
 
 
@@ -47,15 +48,11 @@ def take_over(paths: Sequence[Path], makes: str) -> bool:
     for path in paths:
         with suppress(FileNotFoundError):
             if same:
-                _kept(path).replace(path)
+                kept_path(path).replace(path)
             else:
-                _kept(path).unlink()
+                kept_path(path).unlink()
     _note(paths).unlink()
     return same
-
-
-def _kept(path: Path) -> Path:
-    return path.with_name(f".{path.name}.kept")
 
 
 def _note(paths: Sequence[Path]) -> Path:

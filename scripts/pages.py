@@ -19,8 +19,8 @@ class Page(NamedTuple):
 
     stem: str
     formats: tuple[str, ...]
-    target: str
     title: str
+    target: str
     category: str
     caption: str
     needs_density: bool = False
@@ -35,43 +35,26 @@ class Page(NamedTuple):
         return next((files[name] for name in preferred if name in files), self.files[0])
 
 
-def _pages(target: str, category: str, caption: str, *pages: tuple) -> list[Page]:
-    """Pages of one target and category: stem, formats and title, and True if it needs a density."""
-    return [Page(*about[:2], target, about[2], category, caption, *about[3:]) for about in pages]
-
-
+# Target, category and caption.
+STUDY, RECOMMENDED = ("study", "3 Study", "study"), ("recommended", "4 Recommended", "recommended")
+STEPS = ("few_steps", "5 Few steps", "steps")
 PAGES = {
     page.stem: page
     for page in (
-        *_pages("all", "7 Runs", "metrics", ("metrics", ("csv",), "Metrics of all runs")),
-        *_pages("all", "1 Table", "table1", ("paper/table1", (*TABLE, "tex"), "Table 1")),
-        *_pages("all", "2 Figures", "figure1", ("paper/figure1", FIGURE, "Figure 1: samples")),
-        *_pages("all", "2 Figures", "figure2", ("paper/figure2", FIGURE, "Figure 2: weights")),
-        *_pages(
-            "study",
-            "3 Study",
-            "study",
-            ("study/metrics", ("csv",), "All metrics of the study"),
-            ("study/comparisons", TABLE, "Comparisons of the variants"),
-            ("study/claims", TABLE, "The paper's claims, judged"),
-            ("study/decomposition", ("csv",), "Parts of the KL", True),
-            ("study/figure3", FIGURE, "Figure 3: parts of the KL", True),
-            ("study/figure4", FIGURE, "Figure 4: error of the score", True),
-        ),
-        *_pages(
-            "recommended",
-            "4 Recommended",
-            "recommended",
-            ("recommended/excess", TABLE, "KL above the floor"),
-            ("recommended/samples", FIGURE, "Samples beside real points"),
-        ),
-        *_pages(
-            "few_steps",
-            "5 Few steps",
-            "steps",
-            ("steps/steps", ("csv",), "KL at few steps"),
-            ("steps/fewest", ("csv",), "Fewest evaluations"),
-            ("steps/figure5", FIGURE, "Figure 5: KL against NFE"),
-        ),
+        Page("metrics", ("csv",), "Metrics of all runs", "all", "7 Runs", "metrics"),
+        Page("paper/table1", (*TABLE, "tex"), "Table 1", "all", "1 Table", "table1"),
+        Page("paper/figure1", FIGURE, "Figure 1: samples", "all", "2 Figures", "figure1"),
+        Page("paper/figure2", FIGURE, "Figure 2: weights", "all", "2 Figures", "figure2"),
+        Page("study/metrics", ("csv",), "All metrics of the study", *STUDY),
+        Page("study/comparisons", TABLE, "Comparisons of the variants", *STUDY),
+        Page("study/claims", TABLE, "The paper's claims, judged", *STUDY),
+        Page("study/decomposition", ("csv",), "Parts of the KL", *STUDY, True),
+        Page("study/figure3", FIGURE, "Figure 3: parts of the KL", *STUDY, True),
+        Page("study/figure4", FIGURE, "Figure 4: error of the score", *STUDY, True),
+        Page("recommended/excess", TABLE, "KL above the floor", *RECOMMENDED),
+        Page("recommended/samples", FIGURE, "Samples beside real points", *RECOMMENDED),
+        Page("steps/steps", ("csv",), "KL at few steps", *STEPS),
+        Page("steps/fewest", ("csv",), "Fewest evaluations", *STEPS),
+        Page("steps/figure5", FIGURE, "Figure 5: KL against NFE", *STEPS),
     )
 }

@@ -11,8 +11,8 @@ import pytest
 from conftest import ROOT
 
 from _job import PERMANENT_ERROR, TERMINATED, job
+from failures import reason_of_slurm, reason_of_status
 from joblog import is_permanent, name_cause
-from retries import reason_of_slurm, reason_of_status
 
 SNAKEFILE = f"""
 import sys
@@ -21,7 +21,7 @@ sys.path.insert(0, "{ROOT / "scripts"}")
 
 from snakemake.logging import logger
 
-from retries import Retries
+from failures import Retries
 
 logger.addHandler(Retries(lambda: workflow.scheduler.running))
 

@@ -7,9 +7,8 @@ from snakemake.settings.enums import Quietness
 
 from at_start import AtStart
 from at_work import in_slurm, worker_on
-from failures import failures
+from failures import Retries, failures
 from provenance import kept_digest, made_otherwise
-from retries import Retries
 from time_left import TimeLeft
 
 START = time.time()

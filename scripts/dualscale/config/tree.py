@@ -10,7 +10,6 @@ from pydantic import (
     Discriminator,
     Field,
     Tag,
-    TypeAdapter,
     model_validator,
 )
 
@@ -211,9 +210,6 @@ AnyVariant = Annotated[
     Annotated[BranchesVariant, Tag("of branches")] | Annotated[OwnVariant, Tag("of one's own")],
     Discriminator(network_of),
 ]
-
-
-VARIANT: TypeAdapter[BranchesVariant | OwnVariant] = TypeAdapter(AnyVariant)
 
 
 class Configuration(Sections):
