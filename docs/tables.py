@@ -21,6 +21,7 @@ from dualscale.metrics.statistics import INTERVAL, mean_interval, welch_interval
 from dualscale.metrics.table import METRICS
 from dualscale.reporting.figures import save_figure
 from dualscale.reporting.tables import read_table
+from dualscale.reporting.texts import bracket, number, with_interval
 from pages import PAGES
 
 STUDY, RECOMMENDED = "docs/study/README.md", "docs/recommended/README.md"
@@ -77,19 +78,6 @@ def once(rows: Iterable[Sequence[str]]) -> list[list[str]]:
     return shown
 
 
-def bracket(low: float, high: float, signed: bool = False, digits: int = 3) -> str:
-    """Return an interval; empty where there is none."""
-    if pd.isna(low):
-        return ""
-    sign = "+" if signed else ""
-    return f"[{low:{sign}.{digits}f}, {high:{sign}.{digits}f}]"
-
-
-def numbers(values: Iterable[float]) -> list[str]:
-    """Return numbers to three decimals; empty where there is none."""
-    return ["" if pd.isna(value) else f"{value:.3f}" for value in values]
-
-
 def kl_of(table: pd.DataFrame, variant: str, dataset: str) -> tuple[float, float, float]:
     """Mean and interval over the seeds of the KL of a variant on a dataset."""
     cell = table[(table["variant"] == variant) & (table["dataset"] == dataset)]
@@ -103,7 +91,7 @@ def measured(variant: str) -> list[str]:
     table = table.assign(variant="real") if variant == "real" else table
     seeds = table[table["variant"] == variant]["seed"].nunique()
     cells = [kl_of(table, variant, dataset) for dataset in DATASETS]
-    texts = [f"**{mean:.3f}** {bracket(low, high)}" for mean, low, high in cells]
+    texts = [f"**{mean:.3f}** {bracket(low, high, '.3f')}" for mean, low, high in cells]
     return [
         LABELS[variant],
         f"measured, {seeds} {'samples' if variant == 'real' else 'seeds'}",
@@ -165,10 +153,10 @@ def siblings() -> str:
         rows.append(
             [
                 dataset,
-                f"{mean:.3f} {bracket(low, high)}",
+                with_interval(mean, low, high, ".3f"),
                 f"{min(ours):.3f} to {max(ours):.3f}",
                 ", ".join(f"{bits:.3f}" for bits in theirs),
-                f"{difference:+.3f} {bracket(least, most, signed=True)}",
+                with_interval(difference, least, most, "+.3f"),
             ]
         )
     header = ["dataset", "ours, 8 seeds", "lowest to highest", "the authors' three"]
@@ -180,7 +168,7 @@ def compared(pairs: Sequence[tuple[str, str, str]], columns: Sequence[str]) -> l
     table = read("docs/study/comparisons.csv").set_index(["variant", "against", "dataset"])
     texts = {
         "share_of_excess": lambda value: f"{value:+.0%}",
-        "p_holm": lambda value: "" if pd.isna(value) else f"{value:.3f}",
+        "p_holm": lambda value: number(value, ".3f"),
         "verdict": lambda value: "equivalent" if value == "same" else value,
     }
     rows = []
@@ -188,7 +176,7 @@ def compared(pairs: Sequence[tuple[str, str, str]], columns: Sequence[str]) -> l
         for dataset in DATASETS:
             row = table.loc[(variant, against, dataset)]
             difference = f"{row['difference_bits']:+.3f}"
-            inside = bracket(row["low_bits"], row["high_bits"], signed=True)
+            inside = bracket(row["low_bits"], row["high_bits"], "+.3f")
             rows.append(
                 [label, dataset, f"{difference} {inside}", *(texts[c](row[c]) for c in columns)]
             )
@@ -228,9 +216,9 @@ def decomposition() -> str:
     for dataset in DATASETS:
         for variant in ("baseline", "adaptive", "parameter_matched"):
             row = table.loc[(dataset, variant)]
-            inside = bracket(row["network_low_bits"], row["network_high_bits"])
-            kl = f"{row['kl_bits']:.3f}"
-            rows.append([dataset, LABELS[variant], *numbers(row[parts]), inside, kl])
+            inside = bracket(row["network_low_bits"], row["network_high_bits"], ".3f")
+            cells = [number(row[part], ".3f") for part in parts]
+            rows.append([dataset, LABELS[variant], *cells, inside, f"{row['kl_bits']:.3f}"])
     header = ["dataset", "variant", "floor", "prior", "discretisation", "network"]
     return pipe([*header, f"{100 * INTERVAL:g} % interval", "KL"], once(rows), texts=2)
 
@@ -251,10 +239,7 @@ MEASURES = [
 
 def metrics(values: pd.Series) -> list[str]:
     """Return metrics by column as texts with their digits; empty where there is none."""
-    return [
-        "" if pd.isna(value) else f"{value:.{METRICS[str(name)].digits}f}"
-        for name, value in values.items()
-    ]
+    return [number(v, f".{METRICS[str(name)].digits}f") for name, v in values.items()]
 
 
 @block(STUDY, "measures")
@@ -314,7 +299,7 @@ def released() -> str:
         difference = ""
         if variant != "baseline":
             mean, low, high = mean_interval((runs[variant] - runs["baseline"]).tolist())
-            difference = f"{mean:+.3f} {bracket(low, high, signed=True)}"
+            difference = with_interval(mean, low, high, "+.3f")
         rows.append([label, f"{runs[variant].mean():.3f}", difference])
     return pipe([f"dino, {len(runs)} seeds", "KL", "against the baseline"], rows)
 
@@ -337,7 +322,7 @@ def above_floor() -> str:
 
 def excess(row: pd.Series) -> str:
     """Return the KL above the floor with its interval."""
-    inside = bracket(row["low_bits"], row["high_bits"], digits=4)
+    inside = bracket(row["low_bits"], row["high_bits"], ".4f")
     return f"{row['excess_bits']:.4f} {inside}".strip()
 
 
@@ -345,7 +330,7 @@ def share(row: pd.Series) -> str:
     """Return the share of the excess of the paper's best variant, in percent."""
     names = ("share_of_published", "share_low", "share_high")
     mean, low, high = (100 * row[name] for name in names)
-    return f"{mean:.1f} % {bracket(low, high, digits=1)}"
+    return f"{mean:.1f} % {bracket(low, high, '.1f')}"
 
 
 @block(RECOMMENDED, "fresh seeds")
@@ -382,7 +367,7 @@ def two_branches() -> str:
         mean, low, high = mean_interval((cell["recommended_dual"] - cell["recommended"]).tolist())
         inside = -margin < low and high < margin
         kls = [f"{cell[name].mean():.4f}" for name in ("recommended", "recommended_dual")]
-        difference = f"{mean:+.4f} {bracket(low, high, signed=True, digits=4)}"
+        difference = with_interval(mean, low, high, "+.4f")
         rows.append([dataset, *kls, difference, "equivalent" if inside else "undecided"])
     header = ["dataset", "recommended, KL", "with two branches, KL", "difference", ""]
     return pipe(header, rows)
@@ -437,7 +422,7 @@ def dimensions() -> str:
         floor = kl["real"][d]
         above = [f"{kl[name][d].mean() - floor.mean():.3f}" for name in list(kl)[1:]]
         mean, low, high = mean_interval((kl["dual"][d] - kl["single"][d]).tolist())
-        difference = f"{mean:+.3f} {bracket(low, high, signed=True)}"
+        difference = with_interval(mean, low, high, "+.3f")
         rows.append([f"{d}", f"{sizes[d]:,.0f}", f"{floor.mean():.3f}", *above, difference])
     header = ["d", "parameters of two branches", "floor", "baseline", "two branches"]
     header += ["one branch of the same size", "recommended", "two branches less one"]
@@ -466,10 +451,10 @@ def drawing() -> str:
     rows = [
         [
             row.work,
-            "" if pd.isna(row.drawing_ms) else f"{row.drawing_ms:.3g}",
+            number(row.drawing_ms, ".3g"),
             f"{row.total_ms:.3g}" if row.total_ms < 100 else f"{row.total_ms:,.0f}",
-            "" if pd.isna(row.share) else f"{row.share:.2%}",
-            "" if pd.isna(row.peak_mb) else f"{row.peak_mb:.0f}",
+            number(row.share, ".2%"),
+            number(row.peak_mb, ".0f"),
         ]
         for row in read("benchmarks/drawing.csv").itertuples()
     ]

@@ -23,7 +23,8 @@ from dualscale.metrics.statistics import (
     variance_parts,
 )
 from dualscale.parts import REAL
-from dualscale.reporting.tables import FLOOR_OF_FILES, Table, read_table, write_table
+from dualscale.reporting.tables import Table, read_table, write_table
+from dualscale.reporting.texts import bracket, counted_seeds, floor_of_files, number
 
 CAPTION = (
     "KL of the variant minus KL of the other, in bits, paired by seed on common random numbers; "
@@ -32,14 +33,14 @@ CAPTION = (
     "p, Holm-adjusted over the datasets of a pair. Posterior probabilities that the variant is "
     "better, equivalent within {margin:g} bits, or worse. Seeds needed to detect a difference of "
     "this size with {power:g} % power. Standard deviation of one model's KL due to training and "
-    "due to sampling, over the measured seeds. {few}"
+    "due to sampling, over the measured seeds.{few}"
 )
 FEW = (
-    "No p is given: with {seeds} the adjusted p cannot fall below {significance:g}, whatever the "
+    " No p is given: with {seeds} the adjusted p cannot fall below {significance:g}, whatever the "
     "KLs; with {needed} it can."
 )
 LEFT_OUT = (
-    "What needs an exact density is left out for them: the decomposition, the score's error, the "
+    " What needs an exact density is left out for them: the decomposition, the score's error, the "
     "ODE's likelihood and the share off the support (Figures 3 and 4)."
 )
 
@@ -69,41 +70,12 @@ def comparisons(
     return table, Table("Comparisons", HEADER, texts, caption(table, settings), (), 3)
 
 
-COLUMNS = [
-    "variant",
-    "against",
-    "dataset",
-    "seeds",
-    "difference_bits",
-    "low_bits",
-    "high_bits",
-    "share_of_excess",
-    "p",
-    "p_holm",
-    "p_better",
-    "p_same",
-    "p_worse",
-    "seeds_needed",
-    "training_sd_bits",
-    "sampling_sd_bits",
-    "verdict",
-]
-HEADER = [
-    "variant",
-    "against",
-    "dataset",
-    "difference",
-    f"{100 * INTERVAL:g} % interval",
-    "of excess",
-    "p (Holm)",
-    "better",
-    "equivalent",
-    "worse",
-    "seeds needed",
-    "sd training",
-    "sd sampling",
-    "verdict",
-]
+COLUMNS = ["variant", "against", "dataset", "seeds", "difference_bits", "low_bits", "high_bits"]
+COLUMNS += ["share_of_excess", "p", "p_holm", "p_better", "p_same", "p_worse", "seeds_needed"]
+COLUMNS += ["training_sd_bits", "sampling_sd_bits", "verdict"]
+HEADER = ["variant", "against", "dataset", "difference", f"{100 * INTERVAL:g} % interval"]
+HEADER += ["of excess", "p (Holm)", "better", "equivalent", "worse", "seeds needed"]
+HEADER += ["sd training", "sd sampling", "verdict"]
 
 
 def compare(
@@ -176,8 +148,7 @@ def printed(table: pd.DataFrame, labels: Mapping[str, str]) -> list[list[str]]:
                 labels[row["against"]],
                 row["dataset"],
                 f"{row['difference_bits']:+.3f}",
-                number(row["low_bits"], "+.3f")
-                and f"[{row['low_bits']:+.3f}, {row['high_bits']:+.3f}]",
+                bracket(row["low_bits"], row["high_bits"], "+.3f"),
                 number(row["share_of_excess"], "+.0%"),
                 number(row["p_holm"], ".3f"),
                 *(number(row[f"p_{name}"], ".2f") for name in ("better", "same", "worse")),
@@ -190,26 +161,20 @@ def printed(table: pd.DataFrame, labels: Mapping[str, str]) -> list[list[str]]:
     return rows
 
 
-def number(value: float | None, style: str) -> str:
-    return "" if value is None or pd.isna(value) else f"{value:{style}}"
-
-
 def caption(table: pd.DataFrame, settings: Mapping) -> str:
     seeds, family = int(table["seeds"].min()) if len(table) else 0, len(settings["datasets"])
     few = ""
     if smallest_p(seeds, family) > SIGNIFICANCE:
         needed = next(n for n in range(1, 99) if smallest_p(n, family) <= SIGNIFICANCE)
-        few = FEW.format(seeds=count(seeds), needed=needed, significance=SIGNIFICANCE)
-    levels = {"interval": 100 * INTERVAL, "power": 100 * POWER}
-    margin = settings["margin_bits"]
-    parts = [CAPTION.format(seeds=count(seeds), margin=margin, few=few, **levels).strip()]
-    if settings["files"]:
-        parts += [FLOOR_OF_FILES.format(names=", ".join(settings["files"])), LEFT_OUT]
-    return " ".join(parts)
-
-
-def count(seeds: int) -> str:
-    return f"{seeds} seed{'' if seeds == 1 else 's'}"
+        few = FEW.format(seeds=counted_seeds(seeds), needed=needed, significance=SIGNIFICANCE)
+    text = CAPTION.format(
+        seeds=counted_seeds(seeds),
+        interval=100 * INTERVAL,
+        margin=settings["margin_bits"],
+        power=100 * POWER,
+        few=few,
+    )
+    return text + floor_of_files(settings["files"]) + LEFT_OUT * bool(settings["files"])
 
 
 run(main, globals())

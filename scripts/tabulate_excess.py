@@ -8,7 +8,8 @@ import pandas as pd
 
 from _job import run
 from dualscale.metrics.statistics import INTERVAL, share_interval, welch_interval
-from dualscale.reporting.tables import FLOOR_OF_FILES, Table, read_table, write_table
+from dualscale.reporting.tables import Table, read_table, write_table
+from dualscale.reporting.texts import counted_seeds, floor_of_files, number, with_interval
 
 CAPTION = (
     "KL in bits above the floor, that of fresh real points: difference of the means over {seeds} "
@@ -35,16 +36,13 @@ def main(
     runs, fresh = read_table(metrics), read_table(floors)
     table = excess(runs, fresh, read_table(published), labels, best, base)
     header = ["variant", "dataset", "floor", "published", "measured", "share", "training time"]
-    seeds = runs["seed"].nunique()
     caption = CAPTION.format(
-        seeds=f"{seeds} seed{'' if seeds == 1 else 's'}",
+        seeds=counted_seeds(runs["seed"].nunique()),
         floors=fresh["seed"].nunique(),
         level=100 * INTERVAL,
         best=best,
         base=labels.get(base, base),
-    )
-    if settings["files"]:
-        caption += " " + FLOOR_OF_FILES.format(names=", ".join(settings["files"]))
+    ) + floor_of_files(settings["files"])
     texts = Table("KL above the floor", header, printed(table, labels), caption, (), 2)
     write_table(tables, table, texts)
 
@@ -109,23 +107,16 @@ def printed(table: pd.DataFrame, labels: Mapping[str, str]) -> list[list[str]]:
                 "" if row["variant"] == last else labels[row["variant"]],
                 row["dataset"],
                 f"{row['floor_bits']:.4f}",
-                measured(row, "published_excess_bits", None, ".4f"),
-                measured(row, "excess_bits", "{}_bits", ".4f"),
-                measured(row, "share_of_published", "share_{}", ".1%"),
+                number(row["published_excess_bits"], ".4f"),
+                with_interval(row["excess_bits"], row["low_bits"], row["high_bits"], ".4f"),
+                with_interval(
+                    row["share_of_published"], row["share_low"], row["share_high"], ".1%"
+                ),
                 f"{row['training_time_ratio']:.2f}",
             ]
         )
         last = row["variant"]
     return texts
-
-
-def measured(row: Mapping, name: str, ends: str | None, style: str) -> str:
-    """Format a number, with its interval if it has one."""
-    number = "" if np.isnan(row[name]) else f"{row[name]:{style}}"
-    if ends is None or np.isnan(row[ends.format("low")]):
-        return number
-    low, high = (row[ends.format(end)] for end in ("low", "high"))
-    return f"{number} [{low:{style}}, {high:{style}}]"
 
 
 run(main, globals())

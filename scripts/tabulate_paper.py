@@ -9,7 +9,8 @@ import pandas as pd
 from _job import run
 from dualscale.metrics.statistics import INTERVAL, mean_interval
 from dualscale.metrics.table import METRICS, PUBLISHED
-from dualscale.reporting.tables import FLOOR_OF_FILES, Table, read_records, read_table, write_table
+from dualscale.reporting.tables import Table, read_records, read_table, write_table
+from dualscale.reporting.texts import counted_seeds, floor_of_files, number, with_interval
 from dualscale.runtime.records import run_of
 
 
@@ -70,9 +71,8 @@ def summarise(
                     f"{name}_published": published.loc[(variant, dataset), name] if known else None,
                 }
             row["device"] = "; ".join(runs["device"].unique())
-            row["models_trained_together"] = "; ".join(
-                str(count) for count in runs["models_trained_together"].unique()
-            )
+            together = runs["models_trained_together"].astype(str)
+            row["models_trained_together"] = "; ".join(together.unique())
             rows.append(row)
     return pd.DataFrame(rows)
 
@@ -91,42 +91,33 @@ def printed(
         name = record["variant"]
         mark = f" ({marked.index(name) + 1})" if name in marked else ""
         row = ["" if name == last else labels[name].replace("|", "∣") + mark, record["dataset"]]
-        for quantity, *_ in PUBLISHED:
-            row += [measured(record, quantity), rounded(record[f"{quantity}_published"], quantity)]
+        for metric in PUBLISHED:
+            style = f".{metric.digits}f"
+            found = [record[f"{metric.column}_{part}"] for part in ("mean", "low", "high")]
+            published = record[f"{metric.column}_published"]
+            row += [with_interval(*found, style), number(published, style)]
         if floors:
-            row.insert(3, rounded(record["kl_floor_bits"], "kl_bits"))
+            row.insert(3, number(record["kl_floor_bits"], f".{METRICS['kl_bits'].digits}f"))
         rows.append(row)
         last = name
     return header, rows
 
 
-def rounded(value: float | None, quantity: str) -> str:
-    return "" if pd.isna(value) else f"{value:.{METRICS[quantity].digits}f}"
-
-
-def measured(record: Mapping, quantity: str) -> str:
-    mean, low, high = (record[f"{quantity}_{part}"] for part in ("mean", "low", "high"))
-    if pd.isna(low):
-        return rounded(mean, quantity)
-    return f"{rounded(mean, quantity)} [{rounded(low, quantity)}, {rounded(high, quantity)}]"
-
-
 def describe(table: pd.DataFrame, settings: Mapping) -> str:
     """One sentence on the measured quantities and the machine."""
     seeds = sorted(table["seeds"].unique())
-    count = f"{seeds[0]} seed" if seeds == [1] else f"{seeds[0]} seeds"
     spread = "" if seeds == [1] else f", mean and {100 * INTERVAL:g} % interval (Student's t)"
     devices = "; ".join(dict.fromkeys(table["device"]))
     together = "; ".join(dict.fromkeys(table["models_trained_together"]))
     steps = "; ".join(f"{count:,}" for count in dict.fromkeys(settings["steps"].values()))
     real = "; ".join(f"{count:,}" for count in dict.fromkeys(table["kl_real_points"]))
     files = dict.fromkeys(table.loc[table["kl_floor_bits"].notna(), "dataset"])
-    floor = " " + FLOOR_OF_FILES.format(names=", ".join(files)) if files else ""
     return (
         f"k-nearest-neighbour KL(real ‖ generated) in bits, real points: {real}; seconds of "
-        f"{steps} training steps and of drawing {settings['points']:,} points; {count} per "
-        f"cell{spread}; measured on {devices}, models trained together: {together}. "
-        f"Published: one run per cell on an NVIDIA V100.{floor}"
+        f"{steps} training steps and of drawing {settings['points']:,} points; "
+        f"{counted_seeds(seeds[0])} per cell{spread}; "
+        f"measured on {devices}, models trained together: {together}. "
+        f"Published: one run per cell on an NVIDIA V100.{floor_of_files(files)}"
     )
 
 

@@ -42,7 +42,7 @@ def study(variant, dataset):
 def paired(runs, variant, against):
     """Mean paired difference over the seeds with its interval, as the pages print it."""
     mean, low, high = mean_interval((runs[variant] - runs[against]).tolist())
-    return f"{mean:+.3f} {tables.bracket(low, high, signed=True)}"
+    return tables.with_interval(mean, low, high, "+.3f")
 
 
 def compared(variant, against, dataset):
@@ -51,7 +51,7 @@ def compared(variant, against, dataset):
 
 
 def difference(row):
-    inside = tables.bracket(row["low_bits"], row["high_bits"], signed=True)
+    inside = tables.bracket(row["low_bits"], row["high_bits"], "+.3f")
     return f"{row['difference_bits']:+.3f} {inside}"
 
 
@@ -102,7 +102,7 @@ def study_page():
     yield difference(compared("weight_analysis", "adaptive", "dino"))
     parts = tables.read("docs/study/decomposition.csv").set_index(["variant", "dataset"])
     line = parts.loc[("weight_analysis", "line")]
-    inside = tables.bracket(line["network_low_bits"], line["network_high_bits"])
+    inside = tables.bracket(line["network_low_bits"], line["network_high_bits"], ".3f")
     yield f"weight analysis: {line['network_bits']:.3f} {inside}"
     network = parts.xs("moons", level="dataset")["network_high_bits"].max()
     assert network < 0.0205

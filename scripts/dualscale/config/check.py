@@ -36,8 +36,7 @@ def check(
     Raises:
         ConfigurationError: names the key, its value and what is allowed.
     """
-    _check_extent(config)
-    _check_keys(config)
+    _check_values(config)
     variants = config.get("variants") or {}
     _dumped(GivenVariants, {"variants": variants})
     given = patch(_defaults(), {key: config[key] for key in config if key != "variants"})
@@ -117,36 +116,28 @@ def _resolve(common: Mapping[str, Any], variants: Mapping[str, Any], name: str) 
     return settings | about
 
 
-def _check_extent(config: Mapping[str, Any]) -> None:
-    """Reject huge configurations, which YAML aliases can expand from a few lines."""
-    waiting, seen = [config], 0
+def _check_values(config: Mapping[str, Any]) -> None:
+    """Reject keys that are not strings, and the many values that YAML aliases can expand to."""
+    waiting: list[tuple[str, object]] = [("", config)]
+    seen = 0
     while waiting:
-        value = waiting.pop()
+        at, value = waiting.pop()
         seen += 1
         if seen > MOST_VALUES:
             raise ConfigurationError(
                 f"the configuration has more than {MOST_VALUES:,} values: "
                 "look for aliases (&, *) that hold each other"
             )
-        if isinstance(value, Mapping):
-            waiting += value.values()
-        elif isinstance(value, list):
-            waiting += value
-
-
-def _check_keys(value: object, at: str = "") -> None:
-    """Reject keys that are not strings; YAML also has numbers, dates and null."""
-    if isinstance(value, Mapping):
-        for key, item in value.items():
-            if not isinstance(key, str):
-                raise ConfigurationError(
-                    f"{at or 'the configuration'} has the name {short(key)}, {kind_of(key)}: "
-                    "string is allowed"
-                )
-            _check_keys(item, f"{at}.{key}" if at else key)
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            _check_keys(item, f"{at}.{index}")
+        if isinstance(value, list):
+            waiting += [(f"{at}.{index}", item) for index, item in enumerate(value)]
+        elif isinstance(value, Mapping):
+            for key, item in value.items():
+                if not isinstance(key, str):
+                    raise ConfigurationError(
+                        f"{at or 'the configuration'} has the name {short(key)}, {kind_of(key)}: "
+                        "string is allowed"
+                    )
+                waiting.append((f"{at}.{key}" if at else key, item))
 
 
 def _find_files(

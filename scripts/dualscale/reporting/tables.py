@@ -11,12 +11,6 @@ from tabulate import tabulate
 from dualscale.runtime.files import atomic_write
 from dualscale.runtime.records import RUN, read_record, require_in_place
 
-FLOOR_OF_FILES = (
-    "Points from files ({names}): KLs are against the held-out points, in units in which every "
-    "column has standard deviation 1; the floor is that of as many training points as were "
-    "generated, or of all."
-)
-
 NAMES = ("variant", "against", "dataset", "sampler", "device")
 
 
