@@ -56,12 +56,13 @@ class Model:
         self.levels = settings.schedule.levels()
         self.coefficients = settings.prediction.coefficients(self.levels, moments.scale)
         shape = dimensions, self.levels.timesteps, models, device
+        precision: torch.dtype = getattr(torch, settings.precision)
         self.backbone: Backbone | ModuleBackbone
         if isinstance(settings, OwnModel):
-            self.backbone = ModuleBackbone(settings.architecture, *shape)
+            self.backbone = ModuleBackbone(settings.architecture, *shape, precision)
         else:
             noise = torch.from_numpy(self.coefficients.c_in * self.levels.sigma)
-            self.backbone = Backbone(settings, *shape, noise)
+            self.backbone = Backbone(settings, *shape, noise, precision)
 
     @property
     def denoiser(self) -> Denoiser:

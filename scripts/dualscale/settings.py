@@ -1,6 +1,6 @@
 """Settings of a trained model, as its file keeps them."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
@@ -10,6 +10,11 @@ from dualscale.diffusion.schedules import AnySchedule, Linear
 from dualscale.networks.settings import Architecture, DualScale
 from dualscale.parts import Part
 
+Precision = Literal["float32", "bfloat16"]
+PRECISION = (
+    "Type of the network's products and activations; parameters, optimiser, EMA, loss and the "
+    "sampler's state are float32."
+)
 MOST_TIME_FEATURES = 2**25  # T times the features of each, which are kept in memory
 
 
@@ -19,6 +24,7 @@ class ModelSettings(Part):
     schedule: AnySchedule = Field(Linear(), description="Noise schedule of the forward process.")
     prediction: AnyPrediction = Field(Epsilon(), description="Target of the network.")
     sampling: Drawing = Field(Drawing(), description="How points are drawn.")
+    precision: Precision = Field("float32", description=PRECISION)
 
     @model_validator(mode="after")
     def _fit(self) -> "ModelSettings":

@@ -4,7 +4,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 IMPORTED = ("columns", "header", "delimiter", "decimal", "held_out", "seed")
-MODEL = ("architecture", "branches", "network", "prediction", "schedule", "training", "weighting")
+MODEL = (
+    "architecture",
+    "branches",
+    "network",
+    "precision",
+    "prediction",
+    "schedule",
+    "training",
+    "weighting",
+)
 
 
 def model_settings(config: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -20,7 +20,14 @@ from dualscale.diffusion.schedules import AnySchedule, Linear
 from dualscale.errors import unknown
 from dualscale.networks.settings import Size
 from dualscale.parts import REAL, Name, Once, Part, Seed
-from dualscale.settings import BranchesModel, ModelSettings, OwnModel, network_of
+from dualscale.settings import (
+    PRECISION,
+    BranchesModel,
+    ModelSettings,
+    OwnModel,
+    Precision,
+    network_of,
+)
 from dualscale.training.settings import Training
 
 
@@ -149,6 +156,7 @@ class Sections(Part):
     network: Size = Field(Size(), description="Size and features of every branch.")
     schedule: AnySchedule = Field(Linear(), description="Noise schedule.")
     prediction: AnyPrediction = Field(Epsilon(), description="Target of the network.")
+    precision: Precision = Field("float32", description=PRECISION)
     training: Training = Field(Training(), description="Optimisation of the parameters.")
     sampling: Sampling = Field(Sampling(), description="How samples are drawn.")
     kl: KL = Field(KL(), description="Estimate of the KL.")

@@ -31,6 +31,8 @@ class Backbone:
         models: S.
         noise: standard deviation of the noise in the backbone's input, (T,); needed for damped
             features.
+        precision: type of the branches' products and activations; parameters, inputs and outputs
+            are float32.
 
     Attributes:
         flat: all parameters of all models in one buffer; each name has S consecutive blocks.
@@ -47,8 +49,9 @@ class Backbone:
         models: int = 1,
         device: torch.device | None = None,
         noise: Tensor | None = None,
+        precision: torch.dtype = torch.float32,
     ):
-        self.settings = settings
+        self.settings, self.precision = settings, precision
         self.dimensions, self.timesteps, self.models = dimensions, timesteps, models
         self.branches = settings.branches
         self.shapes = settings.parameter_shapes(dimensions)
@@ -123,7 +126,7 @@ class Backbone:
 
     def _network(self, parameters: Parameters, batch: int | None = None) -> Network:
         shape = self.dimensions, self.models, batch
-        return Network(self.settings, parameters, self.features, *shape)
+        return Network(self.settings, parameters, self.features, *shape, self.precision)
 
     def training_network(self, gradients: Mapping[str, Tensor], batch: int) -> Network:
         """Return the network on the same parameters, with buffers for training.

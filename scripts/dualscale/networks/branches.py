@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from dualscale.networks.features import Features, Sinusoids, TimeTable
-from dualscale.networks.layers import Linear, Parameters
+from dualscale.networks.layers import Linear, Parameters, multiply
 from dualscale.networks.settings import Branch
 
 
@@ -60,13 +60,13 @@ class Coordinates:
         frequencies, grad_frequencies = features.frequencies, None
         if learned in values:
             frequencies, grad_frequencies = values[learned], parameters.gradient(learned)
-        self.kept = self.grad_features = None
+        self.train, kept, self.grad_features = batch is not None, None, None
         if batch is not None:
             shape = len(self.weight), batch, coordinates, 2 * frequencies.shape[-1]
-            self.kept = self.weight.new_zeros(shape)
+            kept = self.weight.new_zeros(shape)
             if self.up_projection or learned in values:
-                self.grad_features = torch.zeros_like(self.kept.flatten(2))
-        self.sinusoids = Sinusoids(frequencies, features.damping, grad_frequencies, self.kept)
+                self.grad_features = torch.zeros_like(kept.flatten(2))
+        self.sinusoids = Sinusoids(frequencies, features.damping, grad_frequencies, kept)
 
     def forward(
         self, x: Tensor, t: Tensor | int, time: Tensor, out: Tensor | None = None
@@ -79,15 +79,18 @@ class Coordinates:
             out: buffer of the output; None allocates it.
         """
         seen = self.up_projection.forward(x) if self.up_projection else x
-        features = self.sinusoids.forward(seen, t)
-        return torch.baddbmm(time, features, self.weight, out=out)
+        features = self.sinusoids.forward(seen, t).to(time.dtype)
+        weight = self.weight.to(time.dtype)
+        if self.train:
+            self.features, self.used = features, weight
+        return torch.baddbmm(time, features, weight, out=out)
 
     def learn(self, grad: Tensor) -> None:
-        assert self.kept is not None
-        torch.bmm(self.kept.flatten(2).mT, grad, out=self.grad_weight)
+        assert self.grad_weight is not None
+        multiply(self.features.mT, grad, self.grad_weight)
         if self.grad_features is None:
             return
-        torch.bmm(grad, self.weight.mT, out=self.grad_features)
+        multiply(grad, self.used.mT, self.grad_features)
         if self.up_projection:
             self.up_projection.learn(self.sinusoids.backward(self.grad_features))
         else:
@@ -99,6 +102,7 @@ class FirstLayer:
 
     Args:
         out: buffer of the output, if the layer trains.
+        precision: type of the products and of the output.
     """
 
     def __init__(
@@ -109,12 +113,13 @@ class FirstLayer:
         dimensions: int,
         models: int,
         out: Tensor | None = None,
+        precision: torch.dtype = torch.float32,
     ):
         rows = table = batch = None
         if out is not None:
             batch, rows = out.shape[1], out.view(-1, out.shape[-1])
             table = out.new_zeros(len(out), len(features.time), out.shape[-1])
-        self.time = TimeTable(parameters, features.time, models, rows, table)
+        self.time = TimeTable(parameters, features.time.to(precision), models, rows, table)
         self.models = models
         self.branches = [
             Coordinates(name, branch, parameters, features, dimensions, batch)

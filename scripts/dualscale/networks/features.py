@@ -37,9 +37,10 @@ class LookUp:
         """Gradient with respect to the tables, from that of the rows (S, K, n, columns)."""
         if grad.is_cuda:  # index_add_ would sort there to be deterministic
             return sums_by_timestep(grad, self.rows - self.first_rows, self.shape[1]).flatten(0, 1)
-        tables = grad.new_zeros(self.shape)
-        tables.flatten(0, 1).index_add_(0, self.rows.flatten(), grad.flatten(0, 2))
-        return tables
+        tables = torch.zeros(self.shape)
+        rows = grad.flatten(0, 2).float()  # sums in bfloat16 would lose small terms
+        tables.flatten(0, 1).index_add_(0, self.rows.flatten(), rows)
+        return tables.to(grad.dtype)
 
 
 def sums_by_timestep(values: Tensor, t: Tensor, timesteps: int) -> Tensor:

@@ -1,5 +1,6 @@
 """The paper's network as a list of layers, with its gradient."""
 
+import torch
 from torch import Tensor
 
 from dualscale.networks.branches import FirstLayer
@@ -18,6 +19,8 @@ class Network:
         dimensions: d.
         models: S.
         batch: n, the number of points, if the network trains.
+        precision: type of the branches' products and activations; the up-projections, the weights
+            of the branches and the sum of their outputs are float32.
     """
 
     def __init__(
@@ -28,16 +31,18 @@ class Network:
         dimensions: int,
         models: int,
         batch: int | None = None,
+        precision: torch.dtype = torch.float32,
     ):
         size = settings.network
         shape = None if batch is None else (models * len(settings.branches), batch, size.width)
 
         def buffer() -> Tensor | None:
-            return None if shape is None else features.time.new_zeros(shape)
+            return None if shape is None else features.time.new_zeros(shape, dtype=precision)
 
         self.first = FirstLayer(
-            settings.branches, parameters, features, dimensions, models, buffer()
+            settings.branches, parameters, features, dimensions, models, buffer(), precision
         )
+        self.precision = precision
         inner = buffer()
         self.layers: list[Layer] = [
             *(
@@ -54,12 +59,14 @@ class Network:
         value = self.first.forward(x, t)
         for layer in self.layers:
             value = layer.forward(value)
+        value = value.to(x.dtype)
         return self.mixture.forward(value, x, t) if self.mixture else value
 
     def learn(self, grad: Tensor) -> None:
         """Write the parameters' gradients, from that of the outputs (S, n, d)."""
         if self.mixture:
             grad = self.mixture.backward(grad)
+        grad = grad.to(self.precision)
         for layer in reversed(self.layers):
             grad = layer.backward(grad)
         self.first.learn(grad)

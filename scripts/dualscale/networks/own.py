@@ -46,6 +46,7 @@ class ModuleBackbone:
 
     Args:
         settings: file and class, and the class's arguments.
+        precision: bfloat16 runs the modules under PyTorch's autocast.
 
     Attributes:
         flat: all parameters of all models; each name has S consecutive blocks.
@@ -61,8 +62,10 @@ class ModuleBackbone:
         timesteps: int,
         models: int = 1,
         device: torch.device | None = None,
+        precision: torch.dtype = torch.float32,
     ):
         self.dimensions, self.timesteps, self.models = dimensions, timesteps, models
+        self.precision = precision
         self.kind = load_class(Path(settings.file), settings.name)
         self.options, self.device = settings.settings, device
         self.modules = [self._make("0", model) for model in range(models)]
@@ -143,8 +146,12 @@ class ModuleBackbone:
             if seeds is not None:
                 seed_generators(seeds[model], x.device)
             module.train(training)
+            autocast = torch.autocast(
+                x.device.type, torch.bfloat16, enabled=self.precision == torch.bfloat16
+            )
             try:
-                outputs.append(module(x[model], times[model]))
+                with autocast:
+                    outputs.append(module(x[model], times[model]).to(x.dtype))
             finally:
                 module.eval()
         return torch.stack(outputs)
