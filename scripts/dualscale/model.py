@@ -1,6 +1,7 @@
 """A trained model: network, noise levels, prediction, moments and units."""
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from dualscale.errors import ConfigurationError, explain
 from dualscale.networks.backbone import Backbone
 from dualscale.networks.own import ArchitectureError, ModuleBackbone
 from dualscale.parts import short
+from dualscale.runtime.devices import has_bfloat16_units
 from dualscale.settings import AnyModel, BranchesModel, OwnModel
 
 SETTINGS: TypeAdapter[BranchesModel | OwnModel] = TypeAdapter(AnyModel)
@@ -57,6 +59,10 @@ class Model:
         self.coefficients = settings.prediction.coefficients(self.levels, moments.scale)
         shape = dimensions, self.levels.timesteps, models, device
         precision: torch.dtype = getattr(torch, settings.precision)
+        if precision == torch.bfloat16 and not has_bfloat16_units(device or torch.device("cpu")):
+            logging.warning(
+                "precision is bfloat16, for which this device has no units: float32 is faster"
+            )
         self.backbone: Backbone | ModuleBackbone
         if isinstance(settings, OwnModel):
             self.backbone = ModuleBackbone(settings.architecture, *shape, precision)

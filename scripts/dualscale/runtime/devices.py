@@ -72,6 +72,18 @@ def use_fast_products() -> None:
         torch.set_float32_matmul_precision("highest")
 
 
+def has_bfloat16_units(device: torch.device) -> bool:
+    """Whether the device multiplies bfloat16 matrices faster than float32 ones.
+
+    Unknown for processors other than x86, which count as having the units.
+    """
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if platform.machine().lower() not in ("x86_64", "amd64"):
+        return True
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
+
 def device_name(device: torch.device) -> str:
     """Name of the device for tables, for example "AMD EPYC, 1 thread"."""
     if device.type == "cuda":
