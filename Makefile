@@ -3,13 +3,14 @@
 # make test-system  tests that need root, Slurm, a browser or an object store, or that kill processes
 # make test-faults  the tests of faults at length: sixty kills, 5,000 bad configs
 # make lint    formatters and linters, as they run in CI
+# make docs    write anew what follows from classes, rules and CSVs: schema, docs/config.md, graphs, tables
 # make bench   speed beside a plain loop and the machine's ceiling
 # make lock    write requirements*.txt anew from the ranges in pyproject.toml
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: paper test test-system test-faults lint bench lock
+.PHONY: paper test test-system test-faults lint docs bench lock
 
 paper: .venv/run
 	$(BIN)/snakemake --cores all --resources gpu=1
@@ -29,6 +30,11 @@ lint: .venv/test
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/mypy
 	$(BIN)/snakemake --lint
+
+docs: .venv/test
+	$(BIN)/python docs/reference.py
+	$(BIN)/python docs/graphs.py
+	$(BIN)/python docs/tables.py
 
 bench: .venv/run
 	$(BIN)/python benchmarks/benchmark.py
