@@ -5,13 +5,11 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
-import torch
 from matplotlib.animation import FuncAnimation, PillowWriter
 from torch import Tensor
 
 from _job import run
 from dualscale.diffusion.samplers import Sampling
-from dualscale.diffusion.sampling import ReverseProcess
 from dualscale.model import Model, load_model
 from dualscale.reporting.figures import INK, frame_cloud, use_style
 from dualscale.runtime.devices import open_device
@@ -37,12 +35,10 @@ def main(
         settings: label, sampling and architecture file (or None) of each model.
         stream: seed and name that start the names of the random streams.
     """
-    device, cpu = open_device(0, 1), torch.device("cpu")
-    paths = []
+    device, paths = open_device(0, 1), []
     for path, chosen in zip(models, settings, strict=True):
         model = load_model(path, device, chosen["architecture"])
-        sampling = Sampling.model_validate(chosen["sampling"])
-        paths.append(trajectory(model, sampling, stream, cpu))
+        paths.append(trajectory(model, Sampling.model_validate(chosen["sampling"]), stream))
     use_style()
     data = planar(np.load(real, allow_pickle=False))
     labels = [chosen["label"] for chosen in settings]
@@ -50,13 +46,11 @@ def main(
         write_gif(part, paths, labels, data)
 
 
-def trajectory(
-    model: Model, sampling: Sampling, stream: str, device: torch.device
-) -> list[np.ndarray]:
+def trajectory(model: Model, sampling: Sampling, stream: str) -> list[np.ndarray]:
     """Points at every noise level that the sampler visits and at its end, in the data's units."""
     seen: list[Tensor] = []
-    denoiser, levels = model.denoiser, set()
-    alpha = model.levels.alpha.tolist()
+    process = model.sampler(sampling, POINTS, [stream])
+    denoiser, levels, alpha = process.denoise, set(), model.levels.alpha.tolist()
 
     def watched(x: Tensor, t: int) -> Tensor:
         if t not in levels:  # two-stage samplers evaluate a level twice
@@ -64,8 +58,7 @@ def trajectory(
             seen.append(x[0] / max(alpha[t], 0.05))
         return denoiser(x, t)
 
-    parts = watched, model.levels, model.moments, sampling, POINTS, [stream], device
-    process = ReverseProcess(*parts, units=model.units)
+    process.denoise = watched
     process.tile = POINTS  # one tile, so that each call has all points
     end = process.draw()[0]
     return [planar(points) for points in [*(model.units.into_data(x.numpy()) for x in seen), end]]

@@ -52,16 +52,9 @@ def main(
                 -trained.denoiser.noise(torch.from_numpy(x).float()[None], t)[0].numpy() / sigma[t]
                 for x in (cells, arrows)
             )
-        exact = distribution.score(cells, alpha[t], sigma[t])
+        exact, score = (distribution.score(x, alpha[t], sigma[t]) for x in (cells, arrows))
         error = sigma[t] ** 2 * np.square(found - exact).mean(axis=1)
-        panel(
-            axes[0, column],
-            density**0.5,
-            reach,
-            arrows,
-            distribution.score(arrows, alpha[t], sigma[t]),
-            None,
-        )
+        panel(axes[0, column], density**0.5, reach, arrows, score, None)
         panel(axes[1, column], error, reach, arrows, drawn, 1.0)
         axes[0, column].set_title(f"t = {t}\nsigma / alpha = {level[t]:.3g}")
     axes[0, 0].set_ylabel("exact: root of the density,\nscore")
@@ -83,7 +76,7 @@ def panel(
     score: np.ndarray,
     most: float | None,
 ) -> None:
-    """Draw an image of values, with arrows of equal length along the score."""
+    """Draw an image of values from 0 to `most`, with arrows of equal length along the score."""
     axis.imshow(
         values.reshape(GRID, GRID),
         origin="lower",

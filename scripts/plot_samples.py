@@ -24,9 +24,7 @@ def main(samples: list[Path], figures: list[Path], *, settings: Mapping) -> None
     use_style()
     labels, datasets = settings["labels"], settings["datasets"]
     points = {
-        (run["variant"], run["dataset"]): np.load(path, allow_pickle=False)
-        for path in samples
-        for run in [run_of(path)]
+        tuple(run_of(path).values())[:2]: np.load(path, allow_pickle=False) for path in samples
     }
     figure, axes = plt.subplots(
         len(labels),

@@ -1,9 +1,8 @@
-NOTES = {name: CONFIG["variants"][name]["note"] for name in VARIANTS}
 # Figure 2 shows the variants with learned weights, or all if there are none.
 WEIGHTED = [
     name
     for name in VARIANTS
-    if jobs.model_settings(CONFIG, name).get("weighting", {}).get("kind") == "learned"
+    if CONFIG["variants"][name].get("weighting", {}).get("kind") == "learned"
 ] or VARIANTS
 
 
@@ -23,11 +22,9 @@ rule tabulate_paper:
     params:
         settings={
             "labels": LABELS,
-            "notes": NOTES,
+            "notes": {name: CONFIG["variants"][name]["note"] for name in VARIANTS},
             "points": CONFIG["sampling"]["points"],
-            "steps": {
-                name: jobs.model_settings(CONFIG, name)["training"]["steps"] for name in VARIANTS
-            },
+            "steps": {name: CONFIG["variants"][name]["training"]["steps"] for name in VARIANTS},
         },
         code=code_digest("tabulate_paper", published("table1.csv")),
     message:

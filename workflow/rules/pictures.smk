@@ -6,7 +6,7 @@ PLANAR = [
 rule animate:
     input:
         models=lambda wildcards: expand(
-            "results/models/{variant}/{dataset}/{seed}.safetensors",
+            f"results/models/{RUN}.safetensors",
             variant=shown(wildcards),
             dataset=wildcards.dataset,
             seed=wildcards.seed,
@@ -76,8 +76,6 @@ rule plot_fields:
 rule pictures:
     input:
         expand(
-            f"results/animations/{SIDE_BY_SIDE}/{{dataset}}/{{seed}}.gif",
-            dataset=DATASETS,
-            seed=SEEDS[0],
+            f"results/animations/{RUN}.gif", variant=SIDE_BY_SIDE, dataset=DATASETS, seed=SEEDS[0]
         ),
         expand(f"results/fields/{RUN}.png", variant=VARIANTS, dataset=PLANAR, seed=SEEDS[0]),

@@ -36,10 +36,7 @@ rule plot_recommended:
     conda:
         "../../envs/analysis.yaml"
     params:
-        settings={
-            "labels": {REAL: "Real points", **LABELS},
-            "datasets": DATASETS,
-        },
+        settings={"labels": {REAL: "Real points", **LABELS}, "datasets": DATASETS},
         code=code_digest("plot_samples"),
     message:
         "Plot the samples beside real points"

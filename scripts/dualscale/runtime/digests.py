@@ -73,10 +73,7 @@ def _canonical(node: object) -> str:
 
 def _is_docstring(node: object) -> bool:
     """Whether a node is a bare string, as the docstrings of functions and constants are."""
-    match node:
-        case ast.Expr(value=ast.Constant(value=str())):
-            return True
-    return False
+    return isinstance(node, ast.Expr) and isinstance(getattr(node.value, "value", None), str)
 
 
 def _imported_files(node: ast.AST, file: Path, root: Path) -> Iterator[Path]:
