@@ -1,4 +1,12 @@
-"""Behaviour shared by all scripts when run as jobs: binding of arguments, logs and errors."""
+"""Behaviour shared by all scripts when run as jobs: binding of arguments, logs and errors.
+
+Arguments of several scripts are described here:
+    architecture: Python file of the model's class; None unless it is user-defined.
+    figures, tables: one path per format.
+    labels: labels by variant.
+    neighbours: npz file of the real points, from find_neighbours.
+    runtime: limit of the job in minutes, or None.
+"""
 
 import inspect
 import logging

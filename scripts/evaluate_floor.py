@@ -29,10 +29,8 @@ def main(
 
     Args:
         real: the points that the models' samples are compared with.
-        neighbours: npz file of the real points from find_neighbours.
         training: training points of a dataset from a file, whose distribution is unknown, or None.
         settings: of the distribution; floors, their number; points, the size of each.
-        runtime: limit of the job, in minutes.
     """
     reference = Reference.load(neighbours, np.load(real, allow_pickle=False))
     draw = fresh_points(distribution_of(settings), training)

@@ -19,12 +19,7 @@ def main(
     threads: int,
     runtime: int | None = None,
 ) -> None:
-    """Write a record of kl_bits.
-
-    Args:
-        neighbours: npz file of the real points from find_neighbours.
-        runtime: limit of the job, in minutes.
-    """
+    """Write a record of kl_bits."""
     reference = Reference.load(neighbours, np.load(real, allow_pickle=False))
     points = np.load(generated, allow_pickle=False)
     bits = reference.kl(points, threads, within_runtime(runtime))

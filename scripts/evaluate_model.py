@@ -35,13 +35,10 @@ def main(
     """Write a record of KL estimates, and a CSV of the score error at each timestep.
 
     Args:
-        neighbours: npz file of the real points from find_neighbours.
         exact: npz file from compute_exact, or None for a dataset from a file, whose density is
             unknown: then only further samples are evaluated.
         settings: draws; sampling, with the number of points per draw.
         stream: seed and name that start the names of the random streams.
-        architecture: file of the model's class, if that is user-defined.
-        runtime: limit of the job, in minutes.
     """
     trained = load_model(model, open_device(0, 1), architecture)
     reference = Reference.load(neighbours, np.load(real, allow_pickle=False))

@@ -33,11 +33,8 @@ def main(
     """Write a CSV of sampler, steps, evaluations and kl_bits.
 
     Args:
-        neighbours: npz file of the real points from find_neighbours.
         settings: steps, the numbers to evaluate; sampling, the variant's own.
         stream: seed and name that start the names of the random streams.
-        architecture: file of the model's class, if that is user-defined.
-        runtime: limit of the job, in minutes.
     """
     device = open_device(gpu, threads)
     trained = load_model(model, device, architecture)

@@ -28,7 +28,6 @@ def main(
         real: the points that generated ones are compared with.
         training: the points whose mean and standard deviation the models standardise with, or None.
         settings: real_points, the number to use, from the first on; None: all.
-        runtime: limit of the job, in minutes.
     """
     units = None if training is None else standard_units(np.load(training, mmap_mode="r"))
     points = np.load(real, allow_pickle=False)[: settings["real_points"]]

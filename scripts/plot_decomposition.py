@@ -25,8 +25,6 @@ def main(decomposition: Path, figures: list[Path], *, labels: Mapping[str, str])
 
     Args:
         decomposition: CSV of the parts of each KL by variant and dataset.
-        figures: one path per format.
-        labels: labels by variant.
     """
     write_figure(draw(read_table(decomposition), labels), figures)
 

@@ -28,7 +28,6 @@ def main(
     Args:
         settings: of a dataset that is a known distribution in the plane.
         label: the model's name.
-        architecture: file of the model's class, if that is user-defined.
 
     Raises:
         ValueError: the distribution is not two-dimensional.

@@ -18,7 +18,6 @@ def main(samples: list[Path], figures: list[Path], *, settings: Mapping) -> None
 
     Args:
         samples: one file per (variant, dataset).
-        figures: one path per format.
         settings: labels by variant; datasets.
     """
     use_style()

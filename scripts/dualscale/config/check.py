@@ -61,11 +61,7 @@ def _defaults() -> dict[str, Any]:
 
 
 def _dumped(tree: type[Part], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Validate settings, and return them as plain values with defaults.
-
-    Raises:
-        ConfigurationError: they are invalid.
-    """
+    """Return settings as plain values with defaults, or raise a ConfigurationError."""
     try:
         return tree.model_validate(given).model_dump(by_alias=True)
     except ValidationError as error:
