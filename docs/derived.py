@@ -15,15 +15,8 @@ from matplotlib.figure import Figure
 import compare_variants
 import plot_decomposition
 import plot_steps
-from dualscale.metrics.claims import (
-    Measured,
-    Quantity,
-    Runs,
-    WeightShift,
-    findings,
-    measure,
-    read_claims,
-)
+from dualscale.metrics.claims import Measured, findings, measure, read_claims
+from dualscale.metrics.quantities import Quantity, Runs, WeightShift
 from dualscale.reporting.tables import Table, read_table
 from judge_claims import judged, printed
 from tabulate_excess import excess

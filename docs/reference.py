@@ -164,7 +164,7 @@ def _parts(rule: dict[str, Any], defs: dict[str, Any]) -> list[dict[str, Any]]:
     if "properties" in rule:
         return [rule]
     options = rule.get("oneOf", rule.get("anyOf", []))
-    if named := _values(rule):
+    if named := rule.get("items") or _values(rule):
         options = [named]
     return [part for option in options for part in _parts(option, defs)]
 

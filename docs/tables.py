@@ -18,7 +18,7 @@ sys.path.insert(0, str(ROOT / "scripts"))
 from blocks import fill
 from derived import DERIVED, FIGURES
 from dualscale.metrics.statistics import INTERVAL, mean_interval, welch_interval
-from dualscale.metrics.table import METRICS
+from dualscale.metrics.table import METRICS, RUN_COLUMNS
 from dualscale.reporting.figures import save_figure
 from dualscale.reporting.tables import read_table
 from dualscale.reporting.texts import bracket, number, with_interval
@@ -223,18 +223,14 @@ def decomposition() -> str:
     return pipe([*header, f"{100 * INTERVAL:g} % interval", "KL"], once(rows), texts=2)
 
 
-MEASURES = [
-    "kl_bits",
-    "kl_k1_bits",
-    "kl_k20_bits",
-    "reverse_kl_k5_bits",
-    "ode_kl_bits",
-    "classifier_accuracy",
-    "coverage",
-    "off_support_share",
-    "energy_distance",
-    "sliced_wasserstein",
-]
+ELSEWHERE = {*RUN_COLUMNS, "kl_k5_bits", "reverse_kl_k1_bits", "reverse_kl_k20_bits"}
+ELSEWHERE |= {"classifier_p", "kl_of_pooled_draws_bits"}
+"""Columns that the tables of metrics leave to the CSVs."""
+
+
+def metric_columns(table: pd.DataFrame) -> list[str]:
+    """Return the columns of a table that are metrics to show, beside the KL."""
+    return [name for name in METRICS if name in table and name not in ELSEWHERE]
 
 
 def metrics(values: pd.Series) -> list[str]:
@@ -246,14 +242,15 @@ def metrics(values: pd.Series) -> list[str]:
 def measures() -> str:
     """Every metric on dino, averaged over the measured seeds."""
     table = read("docs/study/measures.csv")
-    mean = table[table["dataset"] == "dino"].groupby("variant")[MEASURES].mean()
+    columns = ["kl_bits", *metric_columns(table)]
+    mean = table[table["dataset"] == "dino"].groupby("variant")[columns].mean()
     names = {
         "real": "fresh real points",
         "baseline.exact_start": "optimal denoiser, from perturbed data",
         "baseline.exact": "optimal denoiser, from N(0, I)",
     } | {name: label for name, label in LABELS.items() if name in mean.index and name != "real"}
     rows = [[label, *metrics(mean.loc[name])] for name, label in names.items()]
-    return pipe(["dino", *(METRICS[name].label for name in MEASURES)], rows)
+    return pipe(["dino", *(METRICS[name].label for name in columns)], rows)
 
 
 @block(STUDY, "reductions")
@@ -378,7 +375,7 @@ def recommended_measures() -> str:
     """Every metric of the baseline, the recipe and fresh real points on all datasets."""
     table = read("docs/recommended/measures.csv").rename(columns={"ode": "ode_kl_bits"})
     table = table.set_index(["dataset", "variant"])
-    columns = [name for name in MEASURES if name != "kl_bits"]
+    columns = metric_columns(table)
     rows = [
         [
             dataset,

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from pydantic import ValidationError
 
-from dualscale.data.files import WRITERS
+from dualscale.data.files import extensions, format_of
 from dualscale.diffusion.priors import PRIOR, Prior
 from dualscale.diffusion.samplers import SAMPLER, Drawing, Sampler, Sampling
 from dualscale.model import Model, load_model
@@ -33,9 +33,7 @@ def main(options: argparse.Namespace) -> None:
         ValueError: the model or the output cannot be used.
         RuntimeError: a GPU is wanted, and there is none.
     """
-    ending = options.output.suffix.lower()
-    if ending not in WRITERS:
-        raise ValueError(f"{options.output} ends in {ending!r}: {', '.join(WRITERS)} are written")
+    form = format_of(options.output)
     on_gpu = options.device == "cuda"
     device = open_device(1, torch.get_num_threads()) if on_gpu else torch.device("cpu")
     require_unchanged([options.model])
@@ -48,7 +46,7 @@ def main(options: argparse.Namespace) -> None:
     print(f"draw: {prior} prior, {kind} sampler, {steps} steps", file=sys.stderr)
     points = model.sampler(drawing, options.points, [f"{options.seed}/draw"]).draw()[0]
     with atomic_write(options.output, checksum=False) as part:
-        WRITERS[ending](part, points)
+        form.write(part, points)
 
 
 def drawing_of(options: argparse.Namespace, model: Model) -> Drawing:
@@ -97,7 +95,8 @@ def recorded_sampling(path: Path) -> Drawing | None:
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("model", type=Path, help="a .safetensors file of results/models/")
-    parser.add_argument("output", type=Path, help=f"a name that ends in {', '.join(WRITERS)}")
+    named = f"a name that ends in {', '.join(extensions())}"
+    parser.add_argument("output", type=Path, help=named)
     parser.add_argument("--points", type=int, default=10_000, help="how many (default: 10000)")
     parser.add_argument("--seed", type=int, default=0, help="the same seed, the same points")
     parser.add_argument("--sampler", choices=kinds(Sampler))

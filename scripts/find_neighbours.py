@@ -18,7 +18,7 @@ def main(
     training: Path | None = None,
     *,
     settings: Mapping,
-    k: int,
+    k: str,
     threads: int,
     runtime: int | None = None,
 ) -> None:
@@ -28,10 +28,12 @@ def main(
         real: the points that generated ones are compared with.
         training: the points whose mean and standard deviation the models standardise with, or None.
         settings: real_points, the number to use, from the first on; None: all.
+        k: numbers of neighbours, joined by underscores, found in one search.
     """
     units = None if training is None else standard_units(np.load(training, mmap_mode="r"))
     points = np.load(real, allow_pickle=False)[: settings["real_points"]]
-    reference = Reference.of(points, k, units, threads, within_runtime(runtime))
+    ks = [int(each) for each in k.split("_")]
+    reference = Reference.of(points, ks, units, threads, within_runtime(runtime))
     logging.info("neighbours of %d points in %d dimensions", *reference.points.shape)
     with atomic_write(neighbours) as part, part.open("wb") as file:
         reference.save(file)

@@ -9,7 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from _job import run
-from dualscale.data.files import Table, read_table
+from dualscale.data.files import read_table
+from dualscale.data.table import Table
 from dualscale.runtime.files import save_points
 from dualscale.runtime.streams import stream_seed
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pandas as pd
 
 from _job import run
-from dualscale.metrics.claims import Claim, Finding, Runs, findings, judge, read_claims
+from dualscale.metrics.claims import Claim, Finding, findings, judge, read_claims
+from dualscale.metrics.quantities import Runs
 from dualscale.metrics.statistics import INTERVAL
 from dualscale.reporting.tables import Table, read_records, read_table, write_table
 

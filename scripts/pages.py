@@ -46,6 +46,7 @@ PAGES = {
         Page("paper/figure1", FIGURE, "Figure 1: samples", "all", "2 Figures", "figure1"),
         Page("paper/figure2", FIGURE, "Figure 2: weights", "all", "2 Figures", "figure2"),
         Page("study/metrics", ("csv",), "All metrics of the study", *STUDY),
+        Page("study/measures", TABLE, "Means of all metrics", *STUDY),
         Page("study/comparisons", TABLE, "Comparisons of the variants", *STUDY),
         Page("study/claims", TABLE, "The paper's claims, judged", *STUDY),
         Page("study/decomposition", ("csv",), "Parts of the KL", *STUDY, True),

@@ -93,8 +93,8 @@ def printed(
         row = ["" if name == last else labels[name].replace("|", "∣") + mark, record["dataset"]]
         for metric in PUBLISHED:
             style = f".{metric.digits}f"
-            found = [record[f"{metric.column}_{part}"] for part in ("mean", "low", "high")]
-            published = record[f"{metric.column}_published"]
+            found = [record[f"{metric.name}_{part}"] for part in ("mean", "low", "high")]
+            published = record[f"{metric.name}_published"]
             row += [with_interval(*found, style), number(published, style)]
         if floors:
             row.insert(3, number(record["kl_floor_bits"], f".{METRICS['kl_bits'].digits}f"))

@@ -308,6 +308,16 @@ def test_the_shipped_config_says_every_default_of_the_schema():
             "variants.mine.architecture.file is 'nowhere.py': there is no such file in",
         ),
         (
+            {"study": {"metrics": ["coverage", "sliced_waserstein"]}},
+            "study.metrics.1 is 'sliced_waserstein': one of kl, reverse_kl, classifier, "
+            "coverage, off_support, energy_distance, sliced_wasserstein is allowed (did you mean "
+            "sliced_wasserstein?)",
+        ),
+        (
+            {"study": {"metrics": ["kl", {"kind": "kl", "k": [7, 5]}]}},
+            "study.metrics has the column kl_k5_bits twice",
+        ),
+        (
             {"datasets": {"mine": {"file": "mine.npy", "header": False}}},
             "datasets.mine.header is False: it is for .csv and .tsv, not .npy",
         ),

@@ -117,8 +117,8 @@ def two_clouds(scale=(1.0, 1.0, 1.0)):
 @pytest.mark.parametrize("scale", [(1000.0, 1.0, 0.02), (3.0, 1e6, 1.0)], ids=str)
 def test_the_unit_of_a_column_does_not_move_the_estimate_in_the_models_units(scale):
     (real, generated), (same, drawn) = two_clouds(), two_clouds(scale)
-    expected = Reference.of(real, 5, standard_units(real)).kl(generated)
-    again = Reference.of(same, 5, standard_units(same)).kl(drawn)
+    expected = Reference.of(real, [5], standard_units(real)).kl(generated)
+    again = Reference.of(same, [5], standard_units(same)).kl(drawn)
     assert again == pytest.approx(expected, abs=1e-4)
     assert again == pytest.approx(1.5**2 / 2 / np.log(2), abs=0.3)
     assert abs(knn_kl(same, drawn, 5) - again) > 1  # what the data's own units would say
@@ -126,14 +126,14 @@ def test_the_unit_of_a_column_does_not_move_the_estimate_in_the_models_units(sca
 
 def test_a_constant_column_says_nothing_about_the_kl():
     real, generated = two_clouds()
-    expected = Reference.of(real, 5, standard_units(real)).kl(generated)
+    expected = Reference.of(real, [5], standard_units(real)).kl(generated)
     wide, drawn = (np.insert(points, 1, 7.0, axis=1) for points in (real, generated))
-    assert Reference.of(wide, 5, standard_units(wide)).kl(drawn) == expected
+    assert Reference.of(wide, [5], standard_units(wide)).kl(drawn) == expected
 
 
 def test_a_reference_that_was_saved_gives_the_same_estimate(tmp_path):
     real, generated = two_clouds((1000.0, 1.0, 0.02))
-    reference = Reference.of(real[:3000], 5, standard_units(real))
+    reference = Reference.of(real[:3000], [5], standard_units(real))
     with (tmp_path / "5.npz").open("wb") as file:
         reference.save(file)
     loaded = Reference.load(tmp_path / "5.npz", real)
@@ -141,10 +141,25 @@ def test_a_reference_that_was_saved_gives_the_same_estimate(tmp_path):
     assert loaded.kl(generated) == reference.kl(generated)
 
 
+def test_one_search_for_several_k_gives_the_figures_of_a_search_for_each():
+    real, generated = two_clouds()
+    reference = Reference.of(real, [1, 5, 20])
+    assert reference.kls(generated) == [knn_kl(real, generated, k) for k in (1, 5, 20)]
+    assert reference.kl(generated) == knn_kl(real, generated, 1)
+
+
+def test_an_estimate_that_is_undefined_leaves_the_others_of_its_search(caplog):
+    real, generated = two_clouds()
+    found = Reference.of(np.repeat(real, 2, axis=0), [1, 5, 20]).kls(generated[:16])
+    assert found[0] is None is found[2]  # every real point is there twice
+    assert np.isfinite(found[1])
+    assert "left out: k = 20 needs 20 generated points, there are 16" in caplog.text
+
+
 def test_the_datas_own_units_change_no_bit():
     real, generated = two_clouds()
     own = Units(np.zeros(3, np.float32), np.ones(3, np.float32))
-    assert Reference.of(real, 5, own).kl(generated) == knn_kl(real, generated, 5)
+    assert Reference.of(real, [5], own).kl(generated) == knn_kl(real, generated, 5)
 
 
 @pytest.mark.parametrize("k", [1, 7])
@@ -156,7 +171,7 @@ def test_either_search_of_many_dimensions_finds_the_same_distances(times, k, mon
     left = list(times)
     monkeypatch.setattr("dualscale.metrics.divergence.PAIRS", 5000)
     monkeypatch.setattr("dualscale.metrics.divergence._seconds_a_point", lambda *_: left.pop(0))
-    assert (kth_distances(points, others, k) == every[:, k - 1]).all()
+    assert (kth_distances(points, others, [1, k]) == every[:, [0, k - 1]]).all()
     assert left == []  # both were timed
 
 
@@ -169,5 +184,5 @@ def test_a_search_says_beforehand_how_long_it_will_take():
         raise TimeoutError
 
     with pytest.raises(TimeoutError):
-        Reference.of(points, 5, expect=refuse)
+        Reference.of(points, [5], expect=refuse)
     assert 0 < said[0] < 60

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dualscale.data.files import WRITERS, read_table
+from dualscale.data.files import extensions, format_of, read_table
 from import_dataset import main
 
 POINTS = np.random.default_rng(0).normal([5, -3], [1, 20], (200, 2))
@@ -34,10 +34,10 @@ def refusal(file, **settings):
     return message.removeprefix(f"{file} ")
 
 
-@pytest.mark.parametrize("ending", WRITERS)
+@pytest.mark.parametrize("ending", extensions())
 def test_points_come_back_from_every_format(ending, tmp_path):
     file = tmp_path / f"points{ending}"
-    WRITERS[ending](file, POINTS)
+    format_of(file).write(file, POINTS)
     np.testing.assert_allclose(read_table(file).values, POINTS, rtol=1e-15)
 
 

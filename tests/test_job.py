@@ -16,7 +16,7 @@ import pytest
 from snakemake.iocontainers import Namedlist
 
 from _job import PERMANENT_ERROR, bind, job, run, within_runtime
-from dualscale.data.files import WRITERS
+from dualscale.data.files import Parquet
 from dualscale.reporting.tables import read_records
 from dualscale.runtime.files import atomic_write, checksum_path, require_unchanged
 from dualscale.runtime.records import read_record, run_of, trained_with, write_record, write_rows
@@ -87,7 +87,7 @@ TOO_MUCH = {
     "bytes": lambda part: part.write_bytes(bytes(80_000)),
     "text": lambda part: np.savetxt(part, np.zeros(10_000)),
     "table": lambda part: pd.DataFrame(np.zeros((10_000, 2))).to_csv(part),
-    "Parquet": lambda part: WRITERS[".parquet"](part, np.random.default_rng(0).random((9999, 2))),
+    "Parquet": lambda part: Parquet().write(part, np.random.default_rng(0).random((9999, 2))),
     "png": lambda part: plt.figure(dpi=900).savefig(part, format="png"),
     "pdf": lambda part: plt.figure().savefig(part, format="pdf"),
 }

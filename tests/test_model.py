@@ -183,7 +183,8 @@ def test_points_are_drawn_where_several_timesteps_have_no_signal(sampler):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["points.xlsx"], "ends in '.xlsx': .csv, .tsv, .npy, .parquet are written"),
+        (["points.xlsx"], "ends in '.xlsx': one of .csv, .tsv, .npy, .parquet is allowed"),
+        (["points.cvs"], r"is allowed \(did you mean .csv\?\)"),
         (["points.csv", "--steps", "101"], "--steps is 101: 1 to 100, the model's, is allowed"),
         (["points.csv", "--points", "0"], "--points is 0: 1 or more"),
     ],

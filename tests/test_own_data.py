@@ -102,12 +102,12 @@ def test_a_kl_that_the_points_leave_undefined_is_left_out_of_the_distances(tmp_p
     paths = {name: tmp_path / f"{name}.npy" for name in ("real", "generated")}
     np.save(paths["real"], real)
     np.save(paths["generated"], generated)
-    neighbours = [tmp_path / f"{k}.npz" for k in (1, 5, 20)]
-    for path in neighbours:
-        with path.open("wb") as file:
-            Reference.of(real, int(path.stem)).save(file)
+    neighbours = tmp_path / "1_5_20.npz"
+    with neighbours.open("wb") as file:
+        Reference.of(real, [1, 5, 20]).save(file)
     output = tmp_path / "0.json"
-    given = {"dataset": "mine", "settings": {}, "digest": "digest", "threads": 1}
+    settings = {"metrics": [{"kind": "kl"}]}
+    given = {"dataset": "mine", "settings": settings, "digest": "digest", "threads": 1}
     evaluate_distances(paths["real"], neighbours, paths["generated"], output, **given)
     record = json.loads(output.read_text())
     assert record["kl_k1_bits"] is None  # every real point is there twice

@@ -1,15 +1,17 @@
-"""A part is one class in one file: added there, it is configured, trained and drawn with."""
+"""A part is one class in one file: added there, it is configured, run and tabulated."""
 
 import shutil
 import subprocess
 import sys
 
+import pandas as pd
 import pytest
 import yaml
 from conftest import ROOT
 
 from dualscale.config.check import check
 from dualscale.errors import ConfigurationError
+from dualscale.metrics.claims import read_claims
 from dualscale.parts import Part
 
 CONFIG = {
@@ -123,25 +125,191 @@ PROGRAM = """if True:
 """
 
 
-@pytest.mark.parametrize("part", ADDED)
-def test_a_part_is_added_in_one_file(part, tmp_path):
-    file, union, code, change, sign = ADDED[part]
+def add(tmp_path, file, anchor, code):
+    """Copy the scripts with a class more, before a line of a file; return their folder."""
     scripts = tmp_path / "scripts"
     shutil.copytree(ROOT / "scripts", scripts, ignore=shutil.ignore_patterns("__pycache__"))
     source = scripts / "dualscale" / file
-    before, found, after = source.read_text().partition(f"\n{union} = ")
+    before, found, after = source.read_text().partition(f"\n{anchor} ")
     assert found
     source.write_text(f"{before}\n{code}\n{found}{after}")
+    return scripts
 
+
+def output(scripts, program, *arguments):
+    """What a program prints that imports from a folder of scripts."""
+    command = [sys.executable, "-c", program, *map(str, arguments)]
+    done = subprocess.run(command, cwd=scripts, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("part", ADDED)
+def test_a_part_is_added_in_one_file(part, tmp_path):
+    file, union, code, change, sign = ADDED[part]
+    scripts = add(tmp_path, file, f"{union} =", code)
     config = CONFIG | change
     if part == "optimiser":
         config["training"] = CONFIG["training"] | change["training"]
     with pytest.raises(ConfigurationError, match=r"one of .* is allowed"):
         check(config)
-    program = PROGRAM.replace("SIGN", sign)
-    command = [sys.executable, "-c", program, yaml.safe_dump(config)]
-    done = subprocess.run(command, cwd=scripts, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr
+    assert output(scripts, PROGRAM.replace("SIGN", sign), yaml.safe_dump(config)) == "True\n"
+
+
+METRIC = '''class Shift(Metric):
+    """Distance between the means, to a power."""
+
+    kind: Literal["shift"] = "shift"
+    power: float = Field(1.0, gt=0, description="Power of the distance.")
+
+    def columns(self):
+        return [Column("shift", "shift of the mean", digits=1)]
+
+    def measure(self, samples):
+        real, generated = samples.equal
+        return [np.linalg.norm(real.mean(axis=0) - generated.mean(axis=0)) ** self.power]
+'''
+METRIC_PROGRAM = """if True:
+    import sys
+    from pathlib import Path
+
+    import numpy as np
+    import yaml
+
+    from collect_records import main as collect
+    from dualscale.config.check import check
+    from dualscale.metrics.distances import METRICS
+    from dualscale.metrics.table import study_columns
+    from evaluate_distances import main as evaluate
+    from find_neighbours import main as find
+    from tabulate_measures import main as tabulate
+
+    folder = Path(sys.argv[2])
+    study = check(yaml.safe_load(sys.argv[1]))["study"]
+    real = np.random.default_rng(0).normal(size=(100, 2))
+    np.save(folder / "real.npy", real)
+    np.save(folder / "generated.npy", real + [0.0, 3.0])
+    find(folder / "real.npy", folder / "5.npz", settings={"real_points": None}, k="5", threads=1)
+    record = folder / "distances/mine/mine/0.json"
+    record.parent.mkdir(parents=True)
+    settings = {"metrics": study["metrics"]}
+    names = {"settings": settings, "dataset": "mine", "digest": "", "threads": 1}
+    evaluate(folder / "real.npy", folder / "5.npz", folder / "generated.npy", record, **names)
+    metrics = METRICS.validate_python(study["metrics"])
+    collect([record], [folder / "metrics.csv"], columns=study_columns(metrics, 1, False))
+    tables = [folder / "measures.csv", folder / "measures.md"]
+    tabulate(folder / "metrics.csv", tables, settings={**settings, "labels": {"mine": "Mine"}})
+"""
+
+
+def test_a_metric_is_added_in_one_file_and_comes_into_every_table(tmp_path):
+    scripts = add(tmp_path, "metrics/distances.py", "AnyMetric =", METRIC)
+    config = CONFIG | {"study": {"metrics": ["coverage", {"kind": "shift", "power": 2.0}]}}
+    with pytest.raises(ConfigurationError, match=r"study.metrics.1.kind is 'shift': one of kl, .*"):
+        check(config)
+    output(scripts, METRIC_PROGRAM, yaml.safe_dump(config), tmp_path)
+    head, row = (tmp_path / "metrics.csv").read_text().splitlines()
+    assert head == "variant,dataset,seed,coverage,shift"
+    assert float(row.split(",")[-1]) == pytest.approx(9)
+    head, row = (tmp_path / "measures.csv").read_text().splitlines()
+    assert head == "dataset,variant,seeds,coverage,shift"
+    head, _, row, *_ = (tmp_path / "measures.md").read_text().splitlines()
+    assert [cell.strip() for cell in head.split("|")[-3:-1]] == ["coverage", "shift of the mean"]
+    assert row.split("|")[-2].strip() == "9.0"
+
+
+def test_a_new_kind_of_metric_is_among_those_that_a_study_measures_by_default(tmp_path):
+    scripts = add(tmp_path, "metrics/distances.py", "AnyMetric =", METRIC)
+    program = "from dualscale.config.tree import Study; print(Study().metrics[-1].kind)"
+    assert output(scripts, program) == "shift\n"
+
+
+QUANTITY = '''class Lowest(Quantity):
+    """KL less a number of bits."""
+
+    kind: Literal["lowest"] = "lowest"
+    variant: str
+    dataset: str
+    bits: float
+
+    def values(self, runs):
+        kl = runs.column("kl_bits", self.variant, self.dataset)
+        return {self.dataset: (kl - self.bits).tolist()}
+'''
+CLAIM = """
+- id: low
+  statement: The KL of the variant is low.
+  section: "1"
+  rule: every
+  questions:
+    - quantity: {kind: lowest, variant: mine, dataset: dino, bits: 2.0}
+      below: 0
+"""
+
+
+def test_a_quantity_of_claims_is_added_in_one_file_and_judged(tmp_path):
+    scripts = add(tmp_path, "metrics/quantities.py", "AnyQuantity =", QUANTITY)
+    (tmp_path / "claims.yaml").write_text(CLAIM)
+    kls = [f"mine,dino,{seed},{1 + seed / 10}" for seed in range(4)]
+    (tmp_path / "metrics.csv").write_text("\n".join(["variant,dataset,seed,kl_bits", *kls]))
+    with pytest.raises(ValueError, match=r"kind is 'lowest': one of relative, .* is allowed"):
+        read_claims(tmp_path / "claims.yaml")
+    program = """if True:
+        import sys
+        from pathlib import Path
+        from judge_claims import main
+        folder = Path(sys.argv[1])
+        main(folder / "claims.yaml", folder / "metrics.csv", [], [folder / "judged.csv"])
+    """
+    output(scripts, program, tmp_path)
+    judged = pd.read_csv(tmp_path / "judged.csv").iloc[0]
+    assert judged["mean"] == pytest.approx(1.15 - 2)
+    assert judged["verdict"] == "holds"
+
+
+FORMAT = '''class Blanks(Format):
+    """Numbers separated by blanks, without names."""
+
+    kind: Literal["txt"] = "txt"
+
+    def read(self, path, columns):
+        values = np.loadtxt(path, ndmin=2)
+        chosen = choose([str(number) for number in range(values.shape[1])], columns)
+        return Table([str(index) for index in chosen], ["number"] * len(chosen), values[:, chosen])
+
+    def write(self, path, points):
+        np.savetxt(path, points)
+'''
+
+
+def test_a_format_of_files_is_added_in_one_file_and_read_and_written(tmp_path):
+    scripts = add(tmp_path, "data/files.py", "def extensions(base:", FORMAT)
+    config = CONFIG | {"datasets": {"mine": {"file": "points.txt", "columns": [2, 0]}}}
+    with pytest.raises(ConfigurationError, match=r"\.tsv, \.npy or \.parquet is allowed"):
+        check(config)
+    program = """if True:
+        import sys
+        from pathlib import Path
+
+        import numpy as np
+        import yaml
+
+        from dualscale.config.check import check
+        from dualscale.config.jobs import import_settings
+        from dualscale.data.files import format_of
+        from draw import parse
+        from import_dataset import main
+
+        folder, points = Path(sys.argv[2]), np.random.default_rng(0).normal(size=(200, 3))
+        source = parse(["model", str(folder / "points.txt")]).output
+        format_of(source).write(source, points)
+        filled = check(yaml.safe_load(sys.argv[1]), [folder])
+        parts = [folder / "training.npy", folder / "held_out.npy"]
+        main(source, *parts, settings=import_settings(filled, "mine"), k=5)
+        read = np.concatenate([np.load(path) for path in parts])
+        print(np.allclose(np.sort(read, axis=0), np.sort(points[:, [2, 0]], axis=0), atol=1e-6))
+    """
+    assert output(scripts, program, yaml.safe_dump(config), tmp_path) == "True\n"
 
 
 def below(part):
@@ -156,7 +324,7 @@ def test_every_part_has_a_docstring_and_every_setting_a_description():
         found
         for found in below(Part)
         if found.__module__.startswith("dualscale.")
-        and found.__module__ != "dualscale.metrics.claims"
+        and found.__module__ not in ("dualscale.metrics.claims", "dualscale.metrics.quantities")
     }
     assert "dualscale.training.optimisers" in {found.__module__ for found in parts}
     bare = [part.__name__ for part in parts if not (part.__doc__ or part.__name__[0] == "_")]

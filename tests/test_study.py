@@ -12,7 +12,10 @@ import compare_variants
 from compare_variants import compare
 from compute_exact import main as compute_exact
 from dualscale.diffusion.priors import Standard
-from dualscale.metrics.claims import Claim, Measured, Runs, answered, findings, judge, read_claims
+from dualscale.metrics.claims import Claim, Measured, answered, findings, judge, read_claims
+from dualscale.metrics.distances import every_metric
+from dualscale.metrics.quantities import Runs
+from dualscale.metrics.table import of_study
 from evaluate_model import ode_kl, write_score_errors
 from judge_claims import judged, printed
 from plot_fields import main as plot_fields
@@ -163,11 +166,22 @@ def test_a_reduction_is_asked_three_questions():
 @pytest.mark.parametrize(
     ("found", "message"),
     [
-        ({"quantity": KL | {"kind": "relativ"}, "below": 0}, "claim c: questions.0.quantity"),
-        ({"quantity": KL | {"column": "kl_bit"}, "below": 0}, "kl_bits"),
-        ({"quantity": KL | {"datasets": []}, "below": 0}, "datasets"),
-        ({"quantity": KL, "blow": 0}, "blow"),
-        ({"quantity": KL}, "above and below"),
+        (
+            {"quantity": KL | {"kind": "relativ"}, "below": 0},
+            "claim c: questions.0.quantity.kind is 'relativ': one of relative, ratio, weight_lead, "
+            "weight_shift, spread is allowed (did you mean relative?)",
+        ),
+        (
+            {"quantity": KL | {"column": "kl_bit"}, "below": 0},
+            "claim c: questions.0.quantity.column is 'kl_bit': one of kl_bits, train_seconds, "
+            "sample_seconds, eval_loss, parameters is allowed (did you mean kl_bits?)",
+        ),
+        ({"quantity": KL | {"datasets": []}, "below": 0}, "quantity.datasets is []: 1 or more"),
+        (
+            {"quantity": KL, "blow": 0},
+            "questions.0 has the unknown key 'blow' (did you mean below?)",
+        ),
+        ({"quantity": KL}, "questions.0 has no bound: one of above and below is needed"),
     ],
 )
 def test_a_claim_that_is_misspelt_is_an_error_that_names_it(tmp_path, found, message):
@@ -213,6 +227,7 @@ def test_what_was_not_run_differs_from_too_few_seeds():
 def test_weights_are_compared_between_the_ends_of_denoising():
     local = np.linspace(1, 0, 100)  # largest at t = 0, the end of denoising
     weights = pd.DataFrame({"timestep": range(100), "global": 1 - local, "local": local})
+    weights = weights.assign(variant="mine", dataset="dino")
     metrics = Runs(runs(2, 0.1), {("mine", "dino"): [weights]})
     on = {"variant": "mine", "datasets": ["dino"]}
     (shift,) = values({"kind": "weight_shift", "branch": "local", **on}, metrics)["dino"]
@@ -328,6 +343,9 @@ def test_the_study_runs_to_its_end_without_training_again(project):
     assert claims["circle_turns_local"] != "not run"
     comparisons = pd.read_csv(study / "comparisons.csv")
     assert set(comparisons["verdict"]) == {"too few seeds"}
+    measures = (study / "measures.md").read_text()
+    assert "optimal denoiser of Baseline, from the prior" in measures
+    assert all(column.label in measures for column in of_study(every_metric()))
     for figure in ("figure3", "figure4"):
         assert (study / f"{figure}.svg").stat().st_size > 5000
     project.configure(study={"margin_bits": 0.1})

@@ -31,7 +31,8 @@ from dualscale.config import jobs
 from dualscale.config.check import check
 from dualscale.config.overrides import merge
 from dualscale.errors import ConfigurationError
-from dualscale.metrics.table import NEIGHBOURS, RUN_COLUMNS, study_columns
+from dualscale.metrics.distances import METRICS
+from dualscale.metrics.table import RUN_COLUMNS, study_columns
 from dualscale.parts import REAL
 from dualscale.runtime.digests import digest_code, digest_files, digest_settings
 from dualscale.runtime.lease import built_for_gpus, installed_gpus, visible_gpus
@@ -148,9 +149,9 @@ def training_points(wildcards):
     return {"training": f"results/datasets/{wildcards.dataset}.npy"} if files else {}
 
 
-def neighbours(k):
-    """Path of the real points' distances to their k-th neighbours, for every KL with that k."""
-    return f"results/neighbours/{{dataset}}/{k}.npz"
+def neighbours(*ks):
+    """Path of the real points' distances to their k-th neighbours, for every KL with these k."""
+    return f"results/neighbours/{{dataset}}/{'_'.join(map(str, ks))}.npz"
 
 
 def trained_together(variant, dataset):
@@ -264,6 +265,11 @@ def dataset_settings(dataset):
     return CONFIG["datasets"][dataset]
 
 
+def distances_settings(wildcards):
+    """Settings of a sample's evaluation beyond its KL."""
+    return distribution_settings(wildcards) | {"metrics": CONFIG["study"]["metrics"]}
+
+
 def likelihood_settings(wildcards):
     """Settings of a model's evaluation beyond the KL of its sample."""
     return {
@@ -292,7 +298,7 @@ def settings_digest(folder, variant, dataset):
         case "divergences":
             settings, made_from = CONFIG["kl"], "sampling"
         case "distances":
-            settings = distribution_settings(cell) | {"real_points": CONFIG["kl"]["real_points"]}
+            settings = distances_settings(cell) | {"real_points": CONFIG["kl"]["real_points"]}
             made_from = "sampling"
         case "likelihoods":
             settings, made_from = likelihood_settings(cell), "models"

@@ -54,7 +54,7 @@ rule find_neighbours:
     benchmark:
         "results/benchmarks/find_neighbours/{dataset}/{k}.tsv"
     wildcard_constraints:
-        k=r"\d+",
+        k=r"\d+(_\d+)*",
     conda:
         "../../envs/analysis.yaml"
     params:

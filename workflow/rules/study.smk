@@ -15,6 +15,8 @@ EVERY = [
     for dataset in (STUDIED if variant in EXACT else DATASETS)
     for seed in MEASURED
 ]
+MEASURES = METRICS.validate_python(CONFIG["study"]["metrics"])
+NEIGHBOURS = sorted({k for metric in MEASURES for k in metric.neighbours()}) or [CONFIG["kl"]["k"]]
 COMPARISONS = [pair for pair in CONFIG["study"]["comparisons"] if set(pair) <= set(VARIANTS)]
 
 
@@ -63,7 +65,7 @@ rule compute_exact:
 rule evaluate_distances:
     input:
         real=real_points,
-        neighbours=[neighbours(k) for k in NEIGHBOURS],
+        neighbours=neighbours(*NEIGHBOURS),
         generated=f"results/samples/{RUN}.npy",
     output:
         record=f"results/distances/{RUN}.json",
@@ -74,7 +76,7 @@ rule evaluate_distances:
     conda:
         "../../envs/analysis.yaml"
     params:
-        settings=distribution_settings,
+        settings=distances_settings,
         digest=own_digest("distances"),
         code=code_digest("evaluate_distances"),
     message:
@@ -144,7 +146,7 @@ rule collect_study:
     conda:
         "../../envs/analysis.yaml"
     params:
-        columns=study_columns(CONFIG["study"]["draws"], known=bool(STUDIED)),
+        columns=study_columns(MEASURES, CONFIG["study"]["draws"], known=bool(STUDIED)),
         float_format="%.6g",
         planned={
             **planned(["divergences", "distances"], EXACT, STUDIED),
@@ -156,6 +158,25 @@ rule collect_study:
         "Collect the metrics of the study"
     script:
         script_path("collect_records")
+
+
+rule tabulate_measures:
+    input:
+        measures="results/study/metrics.csv",
+    output:
+        tables=page("study/measures"),
+    log:
+        "results/logs/tabulate_measures.log",
+    localrule: True
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        settings={"labels": LABELS, "metrics": CONFIG["study"]["metrics"]},
+        code=code_digest("tabulate_measures"),
+    message:
+        "Tabulate the metrics of the study"
+    script:
+        script_path("tabulate_measures")
 
 
 rule compare_variants:

@@ -18,6 +18,7 @@ from dualscale.diffusion.predictions import AnyPrediction, Epsilon
 from dualscale.diffusion.samplers import Sampling
 from dualscale.diffusion.schedules import AnySchedule, Linear
 from dualscale.errors import unknown
+from dualscale.metrics.distances import Metrics, every_metric
 from dualscale.networks.settings import Size
 from dualscale.parts import REAL, Name, Once, Part, Seed
 from dualscale.settings import (
@@ -127,6 +128,10 @@ class Study(Part):
         le=1_000_000,
         description="How many of run.seeds, from the first, get the metrics other than the KL, "
         "which take long; null, all.",
+    )
+    metrics: Metrics = Field(
+        default_factory=every_metric,
+        description="Metrics of the samples beside the KL; without it, every kind.",
     )
     draws: int = Field(
         1,

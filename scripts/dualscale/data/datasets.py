@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field, TypeAdapter
 
+from dualscale.data.discs import Discs
 from dualscale.data.distributions import (
     Array,
-    Discs,
     Distribution,
     GaussianMixture,
     Mixture,

@@ -9,7 +9,10 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from dualscale.data.datasets import DISTRIBUTION, AnyDistribution, KnownDistribution
 from dualscale.data.distributions import Array
-from dualscale.parts import Once, Part, Seed, matching
+from dualscale.data.files import extensions, format_of
+from dualscale.data.table import Format
+from dualscale.data.text import Text
+from dualscale.parts import Once, Part, Seed, kinds, matching
 
 
 class Known(Part):
@@ -22,14 +25,15 @@ class Known(Part):
     seed: Seed = Field(0, description="Seed of the points.")
 
 
+_EXTENSIONS = " or ".join(", ".join(extensions()).rsplit(", ", 1))
+
+
 class PointsFile(Part):
     """Points read from a file."""
 
     file: Annotated[
         str,
-        matching(
-            r"(?i)\.(csv|tsv|npy|parquet)\Z", "a name that ends in .csv, .tsv, .npy or .parquet"
-        ),
+        matching(rf"(?i)\.({'|'.join(kinds(Format))})\Z", f"a name that ends in {_EXTENSIONS}"),
     ] = Field(
         description="Path, from the working directory or from the configuration file's folder.",
     )
@@ -60,14 +64,15 @@ class PointsFile(Part):
 
     @model_validator(mode="after")
     def _text_options(self) -> "PointsFile":
-        ending = Path(self.file).suffix.lower()
-        if ending not in (".csv", ".tsv"):
+        form = format_of(Path(self.file))
+        if not isinstance(form, Text):
             for key in ("header", "delimiter", "decimal"):
                 if key in self.model_fields_set and getattr(self, key) is not None:
                     raise ValueError(
-                        f"{key} is {getattr(self, key)!r}: it is for .csv and .tsv, not {ending}"
+                        f"{key} is {getattr(self, key)!r}: it is for "
+                        f"{' and '.join(extensions(Text))}, not .{form.kind}"
                     )
-        if self.decimal == (self.delimiter or {".csv": ",", ".tsv": "\t"}.get(ending)):
+        elif self.decimal == (self.delimiter or form.usual):
             raise ValueError(
                 "decimal is ',', which also stands between the columns: give another delimiter"
             )

@@ -1,179 +1,28 @@
-"""Claims of the paper: the quantities they are about, and the rules that decide them.
+"""Claims of the paper: what they ask of which quantities, and the rules that decide them.
 
 The file of claims (`workflow/published/claims.yaml`) is checked on reading: a misspelt key,
 quantity or column raises an error that names the claim.
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
-import pandas as pd
 import yaml
 from pydantic import Field, ValidationError, model_validator
-from scipy import stats
 
+from dualscale.errors import explain
+from dualscale.metrics.quantities import AnyQuantity, Quantity, Runs
 from dualscale.metrics.statistics import best_interval
 from dualscale.parts import Part
-
-Column = Literal["kl_bits", "train_seconds", "sample_seconds", "eval_loss"]
-
-
-class Runs:
-    """Metrics of all runs by (variant, dataset), and branch weights by seed where there are any."""
-
-    def __init__(
-        self,
-        metrics: pd.DataFrame,
-        weights: Mapping[tuple[str, str], Sequence[pd.DataFrame]] | None = None,
-    ):
-        self.cells = dict(list(metrics.set_index("seed").groupby(["variant", "dataset"])))
-        self.weights = weights or {}
-
-    def column(self, name: str, variant: str, dataset: str) -> pd.Series:
-        """Return a cell's column of metrics.csv, indexed by seed; empty if it was not run."""
-        cell = self.cells.get((variant, dataset))
-        return pd.Series(dtype=float) if cell is None else cell[name]
-
-
-class Relative(Part):
-    """Paired differences (variant - against) / mean(against) of a column, on each dataset."""
-
-    kind: Literal["relative"]
-    column: Column
-    variant: str
-    against: str
-    datasets: list[str] = Field(min_length=1)
-    margin_bits: float | None = Field(None, gt=0)
-
-    def values(self, runs: Runs) -> dict[str, list[float]]:
-        found = {}
-        for dataset in self.datasets:
-            mine, theirs = (
-                runs.column(self.column, name, dataset) for name in (self.variant, self.against)
-            )
-            found[dataset] = ((mine - theirs) / theirs.mean()).dropna().tolist()
-        return found
-
-    def margin(self, runs: Runs, dataset: str) -> float:
-        """Return the equivalence margin relative to the mean of `against`; NaN if there is none."""
-        if self.margin_bits is None:
-            return math.nan
-        return self.margin_bits / float(runs.column(self.column, self.against, dataset).mean())
-
-
-class Unmargined(Part):
-    """Quantity without an equivalence margin."""
-
-    def margin(self, runs: Runs, dataset: str) -> float:
-        return math.nan
-
-
-class Ratio(Unmargined):
-    """Ratio variant / against of a column, geometric mean over the datasets.
-
-    With `over`, it is divided by the same ratio of that column.
-    """
-
-    kind: Literal["ratio"]
-    column: Column
-    over: Column | None = None
-    variant: str
-    against: str
-    datasets: list[str] = Field(min_length=1)
-
-    def values(self, runs: Runs) -> dict[str, list[float]]:
-        ratio = self._ratio(runs, self.column)
-        if self.over is not None:
-            ratio = ratio / self._ratio(runs, self.over)
-        return {"all": ratio.dropna().tolist()}
-
-    def _ratio(self, runs: Runs, column: str) -> pd.Series:
-        ratios = [
-            runs.column(column, self.variant, dataset) / runs.column(column, self.against, dataset)
-            for dataset in self.datasets
-        ]
-        table = pd.concat(ratios, axis=1).dropna()
-        return pd.Series(stats.gmean(table.to_numpy(dtype=float), axis=1), table.index, dtype=float)
-
-
-class WeightLead(Unmargined):
-    """Mean weight of `branch` minus that of `over` in the first tenth of denoising."""
-
-    kind: Literal["weight_lead"]
-    variant: str
-    branch: str
-    over: str
-    datasets: list[str] = Field(min_length=1)
-
-    def values(self, runs: Runs) -> dict[str, list[float]]:
-        return {
-            dataset: [
-                first_tenth(table, self.branch) - first_tenth(table, self.over)
-                for table in runs.weights.get((self.variant, dataset), ())
-            ]
-            for dataset in self.datasets
-        }
-
-
-class WeightShift(Unmargined):
-    """Mean weight of a branch in the last tenth of denoising minus that in the first."""
-
-    kind: Literal["weight_shift"]
-    variant: str
-    branch: str
-    datasets: list[str] = Field(min_length=1)
-
-    def values(self, runs: Runs) -> dict[str, list[float]]:
-        return {
-            dataset: [
-                last_tenth(table, self.branch) - first_tenth(table, self.branch)
-                for table in runs.weights.get((self.variant, dataset), ())
-            ]
-            for dataset in self.datasets
-        }
-
-
-def first_tenth(weights: pd.DataFrame, branch: str) -> float:
-    """Mean weight of a branch in the first tenth of denoising, that is at the largest timesteps."""
-    return float(weights.nlargest(max(1, len(weights) // 10), "timestep")[branch].mean())
-
-
-def last_tenth(weights: pd.DataFrame, branch: str) -> float:
-    """Mean weight of a branch in the last tenth of denoising, that is at the smallest timesteps."""
-    return float(weights.nsmallest(max(1, len(weights) // 10), "timestep")[branch].mean())
-
-
-class Spread(Unmargined):
-    """Absolute deviation of the KL from its mean on a dataset minus that on each other, in bits."""
-
-    kind: Literal["spread"]
-    variant: str
-    dataset: str
-    others: list[str] = Field(min_length=1)
-
-    def values(self, runs: Runs) -> dict[str, list[float]]:
-        far = {}
-        for dataset in (self.dataset, *self.others):
-            kl = runs.column("kl_bits", self.variant, dataset)
-            far[dataset] = (kl - kl.mean()).abs()
-        return {
-            f"{self.dataset}, {other}": (far[self.dataset] - far[other]).dropna().tolist()
-            for other in self.others
-        }
-
-
-Quantity = Annotated[
-    Relative | Ratio | WeightLead | WeightShift | Spread, Field(discriminator="kind")
-]
 
 
 class Question(Part):
     """A quantity, and the bounds within which it lies if the claim is true."""
 
     asks: str = ""
-    quantity: Quantity
+    quantity: AnyQuantity
     above: float | None = None
     below: float | None = None
     published: float | None = None
@@ -182,7 +31,7 @@ class Question(Part):
     @model_validator(mode="after")
     def _bounded(self) -> "Question":
         if self.above is None and self.below is None:
-            raise ValueError("one of above and below is needed")
+            raise ValueError("has no bound: one of above and below is needed")
         return self
 
     def bound(self) -> str:
@@ -201,7 +50,7 @@ class Claim(Part):
     @model_validator(mode="after")
     def _sized(self) -> "Claim":
         if self.rule == "lowers_by" and any(ask.published is None for ask in self.questions):
-            raise ValueError("the rule lowers_by needs the published size")
+            raise ValueError("has the rule lowers_by: every question needs a published size")
         return self
 
 
@@ -242,10 +91,8 @@ def read_claims(path: str | Path) -> list[Claim]:
         try:
             claims.append(Claim.model_validate(raw))
         except ValidationError as error:
-            first = error.errors()[0]
             name = raw.get("id", index) if isinstance(raw, dict) else index
-            at = ".".join(map(str, first["loc"]))
-            raise ValueError(f"{path}: claim {name}: {at}: {first['msg']}") from None
+            raise ValueError(f"{path}: claim {name}: {explain(error, raw)}") from None
     return claims
 
 

@@ -1,15 +1,15 @@
 """The k-nearest-neighbour estimate of the KL divergence between two samples."""
 
+import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Self
 
 import numpy as np
+import scipy  # loads its modules when used, so that planning a workflow is fast
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
-from scipy.spatial.distance import cdist
 
 from dualscale.data.units import Units, own_units
 
@@ -32,7 +32,7 @@ def knn_kl(
     expect: Callable[[float], None] = lambda seconds: None,
 ) -> float:
     """Estimate KL(real || generated) in bits in the samples' own units; see `Reference.kl`."""
-    reference = Reference.of(real, k, workers=workers, expect=expect)
+    reference = Reference.of(real, [k], workers=workers, expect=expect)
     return reference.kl(generated, workers, expect)
 
 
@@ -45,21 +45,21 @@ class Reference:
 
     Args:
         points: (n, d) in float64, in the model's units, without constant columns.
-        distances: Chebyshev distance of each point to its k-th nearest other point, (n,).
-        k: number of neighbours.
+        distances: Chebyshev distance of each point to its k-th nearest other point, (n, ks).
+        ks: numbers of neighbours.
         units: of the model.
     """
 
     points: Array
     distances: Array
-    k: int
+    ks: Sequence[int]
     units: Units
 
     @classmethod
     def of(
         cls,
         real: Array,
-        k: int,
+        ks: Sequence[int],
         units: Units | None = None,
         workers: int = 1,
         expect: Callable[[float], None] = lambda seconds: None,
@@ -79,22 +79,22 @@ class Reference:
         units = units or own_units(real.shape[1])
         points = units.into_model(real.astype(np.float64))
         # The nearest real point of a real point is itself, hence k + 1.
-        distances = kth_distances(points, points, k + 1, workers, expect)
-        return cls(points, distances, k, units)
+        distances = kth_distances(points, points, [k + 1 for k in ks], workers, expect)
+        return cls(points, distances, ks, units)
 
     def save(self, file: BinaryIO) -> None:
         """Write everything but the points, as npz."""
         shift, scale = self.units.shift, self.units.scale
-        np.savez(file, distances=self.distances, k=np.array(self.k), shift=shift, scale=scale)
+        np.savez(file, distances=self.distances, ks=np.array(self.ks), shift=shift, scale=scale)
 
     @classmethod
     def load(cls, path: str | Path, real: Array) -> Self:
         """Load a saved reference for the first of the real points, as many as it has distances."""
         with np.load(path, allow_pickle=False) as file:
-            distances, k = file["distances"], int(file["k"])
+            distances, ks = file["distances"], file["ks"].tolist()
             units = Units(file["shift"], file["scale"])
         points = units.into_model(real[: len(distances)].astype(np.float64))
-        return cls(points, distances, k, units)
+        return cls(points, distances, ks, units)
 
     def kl(
         self,
@@ -102,7 +102,7 @@ class Reference:
         workers: int = 1,
         expect: Callable[[float], None] = lambda seconds: None,
     ) -> float:
-        """Estimate KL(real || generated) in bits by k nearest neighbours.
+        """Estimate KL(real || generated) in bits by k nearest neighbours, with the first k.
 
         D = [ln(m / (n - 1)) + d mean(ln nu_k - ln rho_k)] / ln 2, with rho_k the Chebyshev distance
         of a real point to its k-th nearest other real point and nu_k to its k-th nearest generated
@@ -116,31 +116,60 @@ class Reference:
             UndefinedError: a sample is too small, or a distance is 0 because of equal points.
             ValueError: a point is not finite, or the samples differ in their columns.
         """
-        columns, (n, d), m = len(self.units.scale), self.points.shape, len(generated)
+        return self._bits(0, self._distances_to(generated, workers, expect), len(generated))
+
+    def kls(
+        self,
+        generated: Array,
+        workers: int = 1,
+        expect: Callable[[float], None] = lambda seconds: None,
+    ) -> list[float | None]:
+        """Estimate the KL with every k from one search.
+
+        Where the points leave an estimate undefined, it is None, with a line in the log.
+        """
+        nu, found = self._distances_to(generated, workers, expect), list[float | None]()
+        for index in range(len(self.ks)):
+            try:
+                found.append(self._bits(index, nu, len(generated)))
+            except UndefinedError as error:
+                logging.warning("left out: %s", error)
+                found.append(None)
+        return found
+
+    def _distances_to(
+        self, generated: Array, workers: int, expect: Callable[[float], None]
+    ) -> Array:
+        """Chebyshev distance of each real point to its k-th nearest generated point, (n, ks)."""
+        columns = len(self.units.scale)
         if generated.shape[1] != columns:
             raise ValueError(
                 f"real points have {columns} dimensions, generated ones {generated.shape[1]}"
             )
-        for name, count, least in (("real", n, self.k + 1), ("generated", m, self.k)):
-            if count < least:
-                raise UndefinedError(f"k = {self.k} needs {least} {name} points, there are {count}")
         require_finite("generated", generated)
-        require_distinct(self.distances, self.k, "real")
         inside = self.units.into_model(generated.astype(np.float64))
-        nu = kth_distances(self.points, inside, self.k, workers, expect)
-        require_distinct(nu, self.k, "generated")
-        ratio = np.mean(np.log(nu) - np.log(self.distances))
+        return kth_distances(self.points, inside, self.ks, workers, expect)
+
+    def _bits(self, index: int, nu: Array, m: int) -> float:
+        """Estimate from the distances to the m generated points, with the k of an index."""
+        k, (n, d) = self.ks[index], self.points.shape
+        for name, count, least in (("real", n, k + 1), ("generated", m, k)):
+            if count < least:
+                raise UndefinedError(f"k = {k} needs {least} {name} points, there are {count}")
+        require_distinct(self.distances[:, index], k, "real")
+        require_distinct(nu[:, index], k, "generated")
+        ratio = np.mean(np.log(nu[:, index]) - np.log(self.distances[:, index]))
         return float((np.log(m / (n - 1)) + d * ratio) / np.log(2))
 
 
 def kth_distances(
     points: Array,
     others: Array,
-    k: int,
+    ks: Sequence[int],
     workers: int = 1,
     expect: Callable[[float], None] = lambda seconds: None,
 ) -> Array:
-    """Chebyshev distance of each point to its k-th nearest of the others, (n,).
+    """Chebyshev distance of each point to its k-th nearest of the others for every k, (n, ks).
 
     Uses a k-d tree, or in many dimensions brute force if it is faster for the first few points: how
     much of a tree is searched depends on the data. Both are exact.
@@ -148,22 +177,25 @@ def kth_distances(
     Args:
         points: (n, d) in float64.
         others: (m, d) in float64; if m < k, all distances are infinite.
+        ks: found in one search, which takes as long as that of the largest.
     """
-    tree = cKDTree(others)
-    searches = [lambda some: tree.query(some, [k], p=np.inf, workers=workers)[0][:, 0]]
-    if points.shape[1] >= EVERY_PAIR_FROM and len(others) >= k:
-        searches.append(lambda some: kth_of_every_pair(some, others, k))
+    tree = scipy.spatial.cKDTree(others)
+    searches = [lambda some: tree.query(some, ks, p=np.inf, workers=workers)[0]]
+    if points.shape[1] >= EVERY_PAIR_FROM and len(others) >= max(ks):
+        searches.append(lambda some: kth_of_every_pair(some, others, ks))
     seconds = [_seconds_a_point(search, points[:PROBE]) for search in searches]
     fastest = searches[int(np.argmin(seconds))]
     expect(min(seconds) * len(points))
     return fastest(points)
 
 
-def kth_of_every_pair(points: Array, others: Array, k: int) -> Array:
+def kth_of_every_pair(points: Array, others: Array, ks: Sequence[int]) -> Array:
     """Compute `kth_distances` by brute force over all pairs, in blocks."""
-    rows = max(1, PAIRS // len(others))
-    blocks = (cdist(points[i : i + rows], others, "chebyshev") for i in range(0, len(points), rows))
-    return np.concatenate([np.partition(block, k - 1)[:, k - 1] for block in blocks])
+    rows, distances = max(1, PAIRS // len(others)), scipy.spatial.distance.cdist
+    starts = range(0, len(points), rows)
+    blocks = (distances(points[i : i + rows], others, "chebyshev") for i in starts)
+    places = [k - 1 for k in ks]
+    return np.concatenate([np.partition(block, places)[:, places] for block in blocks])
 
 
 def _seconds_a_point(search: Callable[[Array], Array], points: Array) -> float:

@@ -1,0 +1,92 @@
+"""Base of every metric, the columns of its values, and the samples that it compares."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dualscale.data.distributions import Distribution
+from dualscale.metrics.divergence import Reference
+from dualscale.parts import Choice
+
+Array = NDArray[np.floating]
+
+
+class Column(NamedTuple):
+    """A column of metrics.csv or of the study's metrics.
+
+    Args:
+        label: heading in tables for reading.
+        digits: decimals there.
+        published: whether the paper's Table 1 has it.
+        needs_density: whether it needs a dataset of known density.
+    """
+
+    name: str
+    label: str
+    digits: int = 3
+    published: bool = False
+    needs_density: bool = False
+
+
+@dataclass(frozen=True)
+class Samples:
+    """A generated sample and the real points that it is compared with.
+
+    Args:
+        reference: the real points, with their neighbours for the k of every metric.
+        drawn: generated points, (m, columns), in the data's units.
+        distribution: of the real points; None if it is unknown.
+        seed: of a metric's random numbers.
+        threads: of a search for neighbours.
+        expect: called with the expected seconds of a search; may raise.
+    """
+
+    reference: Reference
+    drawn: Array
+    distribution: Distribution | None = None
+    seed: int = 0
+    threads: int = 1
+    expect: Callable[[float], None] = lambda seconds: None
+
+    @cached_property
+    def generated(self) -> Array:
+        """All generated points in the model's units, (m, d)."""
+        return self.reference.units.into_model(self.drawn.astype(np.float64))
+
+    @property
+    def equal(self) -> tuple[Array, Array]:
+        """Real and generated points in the model's units, as many of both, from the first on."""
+        real, generated = self.reference.points, self.generated
+        return real[: len(generated)], generated[: len(real)]
+
+
+class Metric(Choice):
+    """Comparison of a generated sample with real points, in the model's units."""
+
+    @abstractmethod
+    def columns(self) -> Sequence[Column]:
+        """Return the columns of its values, whose names no other metric has."""
+
+    @abstractmethod
+    def measure(self, samples: Samples) -> Sequence[float | None]:
+        """Return a value for each column; None where it is undefined."""
+
+    def neighbours(self) -> Sequence[int]:
+        """Return the k for which it needs the distances between the real points."""
+        return []
+
+
+def measured(samples: Samples, metrics: Sequence[Metric]) -> dict[str, float | None]:
+    """Return the values of metrics by column; None where undefined, or without a known density."""
+    found: dict[str, float | None] = {}
+    for metric in metrics:
+        columns = metric.columns()
+        known = samples.distribution is not None or not any(c.needs_density for c in columns)
+        values = metric.measure(samples) if known else [None] * len(columns)
+        found |= dict(zip([column.name for column in columns], values, strict=True))
+    return found
