@@ -13,7 +13,8 @@ from pydantic import (
     model_validator,
 )
 
-from dualscale.data.sources import AnyDataset, Known
+from dualscale.data.files import AnyDataset
+from dualscale.data.sources import Known
 from dualscale.diffusion.predictions import AnyPrediction, Epsilon
 from dualscale.diffusion.samplers import Sampling
 from dualscale.diffusion.schedules import AnySchedule, Linear

@@ -1,12 +1,14 @@
-"""Formats of files of points, each one class; a file's extension tells its format."""
+"""Files of points: their formats, each one class told by the extension, and their settings."""
 
 import csv
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Discriminator, Field, Tag, model_validator
 
+from dualscale.data.sources import Known
 from dualscale.data.table import (
     Columns,
     Format,
@@ -18,7 +20,7 @@ from dualscale.data.table import (
     require_usable_numbers,
 )
 from dualscale.data.text import Text
-from dualscale.parts import kinds, parts_of, suggestion
+from dualscale.parts import Once, Part, Seed, kinds, matching, parts_of, suggestion
 
 
 class NPY(Format):
@@ -123,3 +125,76 @@ def read_table(path: Path, columns: Columns = None, **options: Any) -> Table:
     except (EOFError, OSError, ValueError, csv.Error, pa.ArrowException) as error:
         raise ValueError(f"{path} cannot be read: {error}") from error
     return table
+
+
+_EXTENSIONS = " or ".join(", ".join(extensions()).rsplit(", ", 1))
+
+
+class PointsFile(Part):
+    """Points read from a file."""
+
+    file: Annotated[
+        str,
+        matching(rf"(?i)\.({'|'.join(kinds(Format))})\Z", f"a name that ends in {_EXTENSIONS}"),
+    ] = Field(
+        description="Path, from the working directory or from the configuration file's folder.",
+    )
+    columns: (
+        Annotated[list[Annotated[int, Field(ge=0)] | str], Field(min_length=1, max_length=64), Once]
+        | None
+    ) = Field(
+        None,
+        description="Columns to take, by name or by number from 0; null, all.",
+    )
+    header: bool | None = Field(
+        None,
+        description="Whether the first line of a .csv or .tsv names the columns; null: it must "
+        "clearly do so.",
+    )
+    delimiter: (
+        Annotated[str, matching(r"^[,;:| \t]\Z", "a comma, semicolon, colon, bar, space or tab")]
+        | None
+    ) = Field(
+        None,
+        description="Separator of the columns of a .csv or .tsv; null, a comma or a tab.",
+    )
+    decimal: Literal[".", ","] = Field(".", description="Decimal mark of a .csv or .tsv.")
+    held_out: float = Field(
+        0.1, ge=0.01, le=0.9, description="Share of the points held out for evaluation."
+    )
+    seed: Seed = Field(0, description="Seed of the split into training and held-out points.")
+
+    @model_validator(mode="after")
+    def _text_options(self) -> "PointsFile":
+        form = format_of(Path(self.file))
+        if not isinstance(form, Text):
+            for key in ("header", "delimiter", "decimal"):
+                if key in self.model_fields_set and getattr(self, key) is not None:
+                    raise ValueError(
+                        f"{key} is {getattr(self, key)!r}: it is for "
+                        f"{' and '.join(extensions(Text))}, not .{form.kind}"
+                    )
+        elif self.decimal == (self.delimiter or form.usual):
+            raise ValueError(
+                "decimal is ',', which also stands between the columns: give another delimiter"
+            )
+        return self
+
+
+def _source(value: object) -> str | None:
+    """Return the tag of a dataset's only source; None if it has none or two."""
+    if not isinstance(value, dict):
+        return "a file" if isinstance(value, PointsFile) else "a distribution"
+    sources = {"distribution": "a distribution", "file": "a file"}
+    given = [tag for key, tag in sources.items() if key in value]
+    return given[0] if len(given) == 1 else None
+
+
+AnyDataset = Annotated[
+    Annotated[Known, Tag("a distribution")] | Annotated[PointsFile, Tag("a file")],
+    Discriminator(
+        _source,
+        custom_error_type="one_source",
+        custom_error_message="one of distribution and file is needed",
+    ),
+]
