@@ -34,7 +34,6 @@ def main(
     Args:
         neighbours: npz file of the real points from find_neighbours, with the k of every metric.
         settings: metrics; distribution, which a dataset from a file lacks.
-        runtime: limit of the job, in minutes.
     """
     data, drawn = (np.load(path, allow_pickle=False) for path in (real, generated))
     distribution = distribution_of(settings)
