@@ -1,7 +1,6 @@
 """Benchmark the project against a plain PyTorch loop and this machine's matrix-product rate.
 
     python benchmarks/benchmark.py             # one core; writes benchmarks/cpu.csv
-    python benchmarks/benchmark.py --cuda      # the first GPU; writes benchmarks/cuda.csv
     python benchmarks/benchmark.py --profile   # time of a training step by kind of operation
 
 Every measurement runs in its own process, plain loop and project in turn, and the median over the
@@ -16,11 +15,10 @@ import statistics
 import subprocess
 import sys
 import time
+from functools import cache
 from pathlib import Path
 
 import torch
-import yaml
-from tabulate import tabulate
 
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "benchmarks")]
@@ -61,11 +59,16 @@ COLUMNS = [
 ]
 
 
-CONFIG = check(yaml.safe_load((ROOT / "config.yaml").read_text()))
+@cache
+def variants():
+    """Settings of every variant in the configuration."""
+    import yaml  # here, since gpu.py runs where it is missing
+
+    return check(yaml.safe_load((ROOT / "config.yaml").read_text()))["variants"]
 
 
 def settings_of(variant):
-    return BranchesVariant.model_validate(CONFIG["variants"][variant])
+    return BranchesVariant.model_validate(variants()[variant])
 
 
 def flops(variant):
@@ -90,82 +93,65 @@ def flops(variant):
     return step, one_point * timesteps * POINTS
 
 
-def measure(path, variant, threads, cuda):
+def seconds_of(work, device):
+    """Wall time of the work, waiting for the device before and after it."""
+    wait_for(device)
+    start = time.perf_counter()
+    work()
+    wait_for(device)
+    return time.perf_counter() - start
+
+
+def measure(path, variant, threads):
     """Milliseconds per training step, seconds of sampling and peak memory of this process."""
-    data = torch.randn(100_000, 2)
+    data, steps = torch.randn(100_000, 2), 300
     if path == "plain":
         torch.set_num_threads(threads)
-        device = torch.device("cuda" if cuda else "cpu")
-        model = make_model(variant).to(device)
+        device, model = torch.device("cpu"), make_model(variant)
         plain_train(model, data, 20, device)
-        steps = 300
-        start = time.perf_counter()
-        plain_train(model, data, steps, device)
-        wait_for(device)
-        seconds = time.perf_counter() - start
+        training = seconds_of(lambda: plain_train(model, data, steps, device), device)
         plain_sample(model, 1000, device)
-        wait_for(device)
-        start = time.perf_counter()
-        plain_sample(model, POINTS, device)
+        sampling = seconds_of(lambda: plain_sample(model, POINTS, device), device)
     else:
-        device = open_device(int(cuda), threads)
-        steps = 2000 if cuda else 300
-        model, trainer = make_trainer(variant, steps, device, data)
-        start = time.perf_counter()
-        for _ in trainer.run():
-            continue
-        wait_for(device)
-        seconds = time.perf_counter() - start
-        sampler = model.sampler(settings_of(variant).sampling, POINTS, ["0"])
+        device, settings = open_device(0, threads), settings_of(variant)
+        model, trainer = make_trainer(settings, steps, device, data)
+        training = seconds_of(lambda: list(trainer.run()), device)
+        sampler = model.sampler(settings.sampling, POINTS, ["0"])
         sampler.warm_up()
-        wait_for(device)
-        start = time.perf_counter()
-        sampler.draw()
-    wait_for(device)
-    sampling = time.perf_counter() - start
+        sampling = seconds_of(sampler.draw, device)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"ms": 1000 * seconds / steps, "sampling": sampling, "peak_mb": peak}
+    return {"ms": 1000 * training / steps, "sampling": sampling, "peak_mb": peak}
 
 
-def ceiling(cuda):
-    """GFLOP/s of the network's own product, (256, 256) by (256, 256), batched on a GPU."""
-    device = open_device(int(cuda), 1)
-    count = 64 if cuda else 1
-    a, b = torch.randn(2, count, 256, 256, device=device)
+def ceiling():
+    """GFLOP/s of the network's own product, (256, 256) by (256, 256)."""
+    device = open_device(0, 1)
+    a, b = torch.randn(2, 1, 256, 256)
     out = torch.empty_like(a)
     rates = []
     for _ in range(30):
-        wait_for(device)
-        start = time.perf_counter()
-        for _ in range(20):
-            torch.bmm(a, b, out=out)
-        wait_for(device)
-        rates.append(20 * count * 2 * 256**3 / (time.perf_counter() - start) / 1e9)
+        spent = seconds_of(lambda: [torch.bmm(a, b, out=out) for _ in range(20)], device)
+        rates.append(20 * 2 * 256**3 / spent / 1e9)
     return {"rate": statistics.median(rates), "device": device_name(device)}
 
 
-def make_trainer(variant, steps, device, data):
-    settings = settings_of(variant)
-    model = Model(settings, moments_of(data), device=device)
-    model.backbone.initialise(["0"])
+def make_trainer(settings, steps, device, data, streams=("0",)):
+    """Model of a variant's settings and its trainer, warmed up."""
+    model = Model(settings, moments_of(data), len(streams), device)
+    model.backbone.initialise(streams)
     training = settings.training.model_copy(update={"steps": steps})
-    trainer = Trainer(model, data.to(device), training, ["0"])
+    trainer = Trainer(model, data.to(device), training, streams)
     trainer.warm_up()
-    wait_for(device)
     return model, trainer
 
 
-def profile(cuda):
+def profile():
     """Milliseconds per step by kind of operation; "between": Python, autograd and dispatch."""
-    device, steps = open_device(int(cuda), 1), 300
+    device, steps = open_device(0, 1), 300
     for variant in VARIANTS:
-        _, trainer = make_trainer(variant, steps, device, torch.randn(100_000, 2))
+        _, trainer = make_trainer(settings_of(variant), steps, device, torch.randn(100_000, 2))
         with torch.profiler.profile() as profiler:
-            start = time.perf_counter()
-            for _ in trainer.run():
-                continue
-            wait_for(device)
-            total = time.perf_counter() - start
+            total = seconds_of(lambda trainer=trainer: list(trainer.run()), device)
         spent = dict.fromkeys(KINDS, 0.0)
         for event in profiler.key_averages():
             kind = next((k for k, names in KINDS.items() if event.key in names), None)
@@ -177,12 +163,12 @@ def profile(cuda):
         yield [variant, *(f"{1000 * seconds / steps:.2f}" for seconds in row)]
 
 
-def work(what, *job, cuda):
+def work(what, *job):
     """Run one measurement in a worker process and return its figures."""
     if what == "ceiling":
-        return ceiling(cuda)
+        return ceiling()
     variant, threads = job
-    return measure(what, variant, int(threads), cuda)
+    return measure(what, variant, int(threads))
 
 
 def in_own_process(*arguments):
@@ -191,13 +177,12 @@ def in_own_process(*arguments):
     return json.loads(done.stdout)
 
 
-def benchmark(cuda, rounds):
-    flag = ["--cuda"] if cuda else []
+def benchmark(rounds):
     seen = {}
     for _ in range(rounds):
         jobs = [(path, v, "1") for v in VARIANTS for path in ("plain", "dualscale")]
         for job in [("ceiling",), *jobs]:
-            seen.setdefault(job, []).append(in_own_process(*job, *flag))
+            seen.setdefault(job, []).append(in_own_process(*job))
 
     def median(job, key):
         return statistics.median(record[key] for record in seen[job])
@@ -226,21 +211,21 @@ def benchmark(cuda, rounds):
 
 
 def main():
+    from tabulate import tabulate  # here, since gpu.py runs where it is missing
+
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--cuda", action="store_true", help="measure the first GPU")
     parser.add_argument("--profile", action="store_true", help="print where a step's time goes")
     parser.add_argument("--rounds", type=int, default=5, help="of which the median is kept")
     parser.add_argument("--worker", nargs="+", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.worker:
-        print(json.dumps(work(*options.worker, cuda=options.cuda)))
+        print(json.dumps(work(*options.worker)))
         return
     if options.profile:
-        print(tabulate(profile(options.cuda), ["variant", *KINDS, "between"], "pipe"))
+        print(tabulate(profile(), ["variant", *KINDS, "between"], "pipe"))
         return
-    rows = list(benchmark(options.cuda, options.rounds))
-    path = ROOT / "benchmarks" / ("cuda.csv" if options.cuda else "cpu.csv")
-    with path.open("w", newline="") as file:
+    rows = list(benchmark(options.rounds))
+    with (ROOT / "benchmarks/cpu.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)

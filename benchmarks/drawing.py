@@ -55,7 +55,7 @@ def rows():
     device = open_device(0, 1)
     for variant in VARIANTS:
         steps = 100
-        model, trainer = make_trainer(variant, steps, device, torch.randn(100_000, 2))
+        model, trainer = make_trainer(settings_of(variant), steps, device, torch.randn(100_000, 2))
         yield shared(
             f"training step of {variant}",
             lambda trainer=trainer: trainer._draw(0),

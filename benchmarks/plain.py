@@ -81,9 +81,11 @@ class DualScale(nn.Module):
         return weights[:, :1] * first + weights[:, 1:] * second
 
 
+HIDDEN = {"fixed": None, "adaptive": [256], "weight_analysis": [256], "improved": [256, 128]}
+
+
 def make_model(variant):
-    hidden = {"fixed": None, "adaptive": [256], "weight_analysis": [256], "improved": [256, 128]}
-    return Baseline() if variant == "baseline" else DualScale(hidden[variant])
+    return Baseline() if variant == "baseline" else DualScale(HIDDEN[variant])
 
 
 def schedule(device):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from benchmark import make_trainer
+from benchmark import make_trainer, settings_of
 
 STEPS, ROUNDS = 1000, 21
 VARIANTS = ["baseline", "recommended"]
@@ -16,7 +16,7 @@ VARIANTS = ["baseline", "recommended"]
 def main():
     data, device = torch.randn(100_000, 2), torch.device("cpu")
     torch.set_num_threads(1)
-    trainers = {name: make_trainer(name, STEPS, device, data)[1] for name in VARIANTS}
+    trainers = {name: make_trainer(settings_of(name), STEPS, device, data)[1] for name in VARIANTS}
     seconds = {name: [] for name in VARIANTS}
     for _ in range(ROUNDS):
         for name, trainer in trainers.items():

@@ -169,20 +169,6 @@ def test_floating_point_buffers_are_averaged_as_parameters_are_and_others_copied
     assert saved["mask"].tolist() == [0, -np.inf]
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-@pytest.mark.parametrize("name", [*DRAWING, "Normalised"])
-def test_on_a_gpu_two_trainings_end_with_the_same_bytes(name):
-    found = []
-    for _ in range(2):
-        model = Model(own(name), moments_of(make_data()), 2, torch.device("cuda"))
-        model.backbone.initialise(("a", "b"))
-        trainer = Trainer(model, make_data().cuda(), paper(steps=300), ("a", "b"))
-        trainer.warm_up()
-        list(trainer.run())
-        found.append(trainer.ema)
-    assert torch.equal(*found)
-
-
 def test_a_model_with_large_integers_among_its_class_settings_or_many_timesteps_loads(tmp_path):
     spec = own("Plain", {"seed": 20261124}, schedule=Linear(timesteps=10_000))
     model, path = Model(spec, moments_of(make_data())), tmp_path / "0.safetensors"

@@ -315,12 +315,3 @@ def test_warm_up_leaves_no_trace():
     cold, warm = (process(exact_denoiser(0, 1), 70) for _ in range(2))
     warm.warm_up()
     assert np.array_equal(warm.draw(), cold.draw())
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-@each_sampler
-def test_a_replayed_graph_draws_what_single_steps_do(kind):
-    parts = exact_denoiser(0, 1), LEVELS, moments(), Drawing(sampler=kind()), 10_001, ["a", "b"]
-    eager, graphed = (ReverseProcess(*parts, torch.device("cuda")) for _ in range(2))
-    graphed.warm_up()
-    np.testing.assert_allclose(graphed.draw(), eager.draw(), **ROUNDING)

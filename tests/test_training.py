@@ -304,18 +304,3 @@ def test_evaluation_loss_is_the_objective_over_the_whole_set():
     literal = Literal(VARIANTS["learned"], model.backbone)
     expected = (literal(x, t) - noise).square().mean()
     torch.testing.assert_close(whole[0], expected.detach(), rtol=0.05, atol=0)
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_a_replayed_graph_trains_as_single_steps_do(variant):
-    streams = ("a", "b")
-
-    def trainer():
-        data = make_data().cuda()
-        model = make_model(VARIANTS[variant], data, streams)
-        return Trainer(model, data, paper(steps=300), streams)
-
-    eager, graphed = trainer(), trainer()
-    graphed.warm_up()
-    torch.testing.assert_close(run(graphed), run(eager), rtol=1e-4, atol=1e-5)
