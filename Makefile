@@ -5,12 +5,13 @@
 # make lint    formatters and linters, as they run in CI
 # make docs    write anew what follows from classes, rules and CSVs: schema, docs/config.md, graphs, tables
 # make bench   speed beside a plain loop and the machine's ceiling
+# make gpu     tests and speed on the first GPU, in less than nine minutes
 # make lock    write requirements*.txt anew from the ranges in pyproject.toml
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: paper test test-system test-faults lint docs bench lock
+.PHONY: paper test test-system test-faults lint docs bench gpu lock
 
 paper: .venv/run
 	$(BIN)/snakemake --cores all --resources gpu=1
@@ -44,6 +45,9 @@ bench: .venv/run
 	$(BIN)/python benchmarks/drawing.py
 	$(BIN)/python benchmarks/graph.py
 	$(BIN)/python benchmarks/neighbours.py
+
+gpu: .venv/test
+	$(BIN)/python benchmarks/gpu.py
 
 .venv/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

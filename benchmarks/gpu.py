@@ -31,6 +31,7 @@ from dualscale.config.tree import BranchesVariant, OwnVariant
 from dualscale.data.datasets import Circle
 from dualscale.metrics.divergence import Reference
 from dualscale.runtime.devices import device_name, open_device
+from dualscale.settings import Precision
 from plain import HIDDEN, make_model
 from plain import sample as plain_sample
 from plain import train as plain_train
@@ -51,6 +52,7 @@ COLUMNS = [
     "device",
     "date",
 ]
+PRECISIONS = get_args(Precision)
 BOTH = {"global": {}, "local": {"upscaled_dimensions": 4}}
 RECIPE = {
     "schedule": {"kind": "geometric", "sigma_min": 0.002, "sigma_max": 10.0},
@@ -87,15 +89,8 @@ VARIANTS = {
 }
 
 
-def precisions():
-    known = BranchesVariant.model_fields.get("precision")
-    return get_args(known.annotation) if known else ("float32",)
-
-
 def settings_of(variant, precision):
-    given = {"label": variant, **VARIANTS[variant]}
-    if precision != "float32":
-        given["precision"] = precision
+    given = {"label": variant, "precision": precision, **VARIANTS[variant]}
     return (OwnVariant if "architecture" in given else BranchesVariant).model_validate(given)
 
 
@@ -206,7 +201,7 @@ class Bench:
 def measure_one(options):
     """Training of one model and its sample, beside the plain loop's where it has the variant."""
     bench, variant = Bench(options), options.name
-    for precision in precisions():
+    for precision in PRECISIONS:
         about = {"variant": variant, "precision": precision, "seeds": 1}
         model = bench.measure("training", about, bench.train, *about.values())
         if model:
@@ -222,7 +217,7 @@ def measure_stacks(options):
     """Training of several seeds as one stack."""
     bench, variant = Bench(options), options.name
     for seeds in options.seeds:
-        for precision in precisions():
+        for precision in PRECISIONS:
             about = {"variant": variant, "precision": precision, "seeds": seeds}
             bench.measure("training", about, bench.train, *about.values())
 

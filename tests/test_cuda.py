@@ -31,6 +31,7 @@ pytestmark = [
 ]
 OWN = ["Plain", "Normalised", "Dropout", "Counting", "Reading"]
 CAPTURED = ["Plain", "Normalised"]
+LOW = "learned, in bfloat16"
 CPU = torch.device("cpu")
 DATA = torch.from_numpy(np.random.default_rng(0).normal(size=(500, 2))).float()
 # CPU and GPU add in another order.
@@ -49,6 +50,8 @@ def gpu(monkeypatch):
 def settings_of(name):
     if name in VARIANTS:
         return VARIANTS[name]
+    if name == LOW:
+        return VARIANTS["learned"].model_copy(update={"precision": "bfloat16"})
     file = str(Path(__file__).with_name("own_networks.py"))
     return OwnModel(architecture={"file": file, "class": name})
 
@@ -69,7 +72,7 @@ def is_captured(work):
     return isinstance(getattr(work, "__self__", None), torch.cuda.CUDAGraph)
 
 
-@pytest.mark.parametrize("name", [*VARIANTS, *CAPTURED])
+@pytest.mark.parametrize("name", [*VARIANTS, *CAPTURED, LOW])
 def test_replayed_steps_are_single_steps(name, gpu):
     (_, single), (_, replayed) = (make_trainer(name, gpu) for _ in range(2))
     replayed.warm_up()
@@ -84,7 +87,7 @@ def test_training_is_that_of_the_cpu(name, gpu):
     torch.testing.assert_close(run(there)[:100], run(here)[:100], **ROUNDING)
 
 
-@pytest.mark.parametrize("name", [*VARIANTS, *OWN])
+@pytest.mark.parametrize("name", [*VARIANTS, *OWN, LOW])
 def test_two_trainings_end_with_the_same_bytes(name, gpu):
     ends = []
     for _ in range(2):
@@ -96,7 +99,7 @@ def test_two_trainings_end_with_the_same_bytes(name, gpu):
         assert torch.equal(value, ends[1][key]), key
 
 
-@pytest.mark.parametrize("name", ["learned", *OWN])
+@pytest.mark.parametrize("name", ["learned", LOW, *OWN])
 def test_a_resumed_training_ends_with_the_same_bytes(name, gpu):
     _, whole = make_trainer(name, gpu)
     whole.warm_up()

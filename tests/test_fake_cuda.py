@@ -54,6 +54,8 @@ MORE = {
     },
 }
 MORE["own"]["architecture"] |= {"class": "FourierNetwork", "settings": {"width": 16}}
+MORE["low_precision"] = {"like": "recommended_dual", "precision": "bfloat16"}
+MORE["own_low_precision"] = MORE["own"] | {"precision": "bfloat16"}
 DRAWN = ["Dropout", "AlwaysDropout", "Counting", "Reading"]
 for name in ("Plain", "Normalised", *DRAWN):
     MORE[name] = {"architecture": {"file": OWN, "class": name}}
@@ -196,6 +198,7 @@ def cuda(monkeypatch):
         "torch.cuda.is_available": lambda: True,
         "torch.cuda.get_device_name": lambda device: "fake",
         "torch.cuda.synchronize": lambda device: None,
+        "torch.cuda.is_bf16_supported": lambda **_: True,
         "torch.cuda.manual_seed": lambda seed: None,
         "torch.cuda.current_stream": lambda device: stream,
         "torch.cuda.Stream": lambda device: stream,

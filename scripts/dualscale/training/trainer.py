@@ -1,5 +1,6 @@
 """Training loop: the paper's objective, optimiser and EMA, for a stack of models."""
 
+import logging
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -133,6 +134,8 @@ class Trainer:
             # A graph would never read the tensor that a step puts in a buffer's place.
             if all(value is held[name] for name, value in self.state().items()):
                 self._run_chunk = run
+            else:
+                logging.info("not captured as a CUDA graph: the network replaces a buffer")
         else:
             self._steps(3)
         self.restore(start)
