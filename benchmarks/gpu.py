@@ -123,7 +123,7 @@ class Bench:
         self.device = open_device(int(options.device == "cuda"), 1)
         logging.getLogger().setLevel(logging.INFO)
         real = Circle().build().sample(10 * self.points, np.random.default_rng(0))
-        self.data, self.reference = torch.from_numpy(real).float(), Reference.of(real, 5)
+        self.data, self.reference = torch.from_numpy(real).float(), Reference.of(real, [5])
 
     def measure(self, what, about, work, *arguments):
         """Report what the work finds, and return what it makes; None where it fails."""
@@ -143,9 +143,6 @@ class Bench:
             found["peak_mb"] = round(torch.cuda.max_memory_allocated() / 2**20)
         report(what, **about, **found)
         return made
-
-    def kl(self, points):
-        return self.reference.kl(points.astype(np.float64))
 
     def train(self, variant, precision, seeds):
         """Train a stack; return its columns, and the model with its EMA weights."""
@@ -170,7 +167,7 @@ class Bench:
         sampler = model.sampler(model.settings.sampling, self.points, ["0"])
         sampler.warm_up()
         spent = seconds_of(sampler.draw, self.device)
-        bits = self.kl(sampler.draw()[0])
+        bits = self.reference.kl(sampler.draw()[0])
         return {"count": self.points, "seconds": spent, "kl_bits": bits}, None
 
     def train_plainly(self, variant):
@@ -194,7 +191,7 @@ class Bench:
 
         run()
         spent = seconds_of(run, self.device)
-        bits = self.kl(made[-1].cpu().numpy())
+        bits = self.reference.kl(made[-1].cpu().numpy())
         return {"count": self.points, "seconds": spent, "kl_bits": bits}, None
 
 

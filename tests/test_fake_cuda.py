@@ -307,7 +307,7 @@ def test_every_sampler_is_evaluated_on_a_gpu(name, points, saved, cuda, tmp_path
     steps.parent.mkdir(parents=True)
     real = np.load(points)
     with (tmp_path / "neighbours.npz").open("wb") as file:
-        Reference.of(real, 3).save(file)
+        Reference.of(real, [3]).save(file)
     evaluate_steps.main(
         saved / name / "circle/0.safetensors",
         points,
