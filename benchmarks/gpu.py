@@ -334,7 +334,7 @@ def main():
         return PARTS[options.part](options)
     cuda = options.device == "cuda"
     if cuda and not torch.cuda.is_available():
-        sys.exit("gpu: PyTorch sees no GPU here; --device cpu --steps 20 tries every part without")
+        sys.exit("gpu: PyTorch sees no GPU here; try every part with --device cpu --steps 20")
     device = name_of(options.device)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # ends the part too
     options.end = time.time() + 60 * options.minutes
