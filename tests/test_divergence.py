@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.spatial import cKDTree
 
 from dualscale.data.units import Units, standard_units
 from dualscale.metrics.divergence import EVERY_PAIR_FROM, Reference, knn_kl, kth_distances
@@ -173,6 +174,43 @@ def test_either_search_of_many_dimensions_finds_the_same_distances(times, k, mon
     monkeypatch.setattr("dualscale.metrics.divergence._seconds_a_point", lambda *_: left.pop(0))
     assert (kth_distances(points, others, [1, k]) == every[:, [0, k - 1]]).all()
     assert left == []  # both were timed
+
+
+@pytest.fixture
+def searched(monkeypatch):
+    """The points that k-d trees are asked for, in the order of the questions."""
+    asked = []
+
+    class Tree(cKDTree):
+        def query(self, points, *arguments, **options):
+            asked.append(points)
+            return super().query(points, *arguments, **options)
+
+    monkeypatch.setattr("scipy.spatial.cKDTree", Tree)
+    return asked
+
+
+@pytest.mark.parametrize("dimensions", [1, 2, 3])
+def test_close_points_are_searched_one_after_another(dimensions, searched):
+    points = np.random.default_rng(0).uniform(size=(2000, dimensions))
+    kth_distances(points, points, [6])
+    *_, asked = searched
+    assert sorted(asked.tolist()) == sorted(points.tolist())
+
+    def mean_step(points):
+        return np.abs(np.diff(points, axis=0)).max(axis=1).mean()
+
+    assert mean_step(asked) < mean_step(points) / 4
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("spread", ["normal", "standard_cauchy"])
+def test_the_order_of_the_search_changes_no_bit(spread, workers):
+    draw = getattr(np.random.default_rng(3), spread)
+    points, others = draw(size=(3000, 2)), draw(size=(2000, 2))
+    points[::3] = points[0]
+    expected = cKDTree(others).query(points, [4], p=np.inf)[0]
+    assert (kth_distances(points, others, [4], workers) == expected).all()
 
 
 def test_a_search_says_beforehand_how_long_it_will_take():
