@@ -20,11 +20,6 @@ HOME = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parents[
 SCRIPTS = HOME / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
-if Path(workflow.main_snakefile) == HOME / "Snakefile":
-    # The job graph lives until exit: collect garbage rarely, and do not free it at exit.
-    gc.set_threshold(100_000, 50, 1000)
-    atexit.register(gc.freeze)
-
 import orphans
 import plan
 from dualscale.config import jobs
@@ -39,7 +34,14 @@ from dualscale.runtime.lease import built_for_gpus, installed_gpus, visible_gpus
 from earlier_runs import EarlierRuns
 from pages import PAGES
 from provenance import SUFFIX
+from quick_planning import cache_pure_functions
 from shared_folder import obstacle
+
+if Path(workflow.main_snakefile) == HOME / "Snakefile":
+    # The job graph lives until exit: collect garbage rarely, and do not free it at exit.
+    gc.set_threshold(100_000, 50, 1000)
+    atexit.register(gc.freeze)
+    cache_pure_functions()
 
 
 def module_name():
@@ -189,6 +191,14 @@ def pattern_of_cells(datasets):
     for variant, names in datasets.items():
         variants["|".join(names)].append(variant)
     return "|".join(f"(?:{'|'.join(v)})(?=/(?:{d})/)" for d, v in variants.items())
+
+
+def every(pattern, **values):
+    """Input function: paths of a pattern for every combination of values and the job's wildcards.
+
+    Listed when a job needs them, since remote jobs parse all rules and need none of these lists.
+    """
+    return lambda wildcards: expand(pattern, **values, **wildcards)
 
 
 def of_batch(pattern, batch):

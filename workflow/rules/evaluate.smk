@@ -50,13 +50,7 @@ rule evaluate_floor:
 # In two rules, since Snakemake compares every input of a job with every job it depends on.
 rule collect_runs:
     input:
-        records=expand(
-            f"results/{{kind}}/{RUN}.json",
-            kind=COLLECTED,
-            dataset=DATASETS,
-            seed=SEEDS,
-            allow_missing=True,
-        ),
+        records=every(f"results/{{kind}}/{RUN}.json", kind=COLLECTED, dataset=DATASETS, seed=SEEDS),
     output:
         tables="results/runs/{variant}.csv",
     log:

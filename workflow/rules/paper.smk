@@ -56,7 +56,7 @@ rule plot_samples:
 
 rule plot_weights:
     input:
-        weights=expand(f"results/weights/{RUN}.csv", variant=WEIGHTED, dataset=DATASETS, seed=SEEDS),
+        weights=every(f"results/weights/{RUN}.csv", variant=WEIGHTED, dataset=DATASETS, seed=SEEDS),
     output:
         figures=page("paper/figure2"),
     log:

@@ -35,7 +35,7 @@ rule evaluate_steps:
 
 rule collect_steps:
     input:
-        records=expand(f"results/steps/{RUN}.csv", variant=STEPPED, dataset=DATASETS, seed=SEEDS),
+        records=every(f"results/steps/{RUN}.csv", variant=STEPPED, dataset=DATASETS, seed=SEEDS),
     output:
         tables=page("steps/steps"),
     log:

@@ -9,12 +9,6 @@ EXACT = [
 ]
 REFERENCES = [REAL, *EXACT]
 MEASURED = SEEDS[: CONFIG["study"]["seeds"]]
-EVERY = [
-    f"{variant}/{dataset}/{seed}"
-    for variant in [*REFERENCES, *VARIANTS]
-    for dataset in (STUDIED if variant in EXACT else DATASETS)
-    for seed in MEASURED
-]
 MEASURES = METRICS.validate_python(CONFIG["study"]["metrics"])
 NEIGHBOURS = sorted({k for metric in MEASURES for k in metric.neighbours()}) or [CONFIG["kl"]["k"]]
 COMPARISONS = [pair for pair in CONFIG["study"]["comparisons"] if set(pair) <= set(VARIANTS)]
@@ -127,17 +121,20 @@ use rule evaluate_model as evaluate_model_of_file with:
         dataset="|".join(FILES) or "$",
 
 
+def measures(wildcards):
+    """Records of the study: of every reference, and of every variant."""
+    record, both = f"results/{{kind}}/{RUN}.json", ["divergences", "distances"]
+    cells = {"dataset": DATASETS, "seed": MEASURED}
+    return [
+        *expand(record, kind=both, variant=REAL, **cells),
+        *expand(record, kind=both, variant=EXACT, dataset=STUDIED, seed=MEASURED),
+        *expand(record, kind=[*both, "likelihoods"], variant=VARIANTS, **cells),
+    ]
+
+
 rule collect_study:
     input:
-        records=[
-            *expand("results/{kind}/{run}.json", kind=["divergences", "distances"], run=EVERY),
-            *expand(
-                f"results/likelihoods/{RUN}.json",
-                variant=VARIANTS,
-                dataset=DATASETS,
-                seed=MEASURED,
-            ),
-        ],
+        records=measures,
     output:
         tables=page("study/metrics"),
     log:
@@ -209,7 +206,7 @@ rule judge_claims:
     input:
         claims=ancient(published("claims.yaml")),
         metrics="results/metrics.csv",
-        weights=expand(f"results/weights/{RUN}.csv", variant=VARIANTS, dataset=DATASETS, seed=SEEDS),
+        weights=every(f"results/weights/{RUN}.csv", variant=VARIANTS, dataset=DATASETS, seed=SEEDS),
     output:
         tables=page("study/claims"),
     log:
@@ -228,7 +225,7 @@ rule judge_claims:
 rule decompose_kl:
     input:
         metrics="results/metrics.csv",
-        references=expand(
+        references=every(
             f"results/divergences/{RUN}.json", variant=REFERENCES, dataset=STUDIED, seed=SEEDS
         ),
     output:
@@ -269,7 +266,7 @@ rule plot_decomposition:
 
 rule plot_score_errors:
     input:
-        scores=expand(
+        scores=every(
             f"results/score_errors/{RUN}.csv", variant=VARIANTS, dataset=STUDIED, seed=MEASURED
         ),
     output:
