@@ -9,7 +9,7 @@ from matplotlib.animation import FuncAnimation, PillowWriter
 from torch import Tensor
 
 from _job import run
-from dualscale.diffusion.samplers import Sampling
+from dualscale.diffusion.drawing import Sampling
 from dualscale.model import Model, load_model
 from dualscale.reporting.figures import INK, frame_cloud, use_style
 from dualscale.runtime.devices import open_device

@@ -2,9 +2,9 @@
 
     python scripts/draw.py results/models/adaptive/dino/0.safetensors points.csv --points 5000
 
-The extension sets the format: .csv, .tsv, .npy or .parquet. Prior, sampler and steps are those of
-the model's variant unless flags override them. Models trained elsewhere are loaded without running
-code from their file.
+The extension sets the format: .csv, .tsv, .npy or .parquet. Prior, sampler, spacing and steps are
+those of the model's variant unless flags override them. Models trained elsewhere are loaded without
+running code from their file.
 """
 
 import argparse
@@ -16,8 +16,10 @@ import torch
 from pydantic import ValidationError
 
 from dualscale.data.files import extensions, format_of
+from dualscale.diffusion.drawing import Drawing, Sampling
 from dualscale.diffusion.priors import PRIOR, Prior
-from dualscale.diffusion.samplers import SAMPLER, Drawing, Sampler, Sampling
+from dualscale.diffusion.samplers import SAMPLER, Sampler
+from dualscale.diffusion.spacings import SPACING, Spacing
 from dualscale.model import Model, load_model
 from dualscale.parts import kinds
 from dualscale.runtime.devices import open_device
@@ -42,7 +44,7 @@ def main(options: argparse.Namespace) -> None:
         raise ValueError(f"--points is {options.points}: 1 or more is allowed")
     drawing = drawing_of(options, model)
     prior, kind = drawing.prior.kind, drawing.sampler.kind
-    steps = drawing.steps or model.levels.timesteps
+    steps = len(drawing.visited(model.levels).t)
     print(f"draw: {prior} prior, {kind} sampler, {steps} steps", file=sys.stderr)
     points = model.sampler(drawing, options.points, [f"{options.seed}/draw"]).draw()[0]
     with atomic_write(options.output, checksum=False) as part:
@@ -50,7 +52,7 @@ def main(options: argparse.Namespace) -> None:
 
 
 def drawing_of(options: argparse.Namespace, model: Model) -> Drawing:
-    """Return prior, sampler and steps: the flags, else those of the model's variant.
+    """Return prior, sampler, spacing and steps: the flags, else those of the model's variant.
 
     Raises:
         ValueError: the model cannot be sampled with these settings.
@@ -64,12 +66,15 @@ def drawing_of(options: argparse.Namespace, model: Model) -> Drawing:
         changes["sampler"] = SAMPLER.validate_python({"kind": options.sampler})
     if options.prior is not None:
         changes["prior"] = PRIOR.validate_python({"kind": options.prior})
+    if options.spacing is not None and options.spacing != known.spacing.kind:
+        changes["spacing"] = SPACING.validate_python({"kind": options.spacing})
     if options.steps is not None:
         changes["steps"] = options.steps
     drawing = known.model_copy(update=changes)
-    timesteps = model.levels.timesteps
-    if drawing.steps is not None and drawing.steps not in range(1, timesteps + 1):
-        raise ValueError(f"--steps is {drawing.steps}: 1 to {timesteps}, the model's, is allowed")
+    if drawing.steps is not None:
+        most = len(drawing.spacing.allowed(model.levels))
+        if drawing.steps not in range(1, most + 1):
+            raise ValueError(f"--steps is {drawing.steps}: 1 to {most}, the model's, is allowed")
     drawing.require_fit(model.levels, "--")
     return drawing
 
@@ -101,6 +106,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0, help="the same seed, the same points")
     parser.add_argument("--sampler", choices=kinds(Sampler))
     parser.add_argument("--prior", choices=kinds(Prior))
+    parser.add_argument("--spacing", choices=kinds(Spacing), help="which of its timesteps")
     parser.add_argument("--steps", type=int, help="how many of the model's timesteps")
     parser.add_argument("--architecture", help="the Python file of the model's own class, to run")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")

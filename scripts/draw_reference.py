@@ -10,8 +10,8 @@ import torch
 from _job import run
 from dualscale.data.moments import moments_of
 from dualscale.data.sources import distribution_of, fresh_points
+from dualscale.diffusion.drawing import Sampling
 from dualscale.diffusion.oracle import ExactDenoiser
-from dualscale.diffusion.samplers import Sampling
 from dualscale.diffusion.sampling import ReverseProcess
 from dualscale.diffusion.schedules import SCHEDULE
 from dualscale.runtime.files import save_points

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 
 from _job import run, within_runtime
+from dualscale.diffusion.drawing import Sampling
 from dualscale.diffusion.likelihood import log_density
 from dualscale.diffusion.priors import Prior
-from dualscale.diffusion.samplers import Sampling
 from dualscale.metrics.divergence import Reference
 from dualscale.model import Model, load_model
 from dualscale.runtime.devices import open_device

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from _job import run, within_runtime
-from dualscale.diffusion.samplers import Sampler, Sampling
+from dualscale.diffusion.drawing import Sampling
+from dualscale.diffusion.samplers import Sampler
 from dualscale.metrics.divergence import Reference
 from dualscale.model import load_model
 from dualscale.parts import parts_of
@@ -42,13 +43,15 @@ def main(
     sampling = Sampling.model_validate(settings["sampling"])
     expect, rows = within_runtime(runtime), []
     for kind, chosen in samplings(sampling):
-        if chosen.sampler.divides_by_alpha and trained.levels.end_in_noise:
-            continue  # its first step would divide by zero
         for count in settings["steps"]:
-            asked = chosen.sampler.evaluations(count)
-            if count > trained.levels.timesteps or asked > MOST:
-                continue
             drawing = chosen.model_copy(update={"steps": count})
+            try:
+                drawing.require_fit(trained.levels)
+            except ValueError:
+                continue
+            asked = drawing.evaluations(trained.levels)
+            if asked > MOST:
+                continue
             points = trained.sampler(drawing, sampling.points, [stream]).draw()[0]
             bits = reference.kl(points, threads, expect)
             logging.info("%s, %d steps: %.4f bits", kind, count, bits)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from _job import run
-from dualscale.diffusion.samplers import Sampling
+from dualscale.diffusion.drawing import Sampling
 from dualscale.model import Model, load_model
 from dualscale.networks.own import ModuleBackbone
 from dualscale.runtime.devices import device_name, open_device, wait_for

@@ -7,7 +7,8 @@ from test_training import PAPER, make_data, paper, run
 
 import train
 from dualscale.data.moments import moments_of
-from dualscale.diffusion.samplers import DDIM, Drawing
+from dualscale.diffusion.drawing import Drawing
+from dualscale.diffusion.samplers import DDIM
 from dualscale.diffusion.schedules import Linear
 from dualscale.model import Model, load_model
 from dualscale.networks.own import ModuleBackbone, load_class

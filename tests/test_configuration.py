@@ -14,6 +14,7 @@ from dualscale.diffusion.predictions import Prediction
 from dualscale.diffusion.priors import Prior
 from dualscale.diffusion.samplers import Sampler
 from dualscale.diffusion.schedules import Schedule
+from dualscale.diffusion.spacings import Spacing
 from dualscale.errors import ConfigurationError
 from dualscale.parts import kinds
 from dualscale.training.optimisers import Optimiser
@@ -447,6 +448,7 @@ def test_the_default_follows_the_papers_text():
     assert sampling_settings(config, "adaptive") == {
         "points": 10_000,
         "sampler": {"kind": "ancestral", "variance": "fixed_small"},
+        "spacing": {"kind": "trailing"},
         "prior": {"kind": "standard"},
         "steps": None,
     }
@@ -587,6 +589,7 @@ PLACES = {
     Prediction: lambda part: {"prediction": part},
     Prior: lambda part: {"sampling": {"prior": part}},
     Sampler: lambda part: {"sampling": {"sampler": part}},
+    Spacing: lambda part: {"sampling": {"spacing": part}},
     LossWeighting: lambda part: {"training": {"loss": part}},
     Optimiser: lambda part: {"training": {"optimiser": part}},
     KnownDistribution: lambda part: {"datasets": {"dino": {"distribution": part}}},

@@ -5,8 +5,9 @@ from test_backbone import VARIANTS
 
 from dualscale.data.moments import moments_of
 from dualscale.data.units import standard_units
+from dualscale.diffusion.drawing import Sampling
 from dualscale.diffusion.priors import MomentMatched
-from dualscale.diffusion.samplers import DDIM, Sampling
+from dualscale.diffusion.samplers import DDIM
 from dualscale.model import Model
 from evaluate_model import further_samples, ode_kl
 

@@ -25,7 +25,8 @@ import train
 from dualscale.config import jobs
 from dualscale.config.check import check
 from dualscale.data.moments import Moments, moments_of
-from dualscale.diffusion.samplers import Drawing, Sampler
+from dualscale.diffusion.drawing import Drawing
+from dualscale.diffusion.samplers import Sampler
 from dualscale.diffusion.sampling import BLOCK
 from dualscale.metrics.divergence import Reference
 from dualscale.model import SETTINGS, Model

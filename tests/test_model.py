@@ -15,7 +15,7 @@ from draw import main as draw
 from draw import parse
 from dualscale.data.moments import moments_of
 from dualscale.data.units import BLOCK, Units, own_units, standard_units
-from dualscale.diffusion.samplers import Drawing
+from dualscale.diffusion.drawing import Drawing
 from dualscale.diffusion.sampling import ReverseProcess
 from dualscale.model import SETTINGS, Model, load_model
 
@@ -141,6 +141,7 @@ def test_a_file_that_does_not_say_how_it_samples_is_drawn_as_the_paper_samples(t
         (["--prior", "standard"], {"prior": "standard"}),
         (["--steps", "4"], {"steps": 4}),
         (["--sampler", "ddim"], {"sampler": {"kind": "ddim"}}),
+        (["--spacing", "geometric"], {"spacing": {"kind": "geometric"}}),
     ],
 )
 def test_a_flag_overrides_what_it_names_and_nothing_else(tmp_path, flags, change):
@@ -171,7 +172,7 @@ def test_a_solver_that_needs_data_at_every_step_is_refused_where_there_are_none(
         drawn(path, "--sampler", "heun")
 
 
-@pytest.mark.parametrize("sampler", ["ancestral", "ddim", "dpm_solver"])
+@pytest.mark.parametrize("sampler", ["ancestral", "ddim", "dpm_solver", "sde_dpm_solver"])
 def test_points_are_drawn_where_several_timesteps_have_no_signal(sampler):
     schedule = {"kind": "linear", "timesteps": 1000, "beta_start": 0.5, "beta_end": 0.9999}
     model = make(prediction="velocity", schedule=schedule)

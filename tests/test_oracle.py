@@ -4,8 +4,9 @@ import torch
 
 from dualscale.data.datasets import Dino, Gaussians, KnownDistribution, Moons
 from dualscale.data.moments import moments_of
+from dualscale.diffusion.drawing import Drawing
 from dualscale.diffusion.oracle import ExactDenoiser
-from dualscale.diffusion.samplers import DDIM, Drawing
+from dualscale.diffusion.samplers import DDIM
 from dualscale.diffusion.sampling import ReverseProcess
 from dualscale.diffusion.schedules import (
     Linear,

@@ -6,7 +6,7 @@ from test_backbone import VARIANTS, Backbone
 from test_training import make_data, make_model, paper, run
 
 from dualscale import model as model_module
-from dualscale.diffusion.samplers import Drawing
+from dualscale.diffusion.drawing import Drawing
 from dualscale.model import Model, load_model
 from dualscale.training.loss import LossGradient, weighted_loss
 from dualscale.training.trainer import Trainer

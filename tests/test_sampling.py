@@ -1,3 +1,4 @@
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -15,16 +16,9 @@ from diffusers import (
 
 import _job
 from dualscale.data.moments import Moments
+from dualscale.diffusion.drawing import Drawing
 from dualscale.diffusion.priors import MomentMatched, Standard
-from dualscale.diffusion.samplers import (
-    DDIM,
-    Ancestral,
-    DPMSolver,
-    Drawing,
-    Heun,
-    Sampler,
-    visited,
-)
+from dualscale.diffusion.samplers import DDIM, Ancestral, DPMSolver, Heun, Restart, Sampler
 from dualscale.diffusion.sampling import ReverseProcess, normal_numbers, replayed
 from dualscale.diffusion.schedules import (
     Cosine,
@@ -34,6 +28,7 @@ from dualscale.diffusion.schedules import (
     LinearPath,
     NoiseLevels,
 )
+from dualscale.diffusion.spacings import Trailing
 from dualscale.parts import parts_of
 
 LEVELS = Linear().levels()
@@ -95,7 +90,7 @@ def test_ancestral_takes_the_steps_of_diffusers(steps, variance, monkeypatch):
             "diffusers.schedulers.scheduling_ddpm.randn_tensor", lambda *_, n=noise, **__: n
         )
         x = oracle.step(predicted_noise(x, t), t, x).prev_sample
-    parts = denoise_as_predicted, visited(LEVELS, steps), drawn[0], iter(drawn[1:])
+    parts = denoise_as_predicted, Trailing().visited(LEVELS, steps), drawn[0], iter(drawn[1:])
     ours = Ancestral(variance=variance).run(*parts)
     np.testing.assert_allclose(ours, x, rtol=1e-4, atol=1e-4)
 
@@ -107,7 +102,7 @@ def test_ddim_takes_the_steps_of_diffusers(steps):
     x = start = numbers(1)[0]
     for t in oracle.timesteps.tolist():
         x = oracle.step(predicted_noise(x, t), t, x).prev_sample
-    ours = DDIM().run(denoise_as_predicted, visited(LEVELS, steps), start, iter(()))
+    ours = DDIM().run(denoise_as_predicted, Trailing().visited(LEVELS, steps), start, iter(()))
     np.testing.assert_allclose(ours, x, rtol=1e-4, atol=1e-4)
 
 
@@ -126,14 +121,14 @@ def test_dpm_solver_takes_the_steps_of_diffusers(steps):
     x = start = numbers(1)[0]
     for t in oracle.timesteps.tolist():
         x = oracle.step(predicted_noise(x, t), t, x).prev_sample
-    ours = DPMSolver().run(denoise_as_predicted, visited(LEVELS, steps), start, iter(()))
+    ours = DPMSolver().run(denoise_as_predicted, Trailing().visited(LEVELS, steps), start, iter(()))
     np.testing.assert_allclose(ours, x, rtol=1e-3, atol=1e-3)
 
 
 def test_heun_takes_the_steps_of_diffusers():
     oracle = HeunDiscreteScheduler(100, 1e-4, 0.02, timestep_spacing="trailing")
     oracle.set_timesteps(20)
-    levels = visited(LEVELS, 20)
+    levels = Trailing().visited(LEVELS, 20)
     start = numbers(1)[0]
     x = start / levels.alpha[0]
     for t in oracle.timesteps:
@@ -152,7 +147,7 @@ def test_ddim_takes_the_euler_steps_of_edm():
     for i, t in enumerate(oracle.timesteps):
         oracle.scale_model_input(x, t)
         x = oracle.step(x, t, x, pred_original_sample=denoise(x, 19 - i)).prev_sample
-    ours = DDIM().run(denoise, visited(levels, None), start, iter(()))
+    ours = DDIM().run(denoise, Trailing().visited(levels, None), start, iter(()))
     np.testing.assert_allclose(ours, x, rtol=1e-3, atol=1e-3)
 
 
@@ -174,7 +169,7 @@ def test_no_sampler_needs_more_evaluations_than_it_says():
             return 0.5 * x
 
         process(denoise, 10, sampler=kind(), steps=7).draw()
-        assert len(asked) == kind().evaluations(7)
+        assert len(asked) == Drawing(sampler=kind(), steps=7).evaluations(LEVELS)
         assert max(asked) == 99
 
 
@@ -192,6 +187,25 @@ def test_the_matched_prior_has_the_moments_of_the_noised_data(schedule):
     alpha, sigma = levels.alpha[-1], levels.sigma[-1]
     np.testing.assert_allclose(mean, [2 * alpha, 2 * alpha])
     np.testing.assert_allclose(covariance, (9 * alpha**2 + sigma**2) * np.eye(2))
+
+
+def test_sampling_starts_from_the_noisiest_level_that_it_visits():
+    levels, seen = Geometric(timesteps=50).levels(), []
+
+    def denoise(x, t):
+        seen.append((t, x.std()))
+        return 0 * x
+
+    spacing = {"kind": "geometric", "sigma_max": 1.0}
+    origin = np.full((600, 2), 5, np.float32)
+    drawer = process(denoise, levels=levels, spacing=spacing, prior="moment_matched", steps=5)
+    drawer.draw()
+    drawer.draw(origin)
+    (first, spread), (again, alone) = seen[0], seen[5]
+    assert first == again == levels.nearest(1.0)
+    sigma = levels.sigma[first]
+    assert spread.item() == pytest.approx(math.hypot(1, sigma), rel=0.1)
+    assert alone.item() == pytest.approx(sigma, rel=0.1)
 
 
 def test_the_papers_prior_is_a_standard_normal_law():
@@ -253,7 +267,7 @@ def test_the_noise_of_all_steps_is_never_held_at_once():
     code = """if True:
         import resource, numpy, torch
         from dualscale.data.moments import Moments
-        from dualscale.diffusion.samplers import Drawing
+        from dualscale.diffusion.drawing import Drawing
         from dualscale.diffusion.sampling import ReverseProcess
         from dualscale.diffusion.schedules import Linear
         law, many = Moments(numpy.zeros(16), numpy.eye(16)), Linear(timesteps=1000).levels()
@@ -289,21 +303,22 @@ def test_samples_are_drawn_with_the_same_numbers_for_every_device(monkeypatch):
         assert torch.equal(ours, theirs)
 
 
-@pytest.mark.parametrize("kind", [Ancestral, DDIM])
-def test_a_captured_run_draws_what_single_steps_do(kind, monkeypatch):
+@pytest.mark.parametrize("sampler", [Ancestral(), DDIM(), Heun(s_churn=20.0), Restart()])
+def test_a_captured_run_draws_what_single_steps_do(sampler, monkeypatch):
     """Run on the CPU, where a "capture" is the work itself."""
     monkeypatch.setattr("dualscale.diffusion.sampling.captured", lambda work, _: work)
     monkeypatch.setattr("dualscale.diffusion.sampling.BLOCK", 64)
-    single, graphed = (process(exact_denoiser(0, 1), 100, "ab", sampler=kind()) for _ in range(2))
+    single, graphed = (process(exact_denoiser(0, 1), 100, "ab", sampler=sampler) for _ in range(2))
     graphed.tile = 64
-    graphed.run = replayed(graphed.run, torch.zeros(100, 2, 64, 2))
+    graphed.run = replayed(graphed.run, torch.zeros(graphed.tensors, 2, 64, 2))
     np.testing.assert_allclose(graphed.draw(), single.draw(), **ROUNDING)
 
 
 @each_sampler
 def test_the_last_step_ends_at_the_denoised_point(kind):
     start, noise = torch.randn(1, 5, 2), torch.randn(99, 1, 5, 2)
-    x = kind().run(lambda x, t: torch.ones_like(x), visited(LEVELS, None), start, iter(noise))
+    levels = Trailing().visited(LEVELS, None)
+    x = kind().run(lambda x, t: torch.ones_like(x), levels, start, iter(noise))
     torch.testing.assert_close(x, torch.ones(1, 5, 2), rtol=1e-4, atol=1e-4)
 
 

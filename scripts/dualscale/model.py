@@ -16,7 +16,7 @@ from torch import Tensor
 from dualscale.data.moments import Moments
 from dualscale.data.units import Units, own_units
 from dualscale.diffusion.denoiser import Denoiser
-from dualscale.diffusion.samplers import Drawing
+from dualscale.diffusion.drawing import Drawing
 from dualscale.diffusion.sampling import ReverseProcess
 from dualscale.errors import ConfigurationError, explain
 from dualscale.networks.backbone import Backbone

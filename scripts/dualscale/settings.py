@@ -4,8 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
+from dualscale.diffusion.drawing import Drawing
 from dualscale.diffusion.predictions import AnyPrediction, Epsilon
-from dualscale.diffusion.samplers import Drawing
 from dualscale.diffusion.schedules import AnySchedule, Linear
 from dualscale.networks.settings import Architecture, DualScale
 from dualscale.parts import Part

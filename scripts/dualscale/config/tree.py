@@ -15,8 +15,8 @@ from pydantic import (
 
 from dualscale.data.files import AnyDataset
 from dualscale.data.sources import Known
+from dualscale.diffusion.drawing import Sampling
 from dualscale.diffusion.predictions import AnyPrediction, Epsilon
-from dualscale.diffusion.samplers import Sampling
 from dualscale.diffusion.schedules import AnySchedule, Linear
 from dualscale.errors import unknown
 from dualscale.metrics.distances import Metrics, every_metric

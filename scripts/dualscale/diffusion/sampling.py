@@ -12,7 +12,7 @@ from torch import Tensor
 
 from dualscale.data.moments import Moments
 from dualscale.data.units import Units, own_units
-from dualscale.diffusion.samplers import Drawing, visited
+from dualscale.diffusion.drawing import Drawing
 from dualscale.diffusion.schedules import NoiseLevels
 from dualscale.runtime.devices import captured, seed_generators, to_device
 from dualscale.runtime.streams import stream_seed
@@ -69,13 +69,13 @@ class ReverseProcess:
         device: torch.device,
         units: Units | None = None,
     ):
-        self.denoise, self.levels, self.streams = denoise, levels, streams
+        self.denoise, self.streams = denoise, streams
         self.points, self.device = points, device
         self.units = units or own_units(len(moments.mean))
-        steps = visited(levels, drawing.steps)
-        self.steps = len(steps.t)
-        self.run: Run = partial(drawing.sampler.run, self._denoise_tiles, steps)
-        mean, covariance = drawing.prior.moments(levels, moments)
+        self.levels = drawing.visited(levels)
+        self.tensors = 1 + drawing.sampler.draws(self.levels)
+        self.run: Run = partial(drawing.sampler.run, self._denoise_tiles, self.levels)
+        mean, covariance = drawing.prior.moments(levels.up_to(self.levels.t[0]), moments)
         self.mean = torch.from_numpy(mean).float().to(device)
         factor = torch.linalg.cholesky(torch.from_numpy(covariance))
         self.factor = factor.mT.float().to(device)
@@ -86,7 +86,7 @@ class ReverseProcess:
         """Run the sampler once on zeros; on CUDA, capture all steps of a block as one graph."""
         shape = len(self.streams), self.tile, len(self.mean)
         if self.device.type == "cuda":
-            self.run = replayed(self.run, torch.zeros(self.steps, *shape, device=self.device))
+            self.run = replayed(self.run, torch.zeros(self.tensors, *shape, device=self.device))
         else:
             zeros = torch.zeros(shape, device=self.device)
             self.run(zeros, repeat(zeros))
@@ -102,7 +102,7 @@ class ReverseProcess:
         Raises:
             ValueError: a point is not finite.
         """
-        alpha, sigma = float(self.levels.alpha[-1]), float(self.levels.sigma[-1])
+        alpha, sigma = self.levels.alpha[0], self.levels.sigma[0]
         # User-defined networks may use random numbers in evaluation mode.
         seed_generators(stream_seed("/".join(map(str, self.streams)), "module"), self.device)
         out = torch.empty(len(self.streams), self.points, len(self.mean), device=self.device)
@@ -133,7 +133,7 @@ class ReverseProcess:
             for stream in self.streams
         ]
         count = block.stop - block.start
-        for numbers in normal_numbers(generators, self.steps, count, len(self.mean)):
+        for numbers in normal_numbers(generators, self.tensors, count, len(self.mean)):
             yield to_device(numbers, self.device)
 
     def _denoise_tiles(self, x: Tensor, t: int) -> Tensor:

@@ -40,6 +40,15 @@ class NoiseLevels:
         with np.errstate(divide="ignore"):
             return np.log(self.sigma / self.alpha)
 
+    def nearest(self, ratio: Values | float) -> NDArray[np.intp]:
+        """Return the timesteps whose ln(sigma / alpha) is nearest to that of the ratios."""
+        log_ratio = self.log_ratio
+        return np.searchsorted((log_ratio[1:] + log_ratio[:-1]) / 2, np.log(ratio))
+
+    def up_to(self, t: int) -> "NoiseLevels":
+        """Return the levels of timesteps 0 … t."""
+        return NoiseLevels(self.alpha[: t + 1], self.sigma[: t + 1])
+
     @property
     def end_in_noise(self) -> bool:
         """Whether the last timestep has no signal: alpha is 0 there (zero terminal SNR)."""
