@@ -45,6 +45,7 @@ bench: .venv/run
 	$(BIN)/python benchmarks/drawing.py
 	$(BIN)/python benchmarks/graph.py
 	$(BIN)/python benchmarks/neighbours.py
+	$(BIN)/python benchmarks/neighbours.py --order
 
 gpu: .venv/test
 	$(BIN)/python benchmarks/gpu.py

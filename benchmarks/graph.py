@@ -145,8 +145,8 @@ def measure(folder):
     yield "dry run", 3 * runs, *map(statistics.median, zip(*full, strict=True))
     yield "dry run, 8 seeds a job", runs + 2 * runs // 8, *snakemake(folder, *DRY, *stacked)
     shutil.rmtree(folder / ".snakemake")
-    drawn = [f"results/datasets/d{i}.npy" for i in range(DATASETS)]
-    snakemake(folder, *every, "--", *drawn)
+    neighbours = [f"results/neighbours/d{i}/5.npz" for i in range(DATASETS)]
+    snakemake(folder, *every, "--", *neighbours)
     snakemake(folder, *every, "--", FIRST)
     _, digests = planned(folder, "grid.yaml")
     link_runs(folder / "results", digests)

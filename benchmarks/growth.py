@@ -1,7 +1,8 @@
 """Measure how time and memory scale with seeds per job, points, width, dimensions and KL samples.
 
     python benchmarks/growth.py     # one core; writes benchmarks/growth.csv, growth.png, growth.svg
-    python benchmarks/growth.py --memory "points in the dataset"     # memory of that curve alone
+    python benchmarks/growth.py --curve "points for the KL"     # that curve alone
+    python benchmarks/growth.py --curve "points in the dataset" --memory     # and its memory alone
 
 Every figure is the median of several chunks of work in its own process.
 """
@@ -131,20 +132,19 @@ def plot(rows):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--worker", nargs=2, help=argparse.SUPPRESS)
-    parser.add_argument(
-        "--memory", choices=SIZES, help="of this curve alone, as on a busy machine; keep all times"
-    )
+    parser.add_argument("--curve", choices=SIZES, help="to measure alone; the others are kept")
+    parser.add_argument("--memory", action="store_true", help="alone, as on a busy machine")
     options = parser.parse_args()
     if worker := options.worker:
         print(json.dumps(measure(worker[0], int(worker[1]))))
         return
-    if options.memory:
-        rows = read_rows()
-        for row in rows:
-            if row["curve"] == options.memory:
-                row["peak_mb"] = in_own_process(row["curve"], row["size"])["peak_mb"]
-    else:
-        rows = [in_own_process(curve, size) for curve, sizes in SIZES.items() for size in sizes]
+    rows = {(row["curve"], row["size"]): row for row in read_rows()}
+    for curve in [options.curve] if options.curve else SIZES:
+        for size in SIZES[curve]:
+            found = in_own_process(curve, size)
+            row = rows.setdefault((curve, size), found)
+            row.update({"peak_mb": found["peak_mb"]} if options.memory else found)
+    rows = list(rows.values())
     with TABLE.open("w", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()

@@ -534,6 +534,24 @@ def graph() -> str:
     return pipe(["", "jobs", "seconds", "peak MiB"], rows)
 
 
+@block("benchmarks/README.md", "order")
+def order() -> str:
+    """Time of a search of neighbours with the points as given, and close points in turn."""
+    rows = [
+        [
+            row.data,
+            f"{row.points:,}",
+            f"{row.others:,}",
+            f"{row.given_seconds:.3g}",
+            f"{row.ordered_seconds:.3g}",
+            f"{row.ordered_seconds / row.given_seconds:.2f}",
+        ]
+        for row in read("benchmarks/order.csv").itertuples()
+    ]
+    header = ["data", "points", "others", "as given, s", "close points in turn, s", "ratio"]
+    return pipe(header, rows)
+
+
 @block("results/README.md", "pages")
 def results() -> str:
     """The tables and figures of results/."""
