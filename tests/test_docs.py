@@ -184,11 +184,6 @@ def speed_page():
     order = order["ordered_seconds"] / order["given_seconds"]
     yield f"in {order[10**6].min():.2f} to {order[10**6].max():.2f} of the time"
     yield f"in {order[10**5].min():.2f} to {order[10**5].max():.2f} of it"
-    graph = tables.read("benchmarks/graph.csv").set_index("what")["seconds"]
-    empty, full = graph["dry run of an empty workflow"], graph["dry run"]
-    yield f"takes {full / empty:.2f} times as long as that of the empty workflow"
-    start = graph.filter(like="start of a remote job")
-    yield f"takes {start.iloc[0]:.1f} s with all runs configured and {start.iloc[1]:.1f} s with 400"
     ways = tables.read("benchmarks/groups.csv").set_index("way")
     each = ways["last_result_seconds"] * ways["cores"] / ways["cells"]
     yield (
