@@ -301,6 +301,25 @@ def released() -> str:
     return pipe([f"dino, {len(runs)} seeds", "KL", "against the baseline"], rows)
 
 
+@block(STUDY, "precision")
+def precision() -> str:
+    """KL in bfloat16 and in float32, paired by seed."""
+    kept = ("study/metrics", "recommended/metrics", "recommended/fresh")
+    runs = pd.concat([read(f"docs/{name}.csv") for name in kept])
+    keys = ["variant", "dataset", "seed"]
+    exact = runs.drop_duplicates(keys).set_index(keys)["kl_bits"]
+    rounded = read("docs/study/precision.csv")
+    rounded["variant"] = rounded["variant"].str.removesuffix("_bfloat16")
+    pairs = rounded.set_index(keys)[["kl_bits"]].join(exact.rename("exact"), how="inner")
+    rows = []
+    for (variant, dataset), pair in pairs.groupby(level=[0, 1], sort=False):
+        mean, low, high = mean_interval((pair["kl_bits"] - pair["exact"]).tolist())
+        means = [f"{pair[name].mean():.4f}" for name in ("exact", "kl_bits")]
+        cells = [str(len(pair)), *means, with_interval(mean, low, high, "+.4f")]
+        rows.append([LABELS[variant], dataset, *cells])
+    return pipe(["variant", "dataset", "seeds", "float32", "bfloat16", "difference"], rows, texts=2)
+
+
 @block(RECOMMENDED, "above the floor")
 def above_floor() -> str:
     """KL above the floor of three variants, and the recipe's share of the paper's best."""

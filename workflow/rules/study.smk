@@ -121,20 +121,9 @@ use rule evaluate_model as evaluate_model_of_file with:
         dataset="|".join(FILES) or "$",
 
 
-def measures(wildcards):
-    """Records of the study: of every reference, and of every variant."""
-    record, both = f"results/{{kind}}/{RUN}.json", ["divergences", "distances"]
-    cells = {"dataset": DATASETS, "seed": MEASURED}
-    return [
-        *expand(record, kind=both, variant=REAL, **cells),
-        *expand(record, kind=both, variant=EXACT, dataset=STUDIED, seed=MEASURED),
-        *expand(record, kind=[*both, "likelihoods"], variant=VARIANTS, **cells),
-    ]
-
-
 rule collect_study:
     input:
-        records=measures,
+        records=study_records,
     output:
         tables=page("study/metrics"),
     log:
