@@ -18,7 +18,7 @@ sys.path.insert(0, str(ROOT / "scripts"))
 from blocks import fill
 from derived import DERIVED, FIGURES
 from dualscale.metrics.statistics import INTERVAL, mean_interval, welch_interval
-from dualscale.metrics.table import METRICS, RUN_COLUMNS
+from dualscale.metrics.table import COLUMNS, RUN_COLUMNS
 from dualscale.reporting.figures import save_figure
 from dualscale.reporting.tables import read_table
 from dualscale.reporting.texts import bracket, number, with_interval
@@ -230,12 +230,12 @@ ELSEWHERE |= {"classifier_p", "kl_of_pooled_draws_bits"}
 
 def metric_columns(table: pd.DataFrame) -> list[str]:
     """Return the columns of a table that are metrics to show, beside the KL."""
-    return [name for name in METRICS if name in table and name not in ELSEWHERE]
+    return [name for name in COLUMNS if name in table and name not in ELSEWHERE]
 
 
 def metrics(values: pd.Series) -> list[str]:
     """Return metrics by column as texts with their digits; empty where there is none."""
-    return [number(v, f".{METRICS[str(name)].digits}f") for name, v in values.items()]
+    return [number(v, f".{COLUMNS[str(name)].digits}f") for name, v in values.items()]
 
 
 @block(STUDY, "measures")
@@ -250,7 +250,7 @@ def measures() -> str:
         "baseline.exact": "optimal denoiser, from N(0, I)",
     } | {name: label for name, label in LABELS.items() if name in mean.index and name != "real"}
     rows = [[label, *metrics(mean.loc[name])] for name, label in names.items()]
-    return pipe(["dino", *(METRICS[name].label for name in columns)], rows)
+    return pipe(["dino", *(COLUMNS[name].label for name in columns)], rows)
 
 
 @block(STUDY, "reductions")
@@ -404,7 +404,7 @@ def recommended_measures() -> str:
         for dataset in DATASETS
         for variant in ("baseline", "recommended", "real")
     ]
-    return pipe(["dataset", "", *(METRICS[name].label for name in columns)], once(rows), texts=2)
+    return pipe(["dataset", "", *(COLUMNS[name].label for name in columns)], once(rows), texts=2)
 
 
 @block(RECOMMENDED, "fewest")

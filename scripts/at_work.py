@@ -142,7 +142,7 @@ def _take(path: Path, me: Worker) -> Worker | None:
             try:
                 os.link(new, marker(path))  # unlike a renaming, never over another
             except FileExistsError:
-                pass
+                pass  # another was faster, and is returned
             except OSError:  # a file system without hard links
                 if not marker(path).exists():
                     new.replace(marker(path))

@@ -8,7 +8,7 @@ import pandas as pd
 
 from _job import run
 from dualscale.metrics.statistics import INTERVAL, mean_interval
-from dualscale.metrics.table import METRICS, PUBLISHED
+from dualscale.metrics.table import COLUMNS, PUBLISHED
 from dualscale.reporting.tables import Table, read_records, read_table, write_table
 from dualscale.reporting.texts import counted_seeds, floor_of_files, number, with_interval
 from dualscale.runtime.records import run_of
@@ -97,7 +97,7 @@ def printed(
             published = record[f"{metric.name}_published"]
             row += [with_interval(*found, style), number(published, style)]
         if floors:
-            row.insert(3, number(record["kl_floor_bits"], f".{METRICS['kl_bits'].digits}f"))
+            row.insert(3, number(record["kl_floor_bits"], f".{COLUMNS['kl_bits'].digits}f"))
         rows.append(row)
         last = name
     return header, rows

@@ -5,7 +5,7 @@ import re
 from conftest import ROOT, TINY, copy_project
 
 from dualscale.metrics.distances import every_metric
-from dualscale.metrics.table import METRICS, OF_RUNS, RUN_COLUMNS, study_columns
+from dualscale.metrics.table import COLUMNS, OF_RUNS, RUN_COLUMNS, study_columns
 from pages import PAGES
 
 
@@ -30,7 +30,7 @@ def test_targets_make_their_pages_in_whatever_order_the_rules_are_included(tmp_p
 
 
 def test_metrics_csv_and_the_study_take_their_columns_from_the_table():
-    assert [name for name in RUN_COLUMNS if name in METRICS] == [column.name for column in OF_RUNS]
+    assert [name for name in RUN_COLUMNS if name in COLUMNS] == [column.name for column in OF_RUNS]
     known, unknown = (set(study_columns(every_metric(), 2, known)) for known in (True, False))
-    assert known - unknown == {column.name for column in METRICS.values() if column.needs_density}
+    assert known - unknown == {column.name for column in COLUMNS.values() if column.needs_density}
     assert {"kl_draw1_bits", "kl_draw2_bits"} <= unknown

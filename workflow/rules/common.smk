@@ -334,17 +334,6 @@ def planned_model(wildcards):
     return planned(["models"], [wildcards.variant], [wildcards.dataset])
 
 
-def study_records(wildcards):
-    """Records of the study: of every reference, and of every variant."""
-    record, both = f"results/{{kind}}/{RUN}.json", ["divergences", "distances"]
-    cells = {"dataset": DATASETS, "seed": MEASURED}
-    return [
-        *expand(record, kind=both, variant=REAL, **cells),
-        *expand(record, kind=both, variant=EXACT, dataset=STUDIED, seed=MEASURED),
-        *expand(record, kind=[*both, "likelihoods"], variant=VARIANTS, **cells),
-    ]
-
-
 def shown(wildcards):
     """Variants in an animation."""
     return VARIANTS if wildcards.variant == SIDE_BY_SIDE else [wildcards.variant]

@@ -1,4 +1,4 @@
-"""How points are drawn from a model: where to start, where to go through, and by what method."""
+"""Settings for drawing points from a model: prior, spacing of the levels, sampler and steps."""
 
 from pydantic import Field
 

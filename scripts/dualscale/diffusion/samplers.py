@@ -167,7 +167,7 @@ class Heun(_Heun):
 
 
 class Restart(_Heun):
-    """Heun's method with restarts (Xu et al. 2023, algorithm 1).
+    """Heun's method with restarts (Xu et al. 2023).
 
     At the visited level nearest to s_min, noise up to s_max is added, from where `steps` steps lead
     back to s_min; this is done `restarts` times. Noise contracts the error of what came before, the

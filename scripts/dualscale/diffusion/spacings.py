@@ -74,6 +74,8 @@ class Trailing(Spacing):
 
 
 class _Between(Spacing):
+    """Levels between two values of s, each the nearest of the model's."""
+
     sigma_min: Sigma | None = Field(
         None,
         description="Lowest sigma / alpha to visit, before noise-free data; null, the model's.",

@@ -21,7 +21,7 @@ def _of_runs(column: str) -> str:
     return column
 
 
-Column = Annotated[str, AfterValidator(_of_runs)]
+ColumnName = Annotated[str, AfterValidator(_of_runs)]
 """Name of a metric of metrics.csv."""
 
 
@@ -43,7 +43,7 @@ class Runs:
 
 
 class Quantity(Choice):
-    """What a claim is about, measured seed by seed."""
+    """Quantity that a claim is about, measured on every seed."""
 
     @abstractmethod
     def values(self, runs: Runs) -> dict[str, list[float]]:
@@ -58,7 +58,7 @@ class Relative(Quantity):
     """Paired differences (variant - against) / mean(against) of a column, on each dataset."""
 
     kind: Literal["relative"] = "relative"
-    column: Column
+    column: ColumnName
     variant: str
     against: str
     datasets: list[str] = Field(min_length=1)
@@ -86,8 +86,8 @@ class Ratio(Quantity):
     """
 
     kind: Literal["ratio"] = "ratio"
-    column: Column
-    over: Column | None = None
+    column: ColumnName
+    over: ColumnName | None = None
     variant: str
     against: str
     datasets: list[str] = Field(min_length=1)

@@ -29,7 +29,7 @@ def of_study(metrics: Iterable[Metric]) -> list[Column]:
     return [*OF_MODELS, *(column for metric in metrics for column in metric.columns())]
 
 
-METRICS = {column.name: column for column in (*OF_RUNS, *of_study(every_metric()))}
+COLUMNS = {column.name: column for column in (*OF_RUNS, *of_study(every_metric()))}
 
 
 def study_columns(metrics: Iterable[Metric], draws: int, known: bool) -> list[str]:

@@ -37,7 +37,7 @@ class LookUp:
         """Gradient with respect to the tables, from that of the rows (S, K, n, columns)."""
         if grad.is_cuda:  # index_add_ would sort there to be deterministic
             return sums_by_timestep(grad, self.rows - self.first_rows, self.shape[1]).flatten(0, 1)
-        tables = torch.zeros(self.shape)
+        tables = torch.zeros(self.shape, device=grad.device)
         rows = grad.flatten(0, 2).float()  # sums in bfloat16 would lose small terms
         tables.flatten(0, 1).index_add_(0, self.rows.flatten(), rows)
         return tables.to(grad.dtype)
