@@ -20,7 +20,7 @@ import torch
 
 from benchmark import POINTS, make_trainer, settings_of
 from dualscale.data.moments import Moments
-from dualscale.diffusion.sampling import ReverseProcess
+from dualscale.diffusion.reverse_process import ReverseProcess
 from dualscale.diffusion.schedules import Linear
 from dualscale.runtime.devices import device_name, open_device
 

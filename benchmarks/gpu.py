@@ -29,7 +29,7 @@ import torch
 from benchmark import ROOT, make_trainer, seconds_of
 from dualscale.config.tree import BranchesVariant, OwnVariant
 from dualscale.data.datasets import Circle
-from dualscale.metrics.divergence import Reference
+from dualscale.metrics.kl import Reference
 from dualscale.runtime.devices import device_name, open_device
 from dualscale.settings import Precision
 from plain import HIDDEN, make_model

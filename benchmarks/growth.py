@@ -24,7 +24,7 @@ from tabulate import tabulate
 from benchmark import ROOT, settings_of
 from dualscale.data.moments import moments_of
 from dualscale.data.units import standard_units
-from dualscale.metrics.divergence import knn_kl
+from dualscale.metrics.kl import knn_kl
 from dualscale.model import Model
 from dualscale.reporting.figures import COLOURS, save_figure, use_style
 from dualscale.runtime.devices import device_name, open_device

@@ -22,7 +22,7 @@ from tabulate import tabulate
 
 from benchmark import ROOT
 from dualscale.data.datasets import Circle, Dino, Gaussians, Line, Moons
-from dualscale.metrics.divergence import kth_distances, kth_of_every_pair
+from dualscale.metrics.kl import kth_distances, kth_of_every_pair
 from dualscale.runtime.devices import device_name, open_device
 
 POINTS, SEARCHED, K, ROUNDS = 200_000, 50, 6, 3

@@ -12,7 +12,7 @@ from dualscale.data.moments import moments_of
 from dualscale.data.sources import distribution_of, fresh_points
 from dualscale.diffusion.drawing import Sampling
 from dualscale.diffusion.oracle import ExactDenoiser
-from dualscale.diffusion.sampling import ReverseProcess
+from dualscale.diffusion.reverse_process import ReverseProcess
 from dualscale.diffusion.schedules import SCHEDULE
 from dualscale.runtime.files import save_points
 from dualscale.runtime.streams import stream_seed

@@ -9,7 +9,7 @@ import pandas as pd
 
 from _job import run, within_runtime
 from dualscale.data.sources import distribution_of, fresh_points
-from dualscale.metrics.divergence import Reference
+from dualscale.metrics.kl import Reference
 from dualscale.reporting.tables import write_table
 from dualscale.runtime.streams import stream_seed
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from _job import run, within_runtime
-from dualscale.metrics.divergence import Reference
+from dualscale.metrics.kl import Reference
 from dualscale.runtime.records import write_record
 
 

@@ -12,7 +12,7 @@ from _job import run, within_runtime
 from dualscale.diffusion.drawing import Sampling
 from dualscale.diffusion.likelihood import log_density
 from dualscale.diffusion.priors import Prior
-from dualscale.metrics.divergence import Reference
+from dualscale.metrics.kl import Reference
 from dualscale.model import Model, load_model
 from dualscale.runtime.devices import open_device
 from dualscale.runtime.records import write_record, write_rows

@@ -9,7 +9,7 @@ import numpy as np
 from _job import run, within_runtime
 from dualscale.diffusion.drawing import Sampling
 from dualscale.diffusion.samplers import Sampler
-from dualscale.metrics.divergence import Reference
+from dualscale.metrics.kl import Reference
 from dualscale.model import load_model
 from dualscale.parts import parts_of
 from dualscale.runtime.devices import open_device

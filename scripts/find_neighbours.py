@@ -8,7 +8,7 @@ import numpy as np
 
 from _job import run, within_runtime
 from dualscale.data.units import standard_units
-from dualscale.metrics.divergence import Reference
+from dualscale.metrics.kl import Reference
 from dualscale.runtime.files import atomic_write
 
 

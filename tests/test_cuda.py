@@ -15,8 +15,8 @@ from test_backbone import VARIANTS
 from dualscale.data.moments import moments_of
 from dualscale.diffusion.drawing import Drawing
 from dualscale.diffusion.losses import Uniform
+from dualscale.diffusion.reverse_process import BLOCK
 from dualscale.diffusion.samplers import Sampler
-from dualscale.diffusion.sampling import BLOCK
 from dualscale.model import Model, load_model
 from dualscale.parts import kinds
 from dualscale.runtime import devices

@@ -4,7 +4,6 @@ from scipy import stats
 
 from dualscale.data.datasets import Dino
 from dualscale.data.distributions import GaussianMixture
-from dualscale.metrics import divergence
 from dualscale.metrics.distances import (
     KL,
     ClassifierTest,
@@ -15,7 +14,7 @@ from dualscale.metrics.distances import (
     SlicedWasserstein,
     every_metric,
 )
-from dualscale.metrics.divergence import Reference, knn_kl
+from dualscale.metrics.kl import Reference, knn_kl, kth_distances
 from dualscale.metrics.metric import Samples, measured
 
 
@@ -122,13 +121,13 @@ def test_one_search_each_way_gives_the_figures_of_a_search_for_every_k(rng, monk
     real, generated = rng.normal(size=(900, 2)), rng.normal(0.1, 1.1, size=(400, 2))
     expected = {f"kl_k{k}_bits": knn_kl(real, generated, k) for k in (1, 5, 20)}
     expected |= {f"reverse_kl_k{k}_bits": knn_kl(generated, real, k) for k in (1, 5, 20)}
-    reference, search, searched = Reference.of(real, [1, 5, 20]), divergence.kth_distances, []
+    reference, searched = Reference.of(real, [1, 5, 20]), []
 
     def counted(points, others, *arguments):
         searched.append((len(points), len(others)))
-        return search(points, others, *arguments)
+        return kth_distances(points, others, *arguments)
 
-    monkeypatch.setattr(divergence, "kth_distances", counted)
+    monkeypatch.setattr("dualscale.metrics.kl.kth_distances", counted)
     metrics = [KL(), ReverseKL()]
     assert measured(Samples(reference, generated), metrics) == expected
     # The real points' own neighbours are those of the reference.

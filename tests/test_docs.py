@@ -11,7 +11,7 @@ from matplotlib.image import imread
 import blocks
 import tables
 from derived import DERIVED, FIGURES
-from dualscale.metrics.divergence import EVERY_PAIR_FROM
+from dualscale.metrics.kl import EVERY_PAIR_FROM
 from dualscale.metrics.statistics import mean_interval, welch_interval
 from dualscale.reporting.figures import save_figure
 

@@ -26,9 +26,9 @@ from dualscale.config import jobs
 from dualscale.config.check import check
 from dualscale.data.moments import Moments, moments_of
 from dualscale.diffusion.drawing import Drawing
+from dualscale.diffusion.reverse_process import BLOCK
 from dualscale.diffusion.samplers import Sampler
-from dualscale.diffusion.sampling import BLOCK
-from dualscale.metrics.divergence import Reference
+from dualscale.metrics.kl import Reference
 from dualscale.model import SETTINGS, Model
 from dualscale.networks.layers import ReLU
 from dualscale.parts import parts_of

@@ -16,7 +16,7 @@ from draw import parse
 from dualscale.data.moments import moments_of
 from dualscale.data.units import BLOCK, Units, own_units, standard_units
 from dualscale.diffusion.drawing import Drawing
-from dualscale.diffusion.sampling import ReverseProcess
+from dualscale.diffusion.reverse_process import ReverseProcess
 from dualscale.model import SETTINGS, Model, load_model
 
 DATA = 3 + torch.randn(500, 2, generator=torch.Generator().manual_seed(0))

@@ -6,15 +6,15 @@ from dualscale.data.datasets import Dino, Gaussians, KnownDistribution, Moons
 from dualscale.data.moments import moments_of
 from dualscale.diffusion.drawing import Drawing
 from dualscale.diffusion.oracle import ExactDenoiser
+from dualscale.diffusion.reverse_process import ReverseProcess
 from dualscale.diffusion.samplers import DDIM
-from dualscale.diffusion.sampling import ReverseProcess
 from dualscale.diffusion.schedules import (
     Linear,
     LinearPath,
     ZeroTerminalSNR,
     variance_preserving,
 )
-from dualscale.metrics.divergence import knn_kl
+from dualscale.metrics.kl import knn_kl
 from dualscale.parts import parts_of
 
 CPU = torch.device("cpu")

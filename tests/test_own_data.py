@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from conftest import copy_project, copy_run
 
-from dualscale.metrics.divergence import Reference
+from dualscale.metrics.kl import Reference
 from evaluate_distances import main as evaluate_distances
 
 SCALE = np.array([1000.0, 1.0, 0.1])

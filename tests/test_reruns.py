@@ -182,8 +182,8 @@ def test_the_training_module_trains_again(project):
     assert project.waiting() == jobs(*ALL_OF_A_RUN) | PAPER
 
 
-def test_the_divergence_module_neither_trains_nor_samples(project):
-    edit(project, "dualscale/metrics/divergence.py")
+def test_the_module_of_the_kl_neither_trains_nor_samples(project):
+    edit(project, "dualscale/metrics/kl.py")
     assert project.waiting() == neighbours() | jobs("Estimate KL of") | collecting() | {TABLE}
 
 

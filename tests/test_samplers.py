@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 import torch
 from diffusers import DPMSolverMultistepScheduler, EDMEulerScheduler
-from test_sampling import LEVELS, denoise_as_predicted, exact_denoiser, numbers, predicted_noise
+from test_reverse_process import (
+    LEVELS,
+    denoise_as_predicted,
+    exact_denoiser,
+    numbers,
+    predicted_noise,
+)
 
 from dualscale.diffusion.drawing import Drawing
 from dualscale.diffusion.samplers import (

@@ -17,7 +17,7 @@ from dualscale.data.moments import Moments
 from dualscale.data.units import Units, own_units
 from dualscale.diffusion.denoiser import Denoiser
 from dualscale.diffusion.drawing import Drawing
-from dualscale.diffusion.sampling import ReverseProcess
+from dualscale.diffusion.reverse_process import ReverseProcess
 from dualscale.errors import ConfigurationError, explain
 from dualscale.networks.backbone import Backbone
 from dualscale.networks.own import ArchitectureError, ModuleBackbone

@@ -10,7 +10,7 @@ import numpy as np
 import scipy  # loads its modules when used, so that planning a workflow is fast
 from pydantic import AfterValidator, Field, TypeAdapter
 
-from dualscale.metrics.divergence import Reference
+from dualscale.metrics.kl import Reference
 from dualscale.metrics.metric import Array, Column, Metric, Samples
 from dualscale.parts import Once, OneOf, kinds
 

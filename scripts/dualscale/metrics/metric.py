@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dualscale.data.distributions import Distribution
-from dualscale.metrics.divergence import Reference
+from dualscale.metrics.kl import Reference
 from dualscale.parts import Choice
 
 Array = NDArray[np.floating]

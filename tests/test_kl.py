@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy.spatial import cKDTree
 
 from dualscale.data.units import Units, standard_units
-from dualscale.metrics.divergence import EVERY_PAIR_FROM, Reference, knn_kl, kth_distances
+from dualscale.metrics.kl import EVERY_PAIR_FROM, Reference, knn_kl, kth_distances
 
 
 def brute_force(real, generated, k):
@@ -170,8 +170,8 @@ def test_either_search_of_many_dimensions_finds_the_same_distances(times, k, mon
     points, others = rng.normal(size=(60, EVERY_PAIR_FROM)), rng.normal(size=(900, EVERY_PAIR_FROM))
     every = np.sort(np.abs(points[:, None] - others).max(axis=2), axis=1)
     left = list(times)
-    monkeypatch.setattr("dualscale.metrics.divergence.PAIRS", 5000)
-    monkeypatch.setattr("dualscale.metrics.divergence._seconds_a_point", lambda *_: left.pop(0))
+    monkeypatch.setattr("dualscale.metrics.kl.PAIRS", 5000)
+    monkeypatch.setattr("dualscale.metrics.kl._seconds_a_point", lambda *_: left.pop(0))
     assert (kth_distances(points, others, [1, k]) == every[:, [0, k - 1]]).all()
     assert left == []  # both were timed
 

@@ -18,8 +18,8 @@ import _job
 from dualscale.data.moments import Moments
 from dualscale.diffusion.drawing import Drawing
 from dualscale.diffusion.priors import MomentMatched, Standard
+from dualscale.diffusion.reverse_process import ReverseProcess, normal_numbers, replayed
 from dualscale.diffusion.samplers import DDIM, Ancestral, DPMSolver, Heun, Restart, Sampler
-from dualscale.diffusion.sampling import ReverseProcess, normal_numbers, replayed
 from dualscale.diffusion.schedules import (
     Cosine,
     Geometric,
@@ -236,7 +236,7 @@ def test_models_are_sampled_together_as_they_are_alone():
 
 def test_points_do_not_depend_on_the_tile_they_are_drawn_in(monkeypatch):
     whole = sample(exact_denoiser(0, 1), 70, d=3)
-    monkeypatch.setattr("dualscale.diffusion.sampling.TILE", 16)
+    monkeypatch.setattr("dualscale.diffusion.reverse_process.TILE", 16)
     np.testing.assert_allclose(sample(exact_denoiser(0, 1), 70, d=3), whole, **ROUNDING)
 
 
@@ -268,7 +268,7 @@ def test_the_noise_of_all_steps_is_never_held_at_once():
         import resource, numpy, torch
         from dualscale.data.moments import Moments
         from dualscale.diffusion.drawing import Drawing
-        from dualscale.diffusion.sampling import ReverseProcess
+        from dualscale.diffusion.reverse_process import ReverseProcess
         from dualscale.diffusion.schedules import Linear
         law, many = Moments(numpy.zeros(16), numpy.eye(16)), Linear(timesteps=1000).levels()
         parts = lambda x, t: x / 2, many, law, Drawing()
@@ -292,7 +292,7 @@ def test_samples_are_drawn_with_the_same_numbers_for_every_device(monkeypatch):
             sent.append(tensor)
             return tensor.to(to)
 
-        monkeypatch.setattr("dualscale.diffusion.sampling.to_device", send)
+        monkeypatch.setattr("dualscale.diffusion.reverse_process.to_device", send)
         parts = exact_denoiser(0, 1), LEVELS, moments(), Drawing(), 70, ["a", "b"]
         drawer = ReverseProcess(*parts, torch.device(device))
         noise = drawer._draw_noise(slice(0, 70))
@@ -306,8 +306,8 @@ def test_samples_are_drawn_with_the_same_numbers_for_every_device(monkeypatch):
 @pytest.mark.parametrize("sampler", [Ancestral(), DDIM(), Heun(s_churn=20.0), Restart()])
 def test_a_captured_run_draws_what_single_steps_do(sampler, monkeypatch):
     """Run on the CPU, where a "capture" is the work itself."""
-    monkeypatch.setattr("dualscale.diffusion.sampling.captured", lambda work, _: work)
-    monkeypatch.setattr("dualscale.diffusion.sampling.BLOCK", 64)
+    monkeypatch.setattr("dualscale.diffusion.reverse_process.captured", lambda work, _: work)
+    monkeypatch.setattr("dualscale.diffusion.reverse_process.BLOCK", 64)
     single, graphed = (process(exact_denoiser(0, 1), 100, "ab", sampler=sampler) for _ in range(2))
     graphed.tile = 64
     graphed.run = replayed(graphed.run, torch.zeros(graphed.tensors, 2, 64, 2))
