@@ -29,7 +29,7 @@ def main(
     *,
     settings: Mapping,
     digest: str,
-    stream: str,
+    stream_suffix: str,
     architecture: str | None,
     gpu: int,
     threads: int,
@@ -41,13 +41,13 @@ def main(
 
     Args:
         models: paths named by seed; each is sampled alone, for its own timing.
-        stream: part of the stream names after the seed.
+        stream_suffix: part of the names of the random streams after the seed.
     """
     device, sampling = open_device(gpu, threads), Sampling.model_validate(settings)
     for model, *outputs, record in zip(models, samples, weights, records, strict=True):
         trained = load_model(model, device, architecture)
-        stream_of_model = f"{run_of(model)['seed']}/{stream}"
-        seconds = sample_model(trained, *outputs, sampling, stream_of_model, device)
+        stream = f"{run_of(model)['seed']}/{stream_suffix}"
+        seconds = sample_model(trained, *outputs, sampling, stream, device)
         write_record(
             record,
             {

@@ -35,7 +35,7 @@ def main(
     settings: Mapping,
     sampling: Mapping,
     digest: str,
-    stream: str,
+    stream_suffix: str,
     code: str,
     gpu: int,
     threads: int,
@@ -51,11 +51,11 @@ def main(
         records: paths of the records: seconds, loss, parameters, device, and the seeds of the
             stack.
         digest: of all settings that determine a model, stored in its file and its record.
-        stream: part of the stream names after the seed.
+        stream_suffix: part of the names of the random streams after the seed.
         code: digest of the training code.
     """
     seeds = [run_of(model)["seed"] for model in models]
-    streams = [f"{seed}/{stream}" for seed in seeds]
+    streams = [f"{seed}/{stream_suffix}" for seed in seeds]
     device = open_device(gpu, threads)
     loaded = np.load(points, allow_pickle=False)
     units = standard_units(loaded) if settings["standardise"] else own_units(loaded.shape[1])

@@ -159,7 +159,7 @@ def test_floating_point_buffers_are_averaged_as_parameters_are_and_others_copied
     settings = own("Counting").model_dump(by_alias=True, exclude={"sampling"})
     settings |= {"standardise": False, "training": paper(steps=100).model_dump()}
     paths = tmp_path / "data.npy", [tmp_path / "0.model"], [tmp_path / "0.json"]
-    given = {"sampling": {}, "digest": "d1", "stream": "data", "code": "c0de"}
+    given = {"sampling": {}, "digest": "d1", "stream_suffix": "data", "code": "c0de"}
     train.main(*paths, settings=settings, **given, gpu=0, threads=1)
     average = 0.0
     for step in range(0, 100, PAPER.ema.every):

@@ -39,7 +39,7 @@ def job(tmp_path):
     def call(folder, **changes):
         (tmp_path / folder).mkdir(exist_ok=True)
         chosen = {"settings": SETTINGS, "sampling": {}, "digest": "d1"}
-        chosen |= {"stream": "data", "code": "c0de"} | changes
+        chosen |= {"stream_suffix": "data", "code": "c0de"} | changes
         return (
             f"import os; os.environ['DUALSCALE_CHECKPOINT_SECONDS'] = '0'; import train\n"
             f"from pathlib import Path; folder = Path({str(tmp_path)!r})\n"
@@ -208,7 +208,8 @@ def test_a_full_disk_costs_the_checkpoint_and_not_the_training(trainer, monkeypa
 
 
 @pytest.mark.parametrize(
-    "change", ["nothing", "sampling", "settings", "stream", "code", "data", "torch", "device"]
+    "change",
+    ["nothing", "sampling", "settings", "stream_suffix", "code", "data", "torch", "device"],
 )
 def test_a_checkpoint_serves_the_very_same_training_alone(tmp_path, monkeypatch, caplog, change):
     caplog.set_level(logging.INFO)
@@ -217,7 +218,7 @@ def test_a_checkpoint_serves_the_very_same_training_alone(tmp_path, monkeypatch,
     data, settings = np.zeros((500, 2), "f4"), {"training": SETTINGS["training"] | {"steps": 300}}
     data[::2] = 1
     arguments = {"settings": SETTINGS | settings, "sampling": {}, "digest": "d1"}
-    arguments |= {"stream": "data", "code": "c0de"}
+    arguments |= {"stream_suffix": "data", "code": "c0de"}
 
     def job():
         np.save(tmp_path / "data.npy", data)

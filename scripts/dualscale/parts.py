@@ -43,6 +43,8 @@ RENAMED = {
 """Keys and kinds that had another name before the first release."""
 PATTERNS: dict[str, str] = {}
 """Descriptions of patterns of texts, for error messages."""
+SMALLEST = 2.0**-149
+"""Smallest positive float32: a lesser weight rounds to 0."""
 REAL = "real"
 """Name of fresh real points in the study's tables, in the column of variants."""
 

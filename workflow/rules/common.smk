@@ -232,8 +232,8 @@ def code_digest(name, *files):
 
 def run_stream(wildcards):
     """Name of a run's random stream."""
-    named = jobs.stream(CONFIG, wildcards.variant, wildcards.dataset)
-    return f"{wildcards.seed}/{named}"
+    suffix = jobs.stream_suffix(CONFIG, wildcards.variant, wildcards.dataset)
+    return f"{wildcards.seed}/{suffix}"
 
 
 def architecture(wildcards):
@@ -298,8 +298,8 @@ def settings_digest(folder, variant, dataset):
             settings = jobs.training_settings(CONFIG, variant, dataset)
             if "architecture" in settings:  # where the file lies differs between copies
                 settings["architecture"] = settings["architecture"] | {"file": None}
-            stream = jobs.stream(CONFIG, variant, dataset)
-            return digest_settings(dataset_settings(dataset), settings, stream)
+            suffix = jobs.stream_suffix(CONFIG, variant, dataset)
+            return digest_settings(dataset_settings(dataset), settings, suffix)
         case "sampling" if variant not in CONFIG["variants"]:  # a reference
             return digest_settings(dataset_settings(dataset), reference_settings(cell))
         case "sampling":

@@ -30,7 +30,9 @@ for batch, variants in [(ANY_SEED, "|".join(CONFIG["variants"])), *STACKS]:
             # sampling settings do not retrain.
             sampling=lambda wildcards, input: jobs.drawing_settings(CONFIG, wildcards.variant),
             digest=own_digest("training"),
-            stream=lambda wildcards: jobs.stream(CONFIG, wildcards.variant, wildcards.dataset),
+            stream_suffix=lambda wildcards: jobs.stream_suffix(
+                CONFIG, wildcards.variant, wildcards.dataset
+            ),
             code=network_code("train"),
         message:
             f"Train {{wildcards.variant}} on {{wildcards.dataset}}, {batch_label(batch)}"
@@ -60,7 +62,9 @@ for batch, variants in [(ANY_SEED, "|".join(CONFIG["variants"])), *STACKS]:
             settings=lambda wildcards: jobs.sampling_settings(CONFIG, wildcards.variant),
             digest=own_digest("sampling"),
             planned=planned_model,
-            stream=lambda wildcards: jobs.stream(CONFIG, wildcards.variant, wildcards.dataset),
+            stream_suffix=lambda wildcards: jobs.stream_suffix(
+                CONFIG, wildcards.variant, wildcards.dataset
+            ),
             architecture=architecture,
             code=network_code("sample"),
         message:

@@ -60,8 +60,8 @@ def same_process(config: Mapping[str, Any], name: str) -> str:
     return next(other for other in variants if process_settings(config, other) == own)
 
 
-def stream(config: Mapping[str, Any], name: str, dataset: str) -> str:
-    """Part of a run's stream names after the seed.
+def stream_suffix(config: Mapping[str, Any], name: str, dataset: str) -> str:
+    """Part of the names of a run's random streams after the seed.
 
     Variants share random numbers unless they have a `stream` of their own.
     """

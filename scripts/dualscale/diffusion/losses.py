@@ -8,10 +8,7 @@ from pydantic import Field
 
 from dualscale.diffusion.predictions import Coefficients
 from dualscale.diffusion.schedules import NoiseLevels, Values
-from dualscale.parts import Choice, OneOf
-
-SMALLEST = 2.0**-149
-"""Smallest positive float32: training treats lesser weights as 0."""
+from dualscale.parts import SMALLEST, Choice, OneOf
 
 
 class LossWeighting(Choice):

@@ -13,12 +13,11 @@ from torch import Tensor
 from dualscale.data.moments import Moments
 from dualscale.data.units import Units, own_units
 from dualscale.diffusion.drawing import Drawing
+from dualscale.diffusion.samplers import Denoise
 from dualscale.diffusion.schedules import NoiseLevels
 from dualscale.runtime.devices import captured, seed_generators, to_device
 from dualscale.runtime.streams import stream_seed
 
-Denoise = Callable[[Tensor, int], Tensor]
-"""Estimate of E[x_0 | x_t] from x_t (S, n, d) and a timestep shared by all points."""
 Run = Callable[[Tensor, Iterator[Tensor]], Tensor]
 """Sampler with everything bound but x at the highest noise level and the steps' noise."""
 

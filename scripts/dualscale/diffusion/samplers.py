@@ -19,8 +19,8 @@ from dualscale.parts import Choice, OneOf
 if TYPE_CHECKING:
     from torch import Tensor
 
-    Denoise = Callable[[Tensor, int], Tensor]
-    """Estimate of E[x_0 | x_t] from x_t (S, n, d) and a timestep shared by all points."""
+Denoise = Callable[["Tensor", int], "Tensor"]
+"""Estimate of E[x_0 | x_t] from x_t (S, n, d) and a timestep shared by all points."""
 
 
 class Sampler(Choice):
@@ -38,7 +38,7 @@ class Sampler(Choice):
 
     @abstractmethod
     def run(
-        self, denoise: "Denoise", levels: Visited, x: "Tensor", noise: "Iterator[Tensor]"
+        self, denoise: Denoise, levels: Visited, x: "Tensor", noise: "Iterator[Tensor]"
     ) -> "Tensor":
         """Return samples, in the shape of x.
 
@@ -60,7 +60,7 @@ class Ancestral(Sampler):
     )
 
     def run(
-        self, denoise: "Denoise", levels: Visited, x: "Tensor", noise: "Iterator[Tensor]"
+        self, denoise: Denoise, levels: Visited, x: "Tensor", noise: "Iterator[Tensor]"
     ) -> "Tensor":
         for i, t in enumerate(levels.t):
             alpha, alpha_s = levels.alpha[i : i + 2]
@@ -85,7 +85,7 @@ class DDIM(Sampler):
     kind: Literal["ddim"] = "ddim"
 
     def run(
-        self, denoise: "Denoise", levels: Visited, x: "Tensor", noise: "Iterator[Tensor]"
+        self, denoise: Denoise, levels: Visited, x: "Tensor", noise: "Iterator[Tensor]"
     ) -> "Tensor":
         for i, t in enumerate(levels.t):
             alpha, alpha_s = levels.alpha[i : i + 2]
@@ -95,7 +95,7 @@ class DDIM(Sampler):
 
 
 def heun(
-    denoise: "Denoise", path: Visited, x: "Tensor", noise: "Iterator[Tensor]", s_noise: float = 1.0
+    denoise: Denoise, path: Visited, x: "Tensor", noise: "Iterator[Tensor]", s_noise: float = 1.0
 ) -> "Tensor":
     """Return x_0 from x at the first level of a path on which the noise may also rise.
 
@@ -161,7 +161,7 @@ class Heun(_Heun):
         return len(levels.t) if self.s_churn else len(levels.t) - 1
 
     def run(
-        self, denoise: "Denoise", levels: Visited, x: "Tensor", noise: "Iterator[Tensor]"
+        self, denoise: Denoise, levels: Visited, x: "Tensor", noise: "Iterator[Tensor]"
     ) -> "Tensor":
         return heun(denoise, self.path(levels), x, noise, self.s_noise)
 
@@ -202,13 +202,13 @@ class Restart(_Heun):
         return self.restarts
 
     def run(
-        self, denoise: "Denoise", levels: Visited, x: "Tensor", noise: "Iterator[Tensor]"
+        self, denoise: Denoise, levels: Visited, x: "Tensor", noise: "Iterator[Tensor]"
     ) -> "Tensor":
         return heun(denoise, self.path(levels), x, noise)
 
 
 def multistep(
-    denoise: "Denoise", levels: Visited, x: "Tensor", noise: "Iterator[Tensor]", eta: float
+    denoise: Denoise, levels: Visited, x: "Tensor", noise: "Iterator[Tensor]", eta: float
 ) -> "Tensor":
     """Return x_0 by DPM-Solver++(2M) for the reverse SDE with eta times the variance of noise.
 
@@ -245,7 +245,7 @@ class DPMSolver(Sampler):
     kind: Literal["dpm_solver"] = "dpm_solver"
 
     def run(
-        self, denoise: "Denoise", levels: Visited, x: "Tensor", noise: "Iterator[Tensor]"
+        self, denoise: Denoise, levels: Visited, x: "Tensor", noise: "Iterator[Tensor]"
     ) -> "Tensor":
         return multistep(denoise, levels, x, noise, 0.0)
 
@@ -263,7 +263,7 @@ class SDEDPMSolver(Sampler):
     )
 
     def run(
-        self, denoise: "Denoise", levels: Visited, x: "Tensor", noise: "Iterator[Tensor]"
+        self, denoise: Denoise, levels: Visited, x: "Tensor", noise: "Iterator[Tensor]"
     ) -> "Tensor":
         return multistep(denoise, levels, x, noise, self.eta)
 

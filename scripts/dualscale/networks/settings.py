@@ -6,10 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from dualscale.parts import Choice, Name, OneOf, Part, matching
+from dualscale.parts import SMALLEST, Choice, Name, OneOf, Part, matching
 
-SMALLEST = 2.0**-149
-"""Smallest positive float32: a smaller weight rounds to 0."""
 Frequency = Annotated[float, Field(gt=0, le=1e6)]
 Width = Annotated[int, Field(ge=1, le=65_536)]
 
