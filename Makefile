@@ -26,8 +26,8 @@ test-faults: .venv/test
 	KILLS=60 HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest tests/test_faults.py tests/test_hostile.py
 
 lint: .venv/test
-	$(BIN)/ruff check scripts tests benchmarks docs
-	$(BIN)/ruff format --check scripts tests benchmarks docs
+	$(BIN)/ruff check scripts workflow tests benchmarks docs
+	$(BIN)/ruff format --check scripts workflow tests benchmarks docs
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/mypy
 	$(BIN)/snakemake --lint

@@ -20,11 +20,11 @@ from pathlib import Path
 import yaml
 
 HOME = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(HOME / "scripts"))
+sys.path[:0] = [str(HOME / "scripts"), str(HOME / "workflow")]
 
-import plan
 from dualscale.runtime.files import checksum_path
 from dualscale.runtime.records import DIGEST, read_record, run_of, write_record
+from planning import plan
 
 VARIANTS, DATASETS, SEEDS = 20, 20, 64
 ROUNDS = 3

@@ -13,7 +13,7 @@ import pandas as pd
 from tabulate import tabulate
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "scripts"))
+sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "workflow")]
 
 from blocks import fill
 from derived import DERIVED, FIGURES
@@ -22,7 +22,7 @@ from dualscale.metrics.table import COLUMNS, RUN_COLUMNS
 from dualscale.reporting.figures import save_figure
 from dualscale.reporting.tables import read_table
 from dualscale.reporting.texts import bracket, number, with_interval
-from pages import PAGES
+from planning.result_pages import PAGES
 
 STUDY, RECOMMENDED = "docs/study/README.md", "docs/recommended/README.md"
 DATASETS = ["circle", "dino", "line", "moons"]

@@ -8,12 +8,12 @@ import numpy as np
 from matplotlib.animation import FuncAnimation, PillowWriter
 from torch import Tensor
 
-from _job import run
 from dualscale.diffusion.drawing import Sampling
 from dualscale.model import Model, load_model
 from dualscale.reporting.figures import INK, frame_cloud, use_style
 from dualscale.runtime.devices import open_device
 from dualscale.runtime.files import atomic_write
+from execution.job import run
 
 POINTS, FRAMES, HELD = 2000, 60, 15  # points per panel; frames of motion, then of the result
 DPI = 100

@@ -6,10 +6,10 @@ from typing import Any
 
 import pandas as pd
 
-from _job import run
 from dualscale.reporting.tables import read_records, write_table
 from dualscale.runtime.records import DIGEST, RUN, read_record
-from provenance import SUFFIX
+from execution.job import run
+from execution.provenance import SUFFIX
 
 
 def main(

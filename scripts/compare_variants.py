@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from _job import run
 from dualscale.metrics.statistics import (
     EQUIVALENCE,
     INTERVAL,
@@ -25,6 +24,7 @@ from dualscale.metrics.statistics import (
 from dualscale.parts import REAL
 from dualscale.reporting.tables import Table, read_table, write_table
 from dualscale.reporting.texts import bracket, counted_seeds, floor_of_files, number
+from execution.job import run
 
 CAPTION = (
     "KL of the variant minus KL of the other, in bits, paired by seed on common random numbers; "

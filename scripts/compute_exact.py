@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from _job import run
 from dualscale.data.datasets import DISTRIBUTION
 from dualscale.diffusion.oracle import ExactDenoiser
 from dualscale.diffusion.schedules import SCHEDULE
 from dualscale.runtime.files import atomic_write
 from dualscale.runtime.streams import stream_seed
+from execution.job import run
 
 
 def main(exact: Path, *, settings: Mapping, dataset: str) -> None:

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from _job import run
 from dualscale.metrics.statistics import best_interval
 from dualscale.parts import REAL
 from dualscale.reporting.tables import read_records, read_table, write_table
+from execution.job import run
 
 
 def main(

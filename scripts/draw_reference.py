@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from _job import run
 from dualscale.data.moments import moments_of
 from dualscale.data.sources import distribution_of, fresh_points
 from dualscale.diffusion.drawing import Sampling
@@ -16,6 +15,7 @@ from dualscale.diffusion.reverse_process import ReverseProcess
 from dualscale.diffusion.schedules import SCHEDULE
 from dualscale.runtime.files import save_points
 from dualscale.runtime.streams import stream_seed
+from execution.job import run
 
 
 def main(

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
-from _job import run, within_runtime
 from dualscale.data.sources import distribution_of
 from dualscale.metrics.distances import METRICS
 from dualscale.metrics.kl import Reference
 from dualscale.metrics.metric import Samples, measured
 from dualscale.runtime.records import write_record
 from dualscale.runtime.streams import stream_seed
+from execution.job import run, within_runtime
 
 
 def main(

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from _job import run, within_runtime
 from dualscale.data.sources import distribution_of, fresh_points
 from dualscale.metrics.kl import Reference
 from dualscale.reporting.tables import write_table
 from dualscale.runtime.streams import stream_seed
+from execution.job import run, within_runtime
 
 
 def main(

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from _job import run, within_runtime
 from dualscale.metrics.kl import Reference
 from dualscale.runtime.records import write_record
+from execution.job import run, within_runtime
 
 
 def main(

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from _job import run, within_runtime
 from dualscale.diffusion.drawing import Sampling
 from dualscale.diffusion.likelihood import log_density
 from dualscale.diffusion.priors import Prior
@@ -16,6 +15,7 @@ from dualscale.metrics.kl import Reference
 from dualscale.model import Model, load_model
 from dualscale.runtime.devices import open_device
 from dualscale.runtime.records import write_record, write_rows
+from execution.job import run, within_runtime
 
 
 def main(

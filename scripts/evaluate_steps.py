@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from _job import run, within_runtime
 from dualscale.diffusion.drawing import Sampling
 from dualscale.diffusion.samplers import Sampler
 from dualscale.metrics.kl import Reference
@@ -14,6 +13,7 @@ from dualscale.model import load_model
 from dualscale.parts import parts_of
 from dualscale.runtime.devices import open_device
 from dualscale.runtime.records import write_rows
+from execution.job import run, within_runtime
 
 MOST = 200  # evaluations
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from _job import run, within_runtime
 from dualscale.data.units import standard_units
 from dualscale.metrics.kl import Reference
 from dualscale.runtime.files import atomic_write
+from execution.job import run, within_runtime
 
 
 def main(

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from _job import run
 from dualscale.data.sources import Known
 from dualscale.runtime.files import save_points
 from dualscale.runtime.streams import stream_seed
+from execution.job import run
 
 
 def main(points: Path, *, settings: Mapping) -> None:

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from _job import run
 from dualscale.data.files import read_table
 from dualscale.data.table import Table
 from dualscale.runtime.files import save_points
 from dualscale.runtime.streams import stream_seed
+from execution.job import run
 
 FEWEST = 100  # points; fewer suffice neither for training nor for evaluation
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from _job import run
 from dualscale.metrics.claims import Claim, Finding, findings, judge, read_claims
 from dualscale.metrics.quantities import Runs
 from dualscale.metrics.statistics import INTERVAL
 from dualscale.reporting.tables import Table, read_records, read_table, write_table
+from execution.job import run
 
 CAPTION = (
     "The paper's claims: published value, the release's, and ours with its {level:g} % interval "

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from _job import run
 from dualscale.reporting.figures import COLOURS, use_style, write_figure
 from dualscale.reporting.tables import read_table
+from execution.job import run
 
 PARTS = {
     "floor_bits": "floor: bias of the estimator",

@@ -7,11 +7,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 
-from _job import run
 from dualscale.data.datasets import DISTRIBUTION
 from dualscale.model import load_model
 from dualscale.reporting.figures import use_style, write_figure
 from dualscale.runtime.devices import open_device
+from execution.job import run
 
 LEVELS = 5  # panels, evenly spaced in the timesteps
 GRID, ARROWS = 160, 20  # cells and arrows along each side

@@ -8,9 +8,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
-from _job import run
 from dualscale.reporting.figures import INK, frame_cloud, use_style, write_figure
 from dualscale.runtime.records import run_of
+from execution.job import run
 
 
 def main(samples: list[Path], figures: list[Path], *, settings: Mapping) -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 
-from _job import run
 from dualscale.reporting.figures import COLOURS, DASHES, use_style, write_figure
 from dualscale.reporting.tables import read_records
+from execution.job import run
 
 
 def main(scores: list[Path], figures: list[Path], *, settings: Mapping) -> None:

@@ -8,9 +8,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from _job import run
 from dualscale.reporting.figures import COLOURS, use_style, write_figure
 from dualscale.reporting.tables import read_table
+from execution.job import run
 
 
 def main(steps: Path, floors: Path, figures: list[Path], *, labels: Mapping[str, str]) -> None:

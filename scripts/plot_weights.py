@@ -8,10 +8,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from _job import run
 from dualscale.reporting.figures import COLOURS, DASHES, use_style, write_figure
 from dualscale.reporting.tables import read_records
 from dualscale.runtime.records import RUN
+from execution.job import run
 
 
 def main(weights: list[Path], figures: list[Path], *, settings: Mapping) -> None:

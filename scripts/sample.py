@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from _job import run
 from dualscale.diffusion.drawing import Sampling
 from dualscale.model import Model, load_model
 from dualscale.networks.own import ModuleBackbone
@@ -17,6 +16,7 @@ from dualscale.runtime.devices import device_name, open_device, wait_for
 from dualscale.runtime.digests import digest_file
 from dualscale.runtime.files import save_points
 from dualscale.runtime.records import run_of, write_record, write_rows
+from execution.job import run
 
 WEIGHED = 1000  # points for the mean of weights that depend on x
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from _job import run
 from dualscale.metrics.statistics import INTERVAL, share_interval, welch_interval
 from dualscale.reporting.tables import Table, read_table, write_table
 from dualscale.reporting.texts import counted_seeds, floor_of_files, number, with_interval
+from execution.job import run
 
 CAPTION = (
     "KL in bits above the floor, that of fresh real points: difference of the means over {seeds} "

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from _job import run
 from dualscale.reporting.tables import read_table, write_table
+from execution.job import run
 
 
 def main(steps: Path, metrics: Path, tables: list[Path], *, margin_bits: float) -> None:

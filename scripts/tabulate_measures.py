@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from _job import run
 from dualscale.metrics.distances import METRICS
 from dualscale.metrics.metric import Column
 from dualscale.metrics.table import OF_RUNS, of_study
 from dualscale.parts import REAL
 from dualscale.reporting.tables import Table, read_table, write_table
 from dualscale.reporting.texts import number
+from execution.job import run
 
 CAPTION = (
     "Means over the seeds, of KL in bits and of the study's other metrics in the model's units; "

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from _job import run
 from dualscale.metrics.statistics import INTERVAL, mean_interval
 from dualscale.metrics.table import COLUMNS, PUBLISHED
 from dualscale.reporting.tables import Table, read_records, read_table, write_table
 from dualscale.reporting.texts import counted_seeds, floor_of_files, number, with_interval
 from dualscale.runtime.records import run_of
+from execution.job import run
 
 
 def main(

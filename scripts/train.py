@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from _job import run
 from dualscale.data.moments import moments_of
 from dualscale.data.units import own_units, standard_units
 from dualscale.model import SETTINGS, Model
@@ -22,6 +21,7 @@ from dualscale.training.checkpoint import CheckpointFile
 from dualscale.training.loss import evaluation_loss
 from dualscale.training.settings import Training
 from dualscale.training.trainer import Progress, Trainer
+from execution.job import run
 
 REPORTS = 20  # lines of progress in the log
 SHOWN_SECONDS = 60.0  # between lines of progress for the user

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-import at_work as module
-from _job import job
-from at_work import BusyError, Worker, at_work, marker, worker_on
+from execution import at_work as module
+from execution.at_work import BusyError, Worker, at_work, marker, worker_on
+from execution.job import job
 
-SCRIPTS = Path(module.__file__).parent
+SCRIPTS = Path(module.__file__).parents[1]
 
 
 @pytest.fixture(autouse=True)
@@ -100,7 +100,7 @@ def test_a_dead_jobs_place_is_taken(tmp_path, content):
 def test_of_many_that_find_a_dead_job_one_at_a_time_works(tmp_path):
     mark(tmp_path / "model", ended())
     code = (
-        "import sys; from pathlib import Path; import at_work\n"
+        "import sys; from pathlib import Path; from execution import at_work\n"
         "at_work.WAIT_SECONDS = 0.05\n"
         f"path, log = Path({str(tmp_path / 'model')!r}), Path({str(tmp_path / 'log')!r})\n"
         "with at_work.at_work(path, 'x'):\n"
@@ -150,7 +150,7 @@ class Rule:
 def test_what_the_other_has_made_with_the_same_settings_is_taken_over(tmp_path, settings, again):
     made = []
     script = (
-        "from pathlib import Path; from _job import job\n"
+        "from pathlib import Path; from execution.job import job\n"
         "from dualscale.runtime.files import atomic_write\n"
         "from test_at_work import Rule\n"
         f"folder = Path({str(tmp_path)!r})\n"

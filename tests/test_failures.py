@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from _job import job
-from failures import failures
+from execution.job import job
+from planning.failures import failures
 
 
 class Rule:

@@ -15,11 +15,11 @@ import pandas as pd
 import pytest
 from snakemake.iocontainers import Namedlist
 
-from _job import PERMANENT_ERROR, bind, job, run, within_runtime
 from dualscale.data.files import Parquet
 from dualscale.reporting.tables import read_records
 from dualscale.runtime.files import atomic_write, checksum_path, require_unchanged
 from dualscale.runtime.records import read_record, run_of, trained_with, write_record, write_rows
+from execution.job import PERMANENT_ERROR, bind, job, run, within_runtime
 
 
 def test_a_file_has_its_name_only_once_it_is_whole(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from conftest import ROOT, TINY, copy_project
 
-import plan
+from planning import plan
 
 HOST = """
 import os

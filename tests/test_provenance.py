@@ -7,7 +7,7 @@ import pytest
 
 from dualscale.runtime.digests import digest_settings
 from dualscale.runtime.files import checksum_path
-from provenance import kept_digest, made_otherwise, require_planned
+from execution.provenance import kept_digest, made_otherwise, require_planned
 
 RUN = "adaptive/line/0"
 

@@ -11,8 +11,7 @@ from types import SimpleNamespace
 import pytest
 from test_plan import keep_plan
 
-import plan
-import quick_planning
+from planning import plan, quick_planning
 
 # A call of Snakemake that counts files of rules, answers from a cache, and files looked at.
 OBSERVED = """

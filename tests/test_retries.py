@@ -10,18 +10,18 @@ import time
 import pytest
 from conftest import ROOT
 
-from _job import PERMANENT_ERROR, TERMINATED, job
-from failures import reason_of_slurm, reason_of_status
-from joblog import is_permanent, name_cause
+from execution.job import PERMANENT_ERROR, TERMINATED, job
+from execution.log import is_permanent, name_cause
+from planning.failures import reason_of_slurm, reason_of_status
 
 SNAKEFILE = f"""
 import sys
 
-sys.path.insert(0, "{ROOT / "scripts"}")
+sys.path[:0] = ["{ROOT / "scripts"}", "{ROOT / "workflow"}"]
 
 from snakemake.logging import logger
 
-from failures import Retries
+from planning.failures import Retries
 
 logger.addHandler(Retries(lambda: workflow.scheduler.running))
 
@@ -40,7 +40,7 @@ import os
 import signal
 from pathlib import Path
 
-from _job import job
+from execution.job import job
 
 with job(snakemake):
     name, tried = snakemake.wildcards.name, Path(f"{snakemake.wildcards.name}.attempts")
@@ -129,10 +129,10 @@ def test_a_job_that_is_cancelled_says_so(tmp_path):
     log = tmp_path / "0.log"
     code = (
         "import time; from pathlib import Path\n"
-        "from _job import job; from test_retries import Rule\n"
+        "from execution.job import job; from test_retries import Rule\n"
         f"with job(Rule(Path({str(log)!r}))): print(flush=True); time.sleep(60)"
     )
-    path = os.pathsep.join(map(str, (ROOT / "scripts", ROOT / "tests")))
+    path = os.pathsep.join(map(str, (ROOT / "scripts", ROOT / "workflow", ROOT / "tests")))
     environment = {**os.environ, "PYTHONPATH": path}
     process = subprocess.Popen(
         [sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE

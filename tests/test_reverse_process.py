@@ -1,11 +1,11 @@
 import math
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from conftest import ROOT
 from diffusers import (
     DDIMScheduler,
     DDPMScheduler,
@@ -14,7 +14,6 @@ from diffusers import (
     HeunDiscreteScheduler,
 )
 
-import _job
 from dualscale.data.moments import Moments
 from dualscale.diffusion.drawing import Drawing
 from dualscale.diffusion.priors import MomentMatched, Standard
@@ -277,7 +276,7 @@ def test_the_noise_of_all_steps_is_never_held_at_once():
         draw()
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
     """
-    command, scripts = [sys.executable, "-c", code], Path(_job.__file__).parent
+    command, scripts = [sys.executable, "-c", code], ROOT / "scripts"
     done = subprocess.run(command, cwd=scripts, capture_output=True, text=True, check=True)
     assert int(done.stdout) < 30_000, "KB; the noise of a thousand steps takes 128,000"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from shared_folder import obstacle
+from planning.shared_folder import obstacle
 
 NOBODY = 65534
 

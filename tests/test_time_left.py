@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from time_left import TimeLeft
+from planning.time_left import TimeLeft
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from _job import job
+from execution.job import job
 
 with job(snakemake), Path("wrong_attempts").open("a") as file:  # noqa: F821
     print("attempt", file=file)

@@ -18,10 +18,8 @@ HOME = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parents[
     1
 ]  # also as a module
 SCRIPTS = HOME / "scripts"
-sys.path.insert(0, str(SCRIPTS))
+sys.path[:0] = [str(SCRIPTS), str(HOME / "workflow")]
 
-import orphans
-import plan
 from dualscale.config import jobs
 from dualscale.config.check import check
 from dualscale.config.overrides import merge
@@ -31,11 +29,13 @@ from dualscale.metrics.table import RUN_COLUMNS, study_columns
 from dualscale.parts import REAL
 from dualscale.runtime.digests import digest_code, digest_files, digest_settings
 from dualscale.runtime.lease import built_for_gpus, installed_gpus, visible_gpus
-from earlier_runs import EarlierRuns
-from pages import PAGES
-from provenance import SUFFIX
-from quick_planning import cache_pure_functions
-from shared_folder import obstacle
+from execution import orphans
+from execution.provenance import SUFFIX
+from planning import plan
+from planning.earlier_runs import EarlierRuns
+from planning.quick_planning import cache_pure_functions
+from planning.result_pages import PAGES
+from planning.shared_folder import obstacle
 
 if Path(workflow.main_snakefile) == HOME / "Snakefile":
     # The job graph lives until exit: collect garbage rarely, and do not free it at exit.

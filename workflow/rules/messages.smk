@@ -5,11 +5,11 @@ import time
 from snakemake.logging import logger
 from snakemake.settings.enums import Quietness
 
-from at_start import AtStart
-from at_work import in_slurm, worker_on
-from failures import Retries, failures
-from provenance import kept_digest, made_otherwise
-from time_left import TimeLeft
+from execution.at_work import in_slurm, worker_on
+from execution.provenance import kept_digest, made_otherwise
+from planning.at_start import AtStart
+from planning.failures import Retries, failures
+from planning.time_left import TimeLeft
 
 START = time.time()
 

@@ -18,12 +18,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, get_args
 
-from at_work import at_work
 from dualscale.runtime.digests import digest_settings
 from dualscale.runtime.files import require_unchanged
-from joblog import KILLED, PERMANENT, close_logs, open_logs
-from orphans import is_orphan, keep, take_over
-from provenance import require_planned
+from execution.at_work import at_work
+from execution.log import KILLED, PERMANENT, close_logs, open_logs
+from execution.orphans import is_orphan, keep, take_over
+from execution.provenance import require_planned
 
 INTERRUPTED = 130
 """Exit status of a job interrupted by Ctrl-C: 128 plus the signal's number, as in shells."""

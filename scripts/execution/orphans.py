@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from at_work import start_of
-from joblog import kept_path
+from execution.at_work import start_of
+from execution.log import kept_path
 
 SNAKEMAKE = "DUALSCALE_SNAKEMAKE"
 

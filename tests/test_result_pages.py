@@ -6,7 +6,7 @@ from conftest import ROOT, TINY, copy_project
 
 from dualscale.metrics.distances import every_metric
 from dualscale.metrics.table import COLUMNS, OF_RUNS, RUN_COLUMNS, study_columns
-from pages import PAGES
+from planning.result_pages import PAGES
 
 
 def test_every_page_has_its_caption_and_a_title_of_its_own():
@@ -34,3 +34,9 @@ def test_metrics_csv_and_the_study_take_their_columns_from_the_table():
     known, unknown = (set(study_columns(every_metric(), 2, known)) for known in (True, False))
     assert known - unknown == {column.name for column in COLUMNS.values() if column.needs_density}
     assert {"kl_draw1_bits", "kl_draw2_bits"} <= unknown
+
+
+def test_every_script_is_a_rules_but_for_two_run_by_hand():
+    rules = "".join(file.read_text() for file in (ROOT / "workflow/rules").glob("*.smk"))
+    scripts = set(re.findall(r'script_path\("(\w+)"\)', rules))
+    assert {file.stem for file in (ROOT / "scripts").glob("*.py")} - scripts == {"describe", "draw"}

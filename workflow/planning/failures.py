@@ -13,7 +13,7 @@ from typing import Any
 
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from joblog import CAUSE, KILLED, is_permanent, last_attempt, name_cause
+from execution.log import CAUSE, KILLED, is_permanent, last_attempt, name_cause
 
 ERROR = re.compile(rf"^\d{{4}}-\d\d-\d\d \S+ (?:(.*)\nTraceback|({KILLED}.*))", flags=re.MULTILINE)
 STATUS = re.compile(r"died with <Signals\.\w+: (\d+)>|non-zero exit status (\d+)")
