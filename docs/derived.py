@@ -93,8 +93,9 @@ def claims() -> tuple[pd.DataFrame, Table]:
 
 
 KEPT = (
-    "circle_turns_local: the branches' weights of each seed are not kept here; the shift is that "
-    "of the run of 2026-11-23 (weight_shift.csv), which did not ask who leads early."
+    "circle_turns_local: the branches' weights of each seed are not among the committed files; the "
+    "shift is that of the run of 2026-11-23 (weight_shift.csv), which did not record which branch "
+    "leads early."
 )
 DERIVED: dict[str, Callable[[], str]] = {
     "docs/recommended/excess.csv": lambda: above_floor("metrics.csv"),
