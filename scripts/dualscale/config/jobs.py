@@ -42,7 +42,7 @@ def sampling_settings(config: Mapping[str, Any], name: str) -> dict[str, Any]:
 def drawing_settings(config: Mapping[str, Any], name: str) -> dict[str, Any]:
     """Settings of `sampling_settings` without the number of points: prior, sampler and steps."""
     settings = sampling_settings(config, name)
-    return {key: settings[key] for key in ("prior", "sampler", "steps")}
+    return {key: settings[key] for key in settings if key != "points"}
 
 
 def process_settings(config: Mapping[str, Any], name: str) -> dict[str, Any]:
