@@ -72,7 +72,7 @@ def main(
     device_and_version = device_name(device), str(torch.__version__)
     origin = digest_settings(settings, streams, code, *device_and_version, loaded)
     seconds = timed_training(trainer, training.steps, checkpoint, origin)
-    losses = evaluation_loss(stack, data, training.loss, streams).tolist()
+    losses = evaluation_loss(stack, data, training, streams).tolist()
     logging.info("%.1f s of training, evaluation loss %s", seconds, listed(losses))
     for index, (model, record, loss) in enumerate(zip(models, records, losses, strict=True)):
         with atomic_write(model) as part:

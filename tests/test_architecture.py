@@ -148,7 +148,7 @@ def test_the_evaluation_loss_is_the_same_twice_and_changes_no_buffer(name):
     trainer = Trainer(model, make_data(), paper(steps=20), ("a", "b"))
     run(trainer)
     before = {key: value.clone() for key, value in trainer.state().items()}
-    losses = [evaluation_loss(model, make_data(), PAPER.loss, ("a", "b")) for _ in range(2)]
+    losses = [evaluation_loss(model, make_data(), PAPER, ("a", "b")) for _ in range(2)]
     assert torch.equal(*losses)
     for key, value in trainer.state().items():
         assert torch.equal(value, before[key]), key

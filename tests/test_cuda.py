@@ -14,7 +14,6 @@ from test_backbone import VARIANTS
 
 from dualscale.data.moments import moments_of
 from dualscale.diffusion.drawing import Drawing
-from dualscale.diffusion.losses import Uniform
 from dualscale.diffusion.reverse_process import BLOCK
 from dualscale.diffusion.samplers import Sampler
 from dualscale.model import Model, load_model
@@ -141,7 +140,7 @@ def test_the_evaluation_loss_is_that_of_the_cpu(name, gpu):
     losses = []
     for device in (CPU, gpu):
         model, _ = make_trainer(name, device)
-        losses.append(evaluation_loss(model, DATA.to(device), Uniform(), ("a", "b")).cpu())
+        losses.append(evaluation_loss(model, DATA.to(device), Training(), ("a", "b")).cpu())
     torch.testing.assert_close(*losses, **ROUNDING)
 
 

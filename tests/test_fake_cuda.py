@@ -54,6 +54,13 @@ MORE = {
         "sampling": {"sampler": "dpm_solver", "prior": "moment_matched", "steps": 7},
     },
 }
+MORE["optimal_transport"] = {
+    "like": "baseline",
+    "schedule": "linear_path",
+    "prediction": "flow",
+    "training": {"coupling": "optimal_transport"},
+    "sampling": {"sampler": "ddim"},
+}
 MORE["own"]["architecture"] |= {"class": "FourierNetwork", "settings": {"width": 16}}
 MORE["low_precision"] = {"like": "recommended_dual", "precision": "bfloat16"}
 MORE["own_low_precision"] = MORE["own"] | {"precision": "bfloat16"}

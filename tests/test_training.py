@@ -166,7 +166,7 @@ def test_training_draws_the_same_numbers_for_every_device(monkeypatch):
         data = make_data().to(device)
         trainer = Trainer(stack, data, PAPER, ("a", "b"))
         trainer._load(100, trainer._draw(100))
-        loss = evaluation_loss(stack, data, Uniform(), ("a", "b"))
+        loss = evaluation_loss(stack, data, PAPER, ("a", "b"))
         assert trainer.seen.device.type == loss.device.type == device
     assert len(sent["cpu"]) == len(sent["meta"]) == 7
     for ours, theirs in zip(*sent.values(), strict=True):
@@ -296,7 +296,7 @@ def test_training_learns():
 def test_evaluation_loss_is_the_objective_over_the_whole_set():
     data = make_data().repeat(40, 1)
     model = make_model(VARIANTS["learned"], data)
-    whole = evaluation_loss(model, data, Uniform(), ["0"])
+    whole = evaluation_loss(model, data, PAPER, ["0"])
     assert whole.shape == (1,)
     t, noise = torch.randint(0, 100, (len(data),)), torch.randn(len(data), 2)
     scale = torch.from_numpy(np.stack([LEVELS.alpha, LEVELS.sigma], axis=1))[t].float()

@@ -6,13 +6,13 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from dualscale.diffusion.losses import LossWeighting
 from dualscale.model import Model
 from dualscale.networks.backbone import Backbone
 from dualscale.networks.own import ModuleBackbone
 from dualscale.runtime.devices import to_device
 from dualscale.runtime.streams import stream_seed
 from dualscale.training.examples import examples, training_coefficients
+from dualscale.training.settings import Training
 
 
 def weighted_loss(
@@ -102,15 +102,17 @@ class LossGradient:
 
 @torch.no_grad()
 def evaluation_loss(
-    model: Model, data: Tensor, loss: LossWeighting, streams: Sequence[int | str]
+    model: Model, data: Tensor, settings: Training, streams: Sequence[int | str]
 ) -> Tensor:
     """Training objective averaged over the whole data set, (S,).
 
-    Each point has one timestep and one noise, drawn on the CPU for every device.
+    Each point has one timestep and one noise, drawn on the CPU for every device, and coupled in
+    batches of the training's size.
     """
     backbone = model.backbone
-    table = training_coefficients(model, loss, data.device)
+    table = training_coefficients(model, settings.loss, data.device)
     total = torch.zeros(backbone.models, device=data.device)
+    pair, batch = settings.coupling.over(data), settings.batch_size
     rows = 1000  # rows that fit a CPU's cache
     generators = [
         torch.Generator().manual_seed(stream_seed(stream, "evaluation loss")) for stream in streams
@@ -122,6 +124,8 @@ def evaluation_loss(
         ]
         times = to_device(torch.stack(drawn), data.device)
         drawn = [torch.randn(x_0.shape, generator=g) for g in generators]
+        points = torch.arange(start, start + len(x_0)).split(batch)
+        drawn = [torch.cat([*map(pair, points, noise.split(batch))]) for noise in drawn]
         noise = to_device(torch.stack(drawn), data.device)
         x_0 = x_0.expand(backbone.models, -1, -1)
         seen, target, weight = examples(x_0, times, noise, table)

@@ -2,10 +2,11 @@
 
 import math
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from dualscale.diffusion.losses import AnyLossWeighting, Uniform
 from dualscale.parts import Part
+from dualscale.training.couplings import AnyCoupling, Independent
 from dualscale.training.optimisers import Adam, AnyOptimiser
 
 
@@ -39,6 +40,9 @@ class Training(Part):
         le=1,
         description="Share of a batch in antithetic pairs: same point and time, opposite noise.",
     )
+    coupling: AnyCoupling = Field(
+        Independent(), description="Which noise each point of a batch is perturbed with."
+    )
     learning_rate: float = Field(
         3e-4,
         ge=1e-10,
@@ -54,6 +58,15 @@ class Training(Part):
     )
     loss: AnyLossWeighting = Field(Uniform(), description="Weighting of the timesteps.")
     ema: EMA = Field(EMA(), description="Exponential moving average of the parameters.")
+
+    @model_validator(mode="after")
+    def _pairs_fit(self) -> "Training":
+        if self.antithetic_fraction and self.coupling.kind != "independent":
+            raise ValueError(
+                f"antithetic_fraction is {self.antithetic_fraction:g}: with coupling "
+                f"{self.coupling.kind!r} 0 is allowed, since opposite noise is not matched noise"
+            )
+        return self
 
     def learning_rate_after(self, done: int) -> float:
         """Return the learning rate after `done` steps: cosine annealing to 0."""

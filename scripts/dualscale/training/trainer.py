@@ -70,6 +70,7 @@ class Trainer:
         self.data, self.settings, self.streams = data, settings, streams
         self.device = data.device
         self.table = training_coefficients(model, settings.loss, self.device)
+        self.pair = settings.coupling.over(data)
         self.ema = backbone.flat.clone()
         self.ema_constants = [
             {name: constant.clone() for name, constant in backbone.constants(model).items()}
@@ -188,6 +189,7 @@ class Trainer:
             points = torch.randint(len(self.data), shape, generator=generator)
             times = torch.randint(self.backbone.timesteps, shape, generator=generator)
             noise = torch.randn(*shape, self.backbone.dimensions, generator=generator)
+            noise = self.pair(points, noise)
             mirror(self.settings.antithetic_fraction, points, times, noise=noise)
             drawn.append((points, times, noise))
         return [torch.stack(each, dim=1) for each in zip(*drawn, strict=True)]
