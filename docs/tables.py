@@ -407,6 +407,28 @@ def recommended_measures() -> str:
     return pipe(["dataset", "", *(COLUMNS[name].label for name in columns)], once(rows), texts=2)
 
 
+@block(RECOMMENDED, "ways of sampling")
+def ways_of_sampling() -> str:
+    """KL above the floor and the metrics beside it, by way of sampling, on fresh seeds."""
+    runs, floors = read("docs/recommended/samplers.csv"), read("docs/recommended/floors.csv")
+    fresh = floors.groupby("dataset")["kl_bits"].apply(list)
+    rows = []
+    for (dataset, way), cell in runs.groupby(["dataset", "way"], sort=False):
+        above, low, high = welch_interval(cell["kl_bits"].tolist(), fresh[dataset])
+        mean = cell.drop(columns=["way", "dataset"]).mean()
+        others = ("off_support_share", "width_ratio", "coverage", "classifier_accuracy")
+        cells = [number(mean[name], ".3f") for name in others]
+        rows.append([str(dataset), str(way), with_interval(above, low, high, ".4f"), *cells])
+    header = [
+        "dataset",
+        "sampling",
+        "KL above the floor",
+        "share off support",
+        "width, of the real",
+    ]
+    return pipe([*header, "coverage", "C2ST accuracy"], once(rows), texts=2)
+
+
 @block(RECOMMENDED, "fewest")
 def fewest() -> str:
     """Fewest evaluations within the margin, one column per sampler."""
