@@ -30,8 +30,8 @@ Generated from the classes in `scripts/dualscale` by `python docs/reference.py`.
 A part that has a `kind` can be given by its kind alone, `prediction: edm`. Overrides are merge
 patches: a mapping changes the keys that it names, at every depth, and null takes a key away; a part
 that is given another `kind` starts from that kind's defaults. A variant can have the sections
-`network`, `schedule`, `prediction`, `training` and `sampling` of its own, with the keys that it
-changes, and `like`, the variant that it copies.
+`network`, `normalisation`, `schedule`, `prediction`, `precision`, `training` and `sampling` of its
+own, with the keys that it changes, and `like`, the variant that it copies.
 """
 
 

@@ -74,11 +74,10 @@ def ode_kl(model: Model, known: Mapping[str, np.ndarray], prior: Prior) -> float
     None with zero terminal SNR, where the probability-flow ODE cannot start.
 
     Raises:
-        ValueError: the model standardises its data: noise that is isotropic in its units is not so
-            in the data's, which the exact density is in.
+        ValueError: the model has units of its own: noise that is isotropic in them is not so in the
+            data's, which the exact density is in.
     """
-    units = model.units
-    if units.shift.any() or (units.scale != 1).any():
+    if not model.units.own:
         raise ValueError("the exact density is in the data's units, the model in units of its own")
     if model.levels.end_in_noise:
         return None

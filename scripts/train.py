@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from dualscale.data.moments import moments_of
-from dualscale.data.units import own_units, standard_units
+from dualscale.data.normalisations import NORMALISATION
 from dualscale.model import SETTINGS, Model
 from dualscale.runtime.devices import device_name, open_device, wait_for
 from dualscale.runtime.digests import digest_settings
@@ -58,10 +58,10 @@ def main(
     streams = [f"{seed}/{stream_suffix}" for seed in seeds]
     device = open_device(gpu, threads)
     loaded = np.load(points, allow_pickle=False)
-    units = standard_units(loaded) if settings["standardise"] else own_units(loaded.shape[1])
+    units = NORMALISATION.validate_python(settings["normalisation"]).units(loaded)
     data = torch.from_numpy(units.into_model(loaded)).to(device)
     training = Training.model_validate(settings["training"])
-    kept = {key: settings[key] for key in settings if key not in ("standardise", "training")}
+    kept = {key: settings[key] for key in settings if key not in ("normalisation", "training")}
     chosen = SETTINGS.validate_python({**kept, "sampling": sampling})
     stack = Model(chosen, moments_of(data), len(seeds), device, units)
     stack.backbone.initialise(streams)

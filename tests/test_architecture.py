@@ -157,7 +157,7 @@ def test_the_evaluation_loss_is_the_same_twice_and_changes_no_buffer(name):
 def test_floating_point_buffers_are_averaged_as_parameters_are_and_others_copied(tmp_path):
     np.save(tmp_path / "data.npy", make_data().numpy())
     settings = own("Counting").model_dump(by_alias=True, exclude={"sampling"})
-    settings |= {"standardise": False, "training": paper(steps=100).model_dump()}
+    settings |= {"normalisation": "none", "training": paper(steps=100).model_dump()}
     paths = tmp_path / "data.npy", [tmp_path / "0.model"], [tmp_path / "0.json"]
     given = {"sampling": {}, "digest": "d1", "stream_suffix": "data", "code": "c0de"}
     train.main(*paths, settings=settings, **given, gpu=0, threads=1)

@@ -128,6 +128,11 @@ def test_the_shipped_config_says_every_default_of_the_schema():
             "training.learning_rate is 1e-300: 1e-10 or more is allowed",
         ),
         (
+            {"normalisation": "quantiles"},
+            "normalisation is 'quantiles': one of none, standard, quantile is allowed "
+            "(did you mean quantile?)",
+        ),
+        (
             {"training": {"clip_norm": 1e-300}},
             "training.clip_norm is 1e-300: 1e-06 or more is allowed",
         ),

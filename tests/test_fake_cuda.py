@@ -45,6 +45,7 @@ MORE = {
         "network": {"frequencies": "learned"},
         "training": {"clip_norm": 0.5, "optimiser": {"kind": "adamw", "weight_decay": 0.01}},
     },
+    "quantiles": {"like": "baseline", "normalisation": "quantile"},
     "gate_of_points": {"like": "adaptive", "weighting": {"inputs": "x_and_t", "gate": "sigmoid"}},
     "own_schedule": {
         "like": "baseline",

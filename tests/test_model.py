@@ -14,7 +14,8 @@ from safetensors.torch import save
 from draw import main as draw
 from draw import parse
 from dualscale.data.moments import moments_of
-from dualscale.data.units import BLOCK, Units, own_units, standard_units
+from dualscale.data.normalisations import NORMALISATION
+from dualscale.data.units import BLOCK, Units
 from dualscale.diffusion.drawing import Drawing
 from dualscale.diffusion.reverse_process import ReverseProcess
 from dualscale.model import SETTINGS, Model, load_model
@@ -29,9 +30,9 @@ DUAL = {
 }
 
 
-def make(streams=("0",), standardise=False, **changes):
+def make(streams=("0",), normalisation="none", **changes):
     """Stack of dual-scale models, with some settings changed."""
-    units = standard_units(DATA.numpy()) if standardise else own_units(2)
+    units = NORMALISATION.validate_python(normalisation).units(DATA.numpy())
     seen = torch.from_numpy(units.into_model(DATA.numpy()))
     settings = SETTINGS.validate_python(DUAL | changes)
     model = Model(settings, moments_of(seen), len(streams), units=units)
@@ -42,13 +43,13 @@ def make(streams=("0",), standardise=False, **changes):
 @pytest.fixture
 def saved(tmp_path):
     path = tmp_path / "0.safetensors"
-    model = make(standardise=True)
+    model = make(normalisation="standard")
     model.save(path, model.backbone.flat, 0)
     return path
 
 
 def test_a_saved_model_comes_back_whole(tmp_path):
-    stack = make(("a", "b"), standardise=True)
+    stack = make(("a", "b"), normalisation="standard")
     stack.save(tmp_path / "m.safetensors", stack.backbone.flat, 1)
     loaded = load_model(tmp_path / "m.safetensors")
     for name, view in stack.backbone.views.items():
@@ -58,6 +59,20 @@ def test_a_saved_model_comes_back_whole(tmp_path):
     np.testing.assert_array_equal(loaded.moments.covariance, stack.moments.covariance)
     np.testing.assert_array_equal(loaded.units.shift, stack.units.shift)
     np.testing.assert_array_equal(loaded.units.scale, stack.units.scale)
+
+
+def test_a_model_of_quantiles_comes_back_and_draws_in_the_datas_units(tmp_path):
+    model = make(normalisation="quantile")
+    model.save(tmp_path / "m.safetensors", model.backbone.flat, 0)
+    loaded = load_model(tmp_path / "m.safetensors")
+    np.testing.assert_array_equal(loaded.units.quantiles, model.units.quantiles)
+    drawing = Drawing(steps=5)
+    drawn, again = (each.sampler(drawing, 200, ["0"]).draw()[0] for each in (model, loaded))
+    np.testing.assert_array_equal(drawn, again)
+    least, most = DATA.numpy().min(axis=0), DATA.numpy().max(axis=0)
+    assert (drawn >= least).all()
+    assert (drawn <= most).all()
+    assert drawn.std() > 0.1
 
 
 def test_a_saved_model_keeps_the_order_of_its_branches(tmp_path):
@@ -313,6 +328,9 @@ MUTATIONS = {
     "scale of another length": (put("scale", [1.0]), "scale"),
     "scale a number": (put("scale", 1.0), "scale"),
     "shift NaN": (put("shift", 1, float("nan")), "shift"),
+    "quantiles NaN": (put("quantiles", [[0.0, float("nan")], [1.0, 1.0]]), "quantiles are NaN"),
+    "quantiles falling": (put("quantiles", [[0.0, 1.0], [1.0, 0.0]]), "or do not rise"),
+    "quantiles of a column": (put("quantiles", [[0.0], [1.0]]), "quantiles have shape (2, 1)"),
     "shift of another length": (put("shift", [0.0, 0.0, 0.0]), "shift"),
     "deep nesting": (nested(100_000), "RecursionError"),
     "deep settings": (

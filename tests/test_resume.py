@@ -25,7 +25,7 @@ SETTINGS = {
     "network": {"width": 32, "hidden_layers": 1, "embedding": 16},
     "prediction": "epsilon",
     "schedule": "linear",
-    "standardise": False,
+    "normalisation": "none",
     "training": paper(steps=3000).model_dump(),
     "weighting": "none",
 }

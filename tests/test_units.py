@@ -2,8 +2,10 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from sklearn.preprocessing import QuantileTransformer
 
-from dualscale.data.units import BLOCK, own_units, standard_units
+from dualscale.data.normalisations import Quantile
+from dualscale.data.units import BLOCK, own_units, quantile_units, standard_units
 
 DATA = np.random.default_rng(0).normal([3, 0.1, -5], [10, 0, 0.1], (500, 3)).astype(np.float32)
 
@@ -47,3 +49,42 @@ def test_a_large_dataset_is_not_copied_to_float64_whole():
     exact = data.astype(np.float64)
     np.testing.assert_allclose(units.shift, exact.mean(axis=0), rtol=1e-6)
     np.testing.assert_allclose(units.scale, exact.std(axis=0, ddof=1), rtol=1e-6)
+
+
+@pytest.mark.parametrize("decimals", [6, 0])  # without ties and with many
+def test_quantile_units_are_those_of_scikit_learn(decimals):
+    data = (DATA * np.float32(20)).round(decimals)[:, [0, 2]]
+    oracle = QuantileTransformer(n_quantiles=50, output_distribution="normal", subsample=None)
+    expected = oracle.fit_transform(data.astype(np.float64))
+    units = quantile_units(data, 50)
+    inside = units.into_model(data)
+    assert inside.dtype == np.float32
+    np.testing.assert_allclose(inside, expected, rtol=1e-3, atol=1e-3)
+    drawn = np.random.default_rng(1).normal(size=(300, 2)).astype(np.float32)
+    back = oracle.inverse_transform(drawn.astype(np.float64))
+    np.testing.assert_allclose(units.into_data(drawn), back, rtol=1e-4, atol=1e-4)
+
+
+def test_quantile_units_make_columns_normal_and_are_undone():
+    data = np.random.default_rng(0).exponential(size=(3000, 2)).astype(np.float32)
+    units = Quantile().units(data)
+    assert units.quantiles.shape == (100, 2)
+    inside = units.into_model(data)
+    np.testing.assert_allclose(inside.mean(axis=0), 0, atol=0.01)
+    np.testing.assert_allclose(inside.std(axis=0), 1, atol=0.02)
+    np.testing.assert_allclose(units.into_data(inside), data, atol=1e-3)
+
+
+def test_quantile_units_restore_constant_columns_and_keep_to_the_range_of_the_data():
+    units = quantile_units(DATA, 10)
+    far = np.array([[-9, -9], [9, 9]], np.float32)
+    drawn = units.into_data(far)
+    assert (drawn[:, 1] == np.float32(0.1)).all()
+    np.testing.assert_array_equal(drawn[0], DATA.min(axis=0))
+    np.testing.assert_array_equal(drawn[1], DATA.max(axis=0))
+
+
+@pytest.mark.parametrize(("points", "quantiles"), [(100, 10), (3000, 100), (50_000, 1000)])
+def test_there_is_a_quantile_per_thirty_points_from_ten_to_a_thousand(points, quantiles):
+    data = np.linspace(0, 1, points, dtype=np.float32)[:, None]
+    assert len(Quantile().units(data).quantiles) == quantiles

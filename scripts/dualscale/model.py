@@ -14,7 +14,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from dualscale.data.moments import Moments
-from dualscale.data.units import Units, own_units
+from dualscale.data.units import QuantileUnits, Units, own_units
 from dualscale.diffusion.denoiser import Denoiser
 from dualscale.diffusion.drawing import Drawing
 from dualscale.diffusion.reverse_process import ReverseProcess
@@ -123,6 +123,8 @@ class Model:
             "scale": self.units.scale.tolist(),
             "settings_digest": digest,
         }
+        if isinstance(self.units, QuantileUnits):
+            about["quantiles"] = self.units.quantiles.tolist()
         path.write_bytes(save(tensors, metadata={"dualscale": json.dumps(about)}))
 
 
@@ -165,7 +167,7 @@ def _load(path: Path, device: torch.device | None, architecture: str | None) -> 
             own = own.model_copy(update={"file": architecture})
             settings = settings.model_copy(update={"architecture": own})
         moments = Moments(*(np.array(about[key], np.float64) for key in ("mean", "covariance")))
-        units = _units(about["shift"], about["scale"])
+        units = _units(about["shift"], about["scale"], about.get("quantiles"))
         if isinstance(settings, BranchesModel):
             _require_parameters(settings, len(moments.mean), file)
         model = Model(settings, moments, device=device, units=units)
@@ -184,8 +186,12 @@ def _settings(given: Any) -> BranchesModel | OwnModel:
         raise ConfigurationError(_line(explain(error, given))) from error
 
 
-def _units(shift: Any, scale: Any) -> Units:
-    """Return the units that a file holds: one shift and one scale of 0 or more per column."""
+def _units(shift: Any, scale: Any, quantiles: Any) -> Units:
+    """Return the units that a file holds.
+
+    They have one shift and one scale of 0 or more per column, and perhaps rising quantiles of each
+    column that varies.
+    """
     with np.errstate(over="ignore"):
         units = Units(np.array(shift, np.float32), np.array(scale, np.float32))
     if units.shift.ndim != 1 or units.shift.shape != units.scale.shape:
@@ -194,7 +200,14 @@ def _units(shift: Any, scale: Any) -> Units:
         raise ValueError("shift is NaN or infinite")
     if not (np.isfinite(units.scale).all() and (units.scale >= 0).all()):
         raise ValueError("scale is NaN, infinite or negative")
-    return units
+    if quantiles is None:
+        return units
+    found = np.array(quantiles, np.float32)
+    if found.ndim != 2 or len(found) < 2 or found.shape[1] != units.varying.sum():
+        raise ValueError(f"quantiles have shape {found.shape}")
+    if not (np.isfinite(found).all() and (np.diff(found, axis=0) >= 0).all()):
+        raise ValueError("quantiles are NaN or infinite, or do not rise")
+    return QuantileUnits(units.shift, units.scale, found)
 
 
 def _tensor(file: Any, name: str, shape: Sequence[int]) -> Tensor:

@@ -100,6 +100,7 @@ FILES = [name for name, dataset in CONFIG["datasets"].items() if "file" in datas
 KNOWN = [name for name in CONFIG["datasets"] if name not in FILES]  # with an exact density
 READ = [name for name in DATASETS if name in FILES]
 STUDIED = [name for name in DATASETS if name in KNOWN]
+COMPARED = [name for name in VARIANTS if jobs.has_optimum(CONFIG, name)]  # with it
 RUN = "{variant}/{dataset}/{seed}"
 LABELS = {name: CONFIG["variants"][name]["label"] for name in VARIANTS}
 COLLECTED = ["training", "sampling", "divergences"]  # kinds of records in the tables of runs
@@ -134,7 +135,7 @@ def pages(target):
     return [
         file
         for found in PAGES.values()
-        if found.target == target and (STUDIED or not found.needs_density)
+        if found.target == target and ((STUDIED and COMPARED) or not found.needs_density)
         for file in found.files
     ]
 

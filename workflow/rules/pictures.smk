@@ -78,4 +78,4 @@ rule pictures:
         expand(
             f"results/animations/{RUN}.gif", variant=SIDE_BY_SIDE, dataset=DATASETS, seed=SEEDS[0]
         ),
-        expand(f"results/fields/{RUN}.png", variant=VARIANTS, dataset=PLANAR, seed=SEEDS[0]),
+        expand(f"results/fields/{RUN}.png", variant=COMPARED, dataset=PLANAR, seed=SEEDS[0]),

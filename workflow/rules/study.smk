@@ -1,7 +1,7 @@
 # Statistics and decomposition of the error. References are evaluated like variants: fresh real
 # points; and samples of the optimal denoiser, from perturbed real points and from the model's
 # prior, one pair for all variants with the same schedule, sampler and prior.
-PROCESS = {variant: jobs.same_process(CONFIG, variant) for variant in VARIANTS}
+PROCESS = {variant: jobs.same_process(CONFIG, variant) for variant in COMPARED}
 EXACT = [
     f"{variant}.{kind}"
     for variant in dict.fromkeys(PROCESS.values())
@@ -93,7 +93,7 @@ rule evaluate_model:
     benchmark:
         f"results/benchmarks/evaluate_model/{RUN}.tsv"
     wildcard_constraints:
-        dataset="|".join(KNOWN) or "$",
+        variant=pattern_of_cells({name: KNOWN for name in COMPARED}) or "$",
     conda:
         "../../envs/torch.yaml"
     params:
@@ -109,8 +109,8 @@ rule evaluate_model:
         script_path("evaluate_model")
 
 
-# Without the exact scores, which a file's points do not have.
-use rule evaluate_model as evaluate_model_of_file with:
+# Without the exact scores, for a file's points and for variants whose optimal denoiser is not known.
+use rule evaluate_model as evaluate_model_alone with:
     input:
         model=f"results/models/{RUN}.safetensors",
         real=real_points,
@@ -118,7 +118,9 @@ use rule evaluate_model as evaluate_model_of_file with:
     output:
         record=f"results/likelihoods/{RUN}.json",
     wildcard_constraints:
-        dataset="|".join(FILES) or "$",
+        variant=pattern_of_cells(
+            {name: FILES if name in COMPARED else [*FILES, *KNOWN] for name in VARIANTS}
+        ),
 
 
 rule collect_study:
@@ -267,7 +269,7 @@ rule plot_decomposition:
 rule plot_score_errors:
     input:
         scores=every(
-            f"results/score_errors/{RUN}.csv", variant=VARIANTS, dataset=STUDIED, seed=MEASURED
+            f"results/score_errors/{RUN}.csv", variant=COMPARED, dataset=STUDIED, seed=MEASURED
         ),
     output:
         figures=page("study/figure4"),
@@ -277,7 +279,7 @@ rule plot_score_errors:
     conda:
         "../../envs/analysis.yaml"
     params:
-        settings={"labels": LABELS, "datasets": STUDIED},
+        settings={"labels": {name: LABELS[name] for name in COMPARED}, "datasets": STUDIED},
         code=code_digest("plot_score_errors"),
     message:
         "Plot Figure 4"

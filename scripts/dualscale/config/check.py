@@ -13,7 +13,15 @@ from dualscale.config.tree import Configuration, GivenVariants, Sections
 from dualscale.errors import ConfigurationError, explain, kind_of, short, unknown
 from dualscale.parts import Part
 
-PATCHED = ("network", "precision", "prediction", "sampling", "schedule", "training")
+PATCHED = (
+    "network",
+    "normalisation",
+    "precision",
+    "prediction",
+    "sampling",
+    "schedule",
+    "training",
+)
 """Sections of the configuration that a variant can change for itself."""
 NOT_INHERITED = ("label", "like", "note", "stream")
 """Settings of a variant's name and random streams, which `like` does not copy."""

@@ -24,8 +24,20 @@ def model_settings(config: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def training_settings(config: Mapping[str, Any], name: str, dataset: str) -> dict[str, Any]:
-    """Settings of `model_settings`, and whether data are standardised, as those of files are."""
-    return {"standardise": "file" in config["datasets"][dataset], **model_settings(config, name)}
+    """Settings of `model_settings`, and the normalisation of the data."""
+    usual = {"kind": "standard" if "file" in config["datasets"][dataset] else "none"}
+    normalisation = config["variants"][name]["normalisation"] or usual
+    return {"normalisation": normalisation, **model_settings(config, name)}
+
+
+def has_optimum(config: Mapping[str, Any], name: str) -> bool:
+    """Whether a known density tells the optimal denoiser of a variant.
+
+    It does for noise that is independent of points in the data's own units.
+    """
+    chosen = config["variants"][name]
+    in_own_units = chosen["normalisation"] in (None, {"kind": "none"})
+    return in_own_units and chosen["training"]["coupling"]["kind"] == "independent"
 
 
 def import_settings(config: Mapping[str, Any], dataset: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from pydantic import (
 )
 
 from dualscale.data.files import AnyDataset
+from dualscale.data.normalisations import AnyNormalisation
 from dualscale.data.sources import Known
 from dualscale.diffusion.drawing import Sampling
 from dualscale.diffusion.predictions import AnyPrediction, Epsilon
@@ -55,6 +56,12 @@ Note = Annotated[
 ]
 Names = Annotated[list[Name], Once]
 Margin = Annotated[float, Field(ge=0, le=100)]
+
+
+NORMALISED = (
+    "Units in which the network sees the data; null, standard for a file and none for a "
+    "distribution."
+)
 
 
 class Run(Part):
@@ -159,6 +166,7 @@ class Sections(Part):
     datasets: Annotated[dict[Name, AnyDataset], Field(min_length=1)] = Field(
         description="Datasets by name."
     )
+    normalisation: AnyNormalisation | None = Field(None, description=NORMALISED)
     network: Size = Field(Size(), description="Size and features of every branch.")
     schedule: AnySchedule = Field(Linear(), description="Noise schedule.")
     prediction: AnyPrediction = Field(Epsilon(), description="Target of the network.")
@@ -197,6 +205,7 @@ class VariantSettings(ModelSettings):
         description="Name of a random stream of its own; without it, variants share their random "
         "numbers.",
     )
+    normalisation: AnyNormalisation | None = Field(None, description=NORMALISED)
     training: Training = Field(Training(), description="Optimisation of the parameters.")
     sampling: Sampling = Field(Sampling(), description="How samples are drawn.")
 

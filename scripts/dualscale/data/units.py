@@ -1,4 +1,4 @@
-"""Normalisation: the units in which a model sees its data."""
+"""The units in which a model sees its data."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.floating]
 BLOCK = 2**17  # rows that are copied to float64 at a time
+OUTERMOST = 1e-7  # probability of the smallest normal number, -5.2, and of the largest
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,11 @@ class Units:
 
     shift: Array
     scale: Array
+
+    @property
+    def own(self) -> bool:
+        """Whether the model's units are the data's."""
+        return not self.shift.any() and bool((self.scale == 1).all())
 
     @property
     def varying(self) -> NDArray[np.bool_]:
@@ -46,6 +52,49 @@ class Units:
         return x
 
 
+@dataclass(frozen=True)
+class QuantileUnits(Units):
+    """Monotone map of each column to a standard normal: y = Phi^-1(F(x)).
+
+    F is linear between the quantiles; where several are equal, it is the middle of its jump. The
+    way back ends at the outermost quantiles. The scale is 0 for constant columns, 1 for others.
+
+    Args:
+        quantiles: at evenly spaced probabilities from 0 to 1, rising, (q, v).
+    """
+
+    quantiles: Array
+
+    @property
+    def own(self) -> bool:
+        return False
+
+    @property
+    def probabilities(self) -> NDArray[np.float64]:
+        return np.linspace(0, 1, len(self.quantiles))
+
+    def into_model(self, x: Array) -> Array:
+        from scipy.special import ndtri  # here, since planning a workflow loads this module
+
+        p, x = self.probabilities, x[..., self.varying]
+        y = np.empty_like(x)
+        for j, q in enumerate(self.quantiles.T):
+            # Of equal quantiles, interpolation takes the last; of their negatives, the first.
+            last, first = np.interp(x[..., j], q, p), 1 - np.interp(-x[..., j], -q[::-1], p)
+            y[..., j] = ndtri(((last + first) / 2).clip(OUTERMOST, 1 - OUTERMOST))
+        return y
+
+    def into_data(self, y: Array) -> Array:
+        from scipy.special import ndtr
+
+        x = np.empty((*y.shape[:-1], len(self.shift)), y.dtype)
+        x[...] = self.shift
+        p, columns = ndtr(y.astype(np.float64)), np.flatnonzero(self.varying)
+        for j, (column, q) in enumerate(zip(columns, self.quantiles.T, strict=True)):
+            x[..., column] = np.interp(p[..., j], self.probabilities, q)
+        return x
+
+
 def own_units(dimensions: int) -> Units:
     """Identity map: the model's units are the data's."""
     return Units(np.zeros(dimensions, np.float32), np.ones(dimensions, np.float32))
@@ -64,6 +113,19 @@ def standard_units(data: Array) -> Units:
     constant = data.min(axis=0) == data.max(axis=0)
     shift = np.where(constant, data[0], mean)
     return Units(shift.astype(np.float32), np.where(constant, 0, deviation).astype(np.float32))
+
+
+def quantile_units(data: Array, count: int) -> QuantileUnits:
+    """Units in which each column is standard normal, by `count` quantiles of the data (n, d)."""
+    constant = data.min(axis=0) == data.max(axis=0)
+    p = np.linspace(0, 1, count)
+    quantiles = [np.quantile(column, p) for column in data[:, ~constant].T]
+    shift, scale = np.where(constant, data[0], 0), np.where(constant, 0, 1)
+    return QuantileUnits(
+        shift.astype(np.float32),
+        scale.astype(np.float32),
+        np.reshape(quantiles, (-1, count)).T.astype(np.float32),
+    )
 
 
 def blocks(data: Any) -> Iterator[Any]:

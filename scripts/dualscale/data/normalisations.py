@@ -1,0 +1,52 @@
+"""Normalisations: how the units of a model follow from its training data."""
+
+from abc import abstractmethod
+from typing import Annotated, Literal
+
+from pydantic import TypeAdapter
+
+from dualscale.data.units import Array, Units, own_units, quantile_units, standard_units
+from dualscale.parts import Choice, OneOf
+
+
+class Normalisation(Choice):
+    """Map from the data's units to the model's, column by column."""
+
+    @abstractmethod
+    def units(self, data: Array) -> Units:
+        """Return the units of a model that is trained on data (n, d)."""
+
+
+class Own(Normalisation):
+    """The data as they are."""
+
+    kind: Literal["none"] = "none"
+
+    def units(self, data: Array) -> Units:
+        return own_units(data.shape[1])
+
+
+class Standard(Normalisation):
+    """Mean 0 and variance 1."""
+
+    kind: Literal["standard"] = "standard"
+
+    def units(self, data: Array) -> Units:
+        return standard_units(data)
+
+
+class Quantile(Normalisation):
+    """A standard normal distribution, by quantiles (TabDDPM; Kotelnikov et al. 2023, section 4).
+
+    One quantile per 30 points, from 10 to 1000, between which the map is linear. Points that are
+    drawn do not leave the range of the training data.
+    """
+
+    kind: Literal["quantile"] = "quantile"
+
+    def units(self, data: Array) -> Units:
+        return quantile_units(data, max(min(len(data) // 30, 1000), 10))
+
+
+AnyNormalisation = Annotated[Normalisation, OneOf()]
+NORMALISATION: TypeAdapter[Normalisation] = TypeAdapter(AnyNormalisation)
