@@ -1,4 +1,4 @@
-"""Write the configuration's JSON Schema and the page of all its keys, from the classes of parts.
+"""Write what the classes of parts say: the JSON Schema, the page of all keys, the list of parts.
 
     python docs/reference.py
 
@@ -8,17 +8,20 @@ by the classes themselves.
 
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "scripts"))
 
+from blocks import fill  # noqa: E402
 from dualscale.config.check import PATCHED  # noqa: E402
 from dualscale.config.tree import Configuration  # noqa: E402
 
 SCHEMA = ROOT / "workflow/schemas/config.schema.json"
 PAGE = ROOT / "docs/config.md"
+GUIDE = ROOT / "docs/guides/variants.md"
 LIKE = {
     "type": "string",
     "description": "Variant that this one copies; the other keys change the copy.",
@@ -127,6 +130,31 @@ def page() -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
+def choices() -> str:
+    """Return a table of the parts that a variant chooses by `kind`."""
+    whole = Configuration.model_json_schema(by_alias=True)
+    defs = whole["$defs"]
+    variant = _values(whole["properties"]["variants"]) or {}
+    sections = {key: whole["properties"][key] for key in PATCHED if key in whole["properties"]}
+    own = _parts(variant, defs)[0]["properties"]
+    found = _choices("", sections | {"weighting": own["weighting"]}, defs)
+    rows = [f"| [`{path}`](../config.md#{anchor}) | {kinds} |" for path, anchor, kinds in found]
+    return "\n".join(["| key | kinds |", "|---|---|", *rows])
+
+
+def _choices(at: str, keys: dict[str, Any], defs: dict) -> Iterator[tuple[str, str, str]]:
+    """Yield path, anchor in the page of keys, and kinds of every part with several."""
+    for key, rule in keys.items():
+        path = f"{at}.{key}" if at else key
+        parts = _parts(rule, defs)
+        kinds = [part["properties"].get("kind", {}).get("const") for part in parts]
+        if len(parts) > 1:
+            home = f"variants{path}" if path == "weighting" else path.replace(".", "")
+            yield path, home, ", ".join(f"`{kind}`" for kind in kinds if kind)
+        elif parts:
+            yield from _choices(path, parts[0]["properties"], defs)
+
+
 def _tables(at: str, rule: dict[str, Any], defs: dict[str, Any], depth: int) -> list[str]:
     """Return a table of a mapping's keys, then those of the mappings under them."""
     rows, inner = [], []
@@ -204,3 +232,4 @@ if __name__ == "__main__":
     SCHEMA.parent.mkdir(exist_ok=True)
     SCHEMA.write_text(json.dumps(schema(), indent=1) + "\n")
     PAGE.write_text(page())
+    GUIDE.write_text(fill(GUIDE.read_text(), "parts", choices()))

@@ -22,7 +22,7 @@ from dualscale.metrics.table import COLUMNS, RUN_COLUMNS
 from dualscale.reporting.figures import save_figure
 from dualscale.reporting.tables import read_table
 from dualscale.reporting.texts import bracket, number, with_interval
-from planning.result_pages import PAGES
+from planning.tables_and_figures import PAGES
 
 STUDY, RECOMMENDED = "docs/study/README.md", "docs/recommended/README.md"
 DATASETS = ["circle", "dino", "line", "moons"]

@@ -10,7 +10,7 @@ import yaml
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "docs"))
 
-from reference import PAGE, SCHEMA, page, schema  # noqa: E402
+from reference import GUIDE, PAGE, SCHEMA, choices, page, schema  # noqa: E402
 
 
 def test_the_schema_is_that_of_the_classes():
@@ -47,3 +47,7 @@ FILES = [ROOT / "config.yaml", *sorted((ROOT / "workflow/protocols").glob("*.yam
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
 def test_an_editor_knows_every_key_of_the_shipped_files(file):
     assert list(unknown(yaml.safe_load(file.read_text()), keys_of(schema()))) == []
+
+
+def test_the_guides_list_of_parts_is_that_of_the_classes():
+    assert choices() in GUIDE.read_text(), "run python docs/reference.py"

@@ -10,9 +10,10 @@ import time
 import pytest
 from conftest import ROOT
 
+from dualscale.runtime import slurm
 from execution.job import PERMANENT_ERROR, TERMINATED, job
 from execution.log import is_permanent, name_cause
-from planning.failures import reason_of_slurm, reason_of_status
+from planning.failures import reason_of_status
 
 SNAKEFILE = f"""
 import sys
@@ -160,13 +161,13 @@ def test_the_signal_that_ended_a_process_is_named(text, reason):
 
 
 def test_what_slurm_says_of_a_job_goes_into_its_log(tmp_path):
-    slurm, log = tmp_path / "7.log", tmp_path / "0.log"
-    slurm.write_text("host: vm\n" + "slurmstepd-vm: error: Job 7 exceeded memory limit\n" * 2)
+    of_slurm, log = tmp_path / "7.log", tmp_path / "0.log"
+    of_slurm.write_text("host: vm\n" + "slurmstepd-vm: error: Job 7 exceeded memory limit\n" * 2)
     log.write_text(f"{time.strftime('%Y-%m-%d')} 1 attempt on vm, Slurm job 7\n")
     status = "SLURM-job '7' failed, SLURM status is: 'FAILED'."
-    reason = reason_of_slurm(f"{status} Detailed failure reason unavailable", [slurm])
-    assert reason_of_slurm(status, []) == "", "it failed by itself"
-    assert reason_of_slurm(status.replace("FAILED", "TIMEOUT"), []) != ""
+    reason = slurm.cause_of_end(f"{status} Detailed failure reason unavailable", [of_slurm])
+    assert slurm.cause_of_end(status, []) == "", "it failed by itself"
+    assert slurm.cause_of_end(status.replace("FAILED", "TIMEOUT"), []) != ""
     name_cause(log, reason)
     name_cause(log, reason)
     _, last = log.read_text().splitlines()

@@ -6,15 +6,15 @@ Jobs outlive a killed Snakemake. Later jobs must neither disturb them nor repeat
 import json
 import logging
 import os
-import re
 import secrets
 import socket
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from dualscale.runtime import slurm
 
 WAIT_SECONDS = 5.0
 SETTLE_SECONDS = 0.5
@@ -44,8 +44,7 @@ class Worker:
     @classmethod
     def this(cls, makes: str) -> "Worker":
         pid = os.getpid()
-        slurm = os.environ.get("SLURM_JOB_ID")
-        return cls(socket.gethostname(), pid, start_of(pid), slurm, makes)
+        return cls(socket.gethostname(), pid, start_of(pid), slurm.own_job(), makes)
 
     def alive(self) -> bool | None:
         """Whether the process runs; None if it is on another host and Slurm cannot tell."""
@@ -53,18 +52,20 @@ class Worker:
             return self.started is not None and self.started == start_of(self.pid)
         if self.slurm is None:
             return None
-        if self.slurm == os.environ.get("SLURM_JOB_ID"):
+        if self.slurm == slurm.own_job():
             return False  # this very job, before Slurm sent it to another node
-        return in_slurm(self.slurm)
+        return slurm.has_job(self.slurm)
 
     @property
     def cancel(self) -> str:
         """Command that ends the process, to be run on its machine."""
-        return f"kill {self.pid}" if self.slurm is None else f"scancel {self.slurm}"
+        if self.slurm is not None:
+            return slurm.cancel_command(self.slurm)
+        return f"kill {self.pid}"
 
     def __str__(self) -> str:
         if self.slurm is not None:
-            return f"Slurm job {self.slurm}"
+            return slurm.label(self.slurm)
         return f"process {self.pid} on {self.host}"
 
 
@@ -77,18 +78,6 @@ def start_of(pid: int) -> str | None:
         return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()} {fields[19]}"
     except OSError:
         return None
-
-
-def in_slurm(number: str) -> bool | None:
-    """Whether Slurm still has a job; None if Slurm does not answer."""
-    command = ["squeue", "--noheader", "--jobs", number, "--format", "%T"]
-    try:
-        asked = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    except (FileNotFoundError, subprocess.TimeoutExpired):
-        return None
-    if asked.returncode:
-        return False if re.search("invalid job id", asked.stderr, re.IGNORECASE) else None
-    return bool(asked.stdout.strip())
 
 
 def marker(path: Path) -> Path:

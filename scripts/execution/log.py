@@ -9,14 +9,14 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from dualscale.runtime import slurm
+
 FORMAT = "%(asctime)s %(message)s"
 ATTEMPT = "attempt on "
 """Beginning of the first line of an attempt."""
 PERMANENT = "it would fail again: not tried again"
 KILLED = "killed: "
 """Beginning of the line that names what ended a job from outside."""
-CAUSE = re.compile(r"^slurmstepd\S*: error: (.*)", flags=re.MULTILINE)
-"""Line in Slurm's own log of a job that it ends."""
 
 
 def open_logs(paths: Iterable[str | Path]) -> None:
@@ -30,8 +30,8 @@ def open_logs(paths: Iterable[str | Path]) -> None:
             if path.is_file():
                 os.link(path, kept_path(path))
     logging.basicConfig(handlers=handlers, level=logging.INFO, format=FORMAT, force=True)
-    slurm = os.environ.get("SLURM_JOB_ID")
-    place = f"Slurm job {slurm}" if slurm else f"process {os.getpid()}"
+    job = slurm.own_job()
+    place = slurm.label(job) if job else f"process {os.getpid()}"
     logging.info("%s%s, %s", ATTEMPT, socket.gethostname(), place)
 
 

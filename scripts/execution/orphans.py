@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from dualscale.runtime import slurm
 from execution.at_work import start_of
 from execution.log import kept_path
 
@@ -22,7 +23,7 @@ def name_snakemake() -> None:
 
 def is_orphan() -> bool:
     """Whether the Snakemake that started this job has ended; never so in Slurm jobs."""
-    if SNAKEMAKE not in os.environ or "SLURM_JOB_ID" in os.environ:
+    if SNAKEMAKE not in os.environ or slurm.own_job():
         return False
     pid, _, start = os.environ[SNAKEMAKE].partition(" ")
     return start_of(int(pid)) != start

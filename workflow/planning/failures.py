@@ -13,7 +13,8 @@ from typing import Any
 
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from execution.log import CAUSE, KILLED, is_permanent, last_attempt, name_cause
+from dualscale.runtime import slurm
+from execution.log import KILLED, is_permanent, last_attempt, name_cause
 
 ERROR = re.compile(rf"^\d{{4}}-\d\d-\d\d \S+ (?:(.*)\nTraceback|({KILLED}.*))", flags=re.MULTILINE)
 STATUS = re.compile(r"died with <Signals\.\w+: (\d+)>|non-zero exit status (\d+)")
@@ -38,7 +39,7 @@ class Retries(logging.Handler):
             case {"event": LogEvent.JOB_ERROR, "jobid": number, "log": files, "rule_msg": reason}:
                 first, *others = map(Path, files or [Path()])
                 said = self.said.pop(record.thread, "")
-                cause = reason_of_slurm(reason, others) or reason_of_status(said)
+                cause = slurm.cause_of_end(reason, others) or reason_of_status(said)
                 if cause and first.is_file():
                     name_cause(first, cause)
                 if is_permanent(first):
@@ -50,15 +51,6 @@ class Retries(logging.Handler):
             members = job.jobs if job.is_group() else [job]
             if any(member.jobid == number for member in members):
                 job.attempt = job.restart_times + 1
-
-
-def reason_of_slurm(message: str | None, logs: Iterable[Path]) -> str:
-    """Cause of a job's end by the executor and Slurm's log; empty if it ended by itself."""
-    texts = [log.read_text(encoding="utf-8", errors="replace") for log in logs if log.is_file()]
-    causes = dict.fromkeys(cause for text in texts for cause in CAUSE.findall(text))
-    if not message or ("'FAILED'" in message and not causes):
-        return ""
-    return " ".join([message.partition(" Detailed failure reason")[0], *causes])
 
 
 def reason_of_status(text: str) -> str:

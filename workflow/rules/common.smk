@@ -34,7 +34,7 @@ from execution.provenance import SUFFIX
 from planning import plan
 from planning.earlier_runs import EarlierRuns
 from planning.quick_planning import cache_pure_functions
-from planning.result_pages import PAGES
+from planning.tables_and_figures import PAGES
 from planning.shared_folder import obstacle
 
 if Path(workflow.main_snakefile) == HOME / "Snakefile":

@@ -5,7 +5,8 @@ import time
 from snakemake.logging import logger
 from snakemake.settings.enums import Quietness
 
-from execution.at_work import in_slurm, worker_on
+from dualscale.runtime import slurm
+from execution.at_work import worker_on
 from execution.provenance import kept_digest, made_otherwise
 from planning.at_start import AtStart
 from planning.failures import Retries, failures
@@ -45,16 +46,6 @@ def require_known_settings():
         )
 
 
-def keep_slurm_logs():
-    """Keep the folders of logs that jobs in Slurm's queue have yet to write.
-
-    The executor deletes the empty ones when it ends, and the jobs would fail when they start.
-    """
-    folder = getattr(workflow.executor_settings, "logdir", None) or ".snakemake/slurm_logs"
-    for empty in [path for path in Path(folder).rglob("*") if path.is_dir()]:
-        (empty / ".keep").touch()
-
-
 def require_no_live_jobs():
     """Refuse to start while jobs of an earlier run, whose Snakemake was killed, work on the same.
 
@@ -67,13 +58,14 @@ def require_no_live_jobs():
     found = {}
     for key in notes._filter_incomplete_keys(jobs):
         output = str(jobs[key].output[0])
-        for number in filter(in_slurm, notes.external_jobids(jobs[key])):
-            found[f"Slurm job {number}"] = output, f"scancel {number}"
+        for number in filter(slurm.has_job, notes.external_jobids(jobs[key])):
+            found[slurm.label(number)] = output, slurm.cancel_command(number)
         worker = worker_on(Path(output))
         if worker and worker.alive():
             found[str(worker)] = output, worker.cancel
     if found:
-        keep_slurm_logs()
+        folder = getattr(workflow.executor_settings, "logdir", None)
+        slurm.keep_log_folders(Path(folder or ".snakemake/slurm_logs"))
         listed = ", ".join(f"{job} on {output}" for job, (output, _) in found.items())
         cancel = "; ".join(command for _, command in found.values())
         sys.exit(

@@ -44,8 +44,8 @@ def welch_interval(values: Sequence[float], others: Sequence[float]) -> tuple[fl
     """Difference of the means of two independent samples, with Welch's interval (1947).
 
     The degrees of freedom are Welch and Satterthwaite's. The bounds are NaN if a sample has fewer
-    than two values; with two values each, a 95 % interval covers the true difference only about
-    90 % of the time.
+    than two values; with two values each, a 95 % interval would cover the true difference only
+    about 90 % of the time.
     """
     difference = float(np.mean(values) - np.mean(others))
     if min(len(values), len(others)) < 2:

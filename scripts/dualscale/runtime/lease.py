@@ -14,6 +14,8 @@ from itertools import takewhile
 from pathlib import Path
 from typing import TextIO
 
+from dualscale.runtime import slurm
+
 _held: list[TextIO] = []
 """Open while the process lives: however it ends, the system then frees what it locked."""
 
@@ -62,7 +64,7 @@ def lease_gpu() -> str | None:
         return None
     folder = Path(tempfile.gettempdir()) / f"dualscale-gpus-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
-    allocation = os.environ.get("SLURM_JOB_ID", "")
+    allocation = slurm.own_job() or ""
     waited = False
     while True:
         for gpu in gpus:

@@ -6,7 +6,7 @@ from conftest import ROOT, TINY, copy_project
 
 from dualscale.metrics.distances import every_metric
 from dualscale.metrics.table import COLUMNS, OF_RUNS, RUN_COLUMNS, study_columns
-from planning.result_pages import PAGES
+from planning.tables_and_figures import PAGES
 
 
 def test_every_page_has_its_caption_and_a_title_of_its_own():
