@@ -1,7 +1,7 @@
 """Benchmark the project against a plain PyTorch loop and this machine's matrix-product rate.
 
     python benchmarks/benchmark.py             # one core; writes benchmarks/cpu.csv
-    python benchmarks/benchmark.py --profile   # time of a training step by kind of operation
+    python benchmarks/benchmark.py --profile   # a training step by operation; writes profile.csv
 
 Every measurement runs in its own process, plain loop and project in turn, and the median over the
 rounds is reported: on a shared machine only figures of one run are comparable.
@@ -35,6 +35,8 @@ from plain import train as plain_train
 
 POINTS = 10_000
 VARIANTS = ["baseline", "fixed", "adaptive", "improved"]
+PATHS = ("plain", "float32", "bfloat16")
+"""The plain loop, and the project in either precision."""
 KINDS = {
     "products": {"aten::bmm", "aten::baddbmm", "aten::baddbmm_", "aten::addmv_"},
     "sin, cos": {"aten::sin", "aten::cos"},
@@ -51,6 +53,10 @@ COLUMNS = [
     "sampling_seconds",
     "sampling_ratio",
     "sampling_share_of_ceiling",
+    "bfloat16_ms_a_step",
+    "bfloat16_training_ratio",
+    "bfloat16_sampling_seconds",
+    "bfloat16_sampling_ratio",
     "plain_peak_mb",
     "peak_mb",
     "ceiling_gflop_a_second",
@@ -113,7 +119,8 @@ def measure(path, variant, threads):
         plain_sample(model, 1000, device)
         sampling = seconds_of(lambda: plain_sample(model, POINTS, device), device)
     else:
-        device, settings = open_device(0, threads), settings_of(variant)
+        device = open_device(0, threads)
+        settings = settings_of(variant).model_copy(update={"precision": path})
         model, trainer = make_trainer(settings, steps, device, data)
         training = seconds_of(lambda: list(trainer.run()), device)
         sampler = model.sampler(settings.sampling, POINTS, ["0"])
@@ -146,8 +153,12 @@ def make_trainer(settings, steps, device, data, streams=("0",)):
 
 
 def profile():
-    """Milliseconds per step by kind of operation; "between": Python, autograd and dispatch."""
-    device, steps = open_device(0, 1), 300
+    """Milliseconds per step by kind of operation, and as the whole.
+
+    "between" is Python and dispatch; "at_ceiling", the time of the products alone at the rate of
+    the ceiling.
+    """
+    rate, device, steps = ceiling()["rate"], open_device(0, 1), 300
     for variant in VARIANTS:
         _, trainer = make_trainer(settings_of(variant), steps, device, torch.randn(100_000, 2))
         with torch.profiler.profile() as profiler:
@@ -159,8 +170,13 @@ def profile():
                 kind = "other"
             if kind is not None:
                 spent[kind] += event.self_cpu_time_total / 1e6
-        row = [*spent.values(), total - sum(spent.values())]
-        yield [variant, *(f"{1000 * seconds / steps:.2f}" for seconds in row)]
+        seconds = [*spent.values(), total - sum(spent.values()), total]
+        yield [variant, *(f"{1000 * s / steps:.2f}" for s in seconds), at_ceiling(variant, rate)]
+
+
+def at_ceiling(variant, rate):
+    """Milliseconds of a step's products at GFLOP/s of the ceiling."""
+    return f"{flops(variant)[0] / rate / 1e6:.2f}"
 
 
 def work(what, *job):
@@ -180,7 +196,7 @@ def in_own_process(*arguments):
 def benchmark(rounds):
     seen = {}
     for _ in range(rounds):
-        jobs = [(path, v, "1") for v in VARIANTS for path in ("plain", "dualscale")]
+        jobs = [(path, v, "1") for v in VARIANTS for path in PATHS]
         for job in [("ceiling",), *jobs]:
             seen.setdefault(job, []).append(in_own_process(*job))
 
@@ -189,7 +205,7 @@ def benchmark(rounds):
 
     rate = median(("ceiling",), "rate")
     for variant in VARIANTS:
-        plain, ours = ("plain", variant, "1"), ("dualscale", variant, "1")
+        plain, ours, bfloat16 = ((path, variant, "1") for path in PATHS)
         step, sampling = flops(variant)
         row = {
             "variant": variant,
@@ -201,6 +217,10 @@ def benchmark(rounds):
             "sampling_seconds": median(ours, "sampling"),
             "sampling_ratio": median(plain, "sampling") / median(ours, "sampling"),
             "sampling_share_of_ceiling": sampling / rate / 1e9 / median(ours, "sampling"),
+            "bfloat16_ms_a_step": median(bfloat16, "ms"),
+            "bfloat16_training_ratio": median(ours, "ms") / median(bfloat16, "ms"),
+            "bfloat16_sampling_seconds": median(bfloat16, "sampling"),
+            "bfloat16_sampling_ratio": median(ours, "sampling") / median(bfloat16, "sampling"),
             "plain_peak_mb": median(plain, "peak_mb"),
             "peak_mb": median(ours, "peak_mb"),
             "ceiling_gflop_a_second": rate,
@@ -210,11 +230,19 @@ def benchmark(rounds):
         yield {key: round(v, 3) if isinstance(v, float) else v for key, v in row.items()}
 
 
-def main():
+def write(name, columns, rows):
+    """Write a table beside this program, and print it."""
     from tabulate import tabulate  # here, since gpu.py runs where it is missing
 
+    with (ROOT / "benchmarks" / name).open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerows([columns, *rows])
+    print(tabulate(rows, columns, "pipe"))
+
+
+def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--profile", action="store_true", help="print where a step's time goes")
+    parser.add_argument("--profile", action="store_true", help="where a step's time goes")
     parser.add_argument("--rounds", type=int, default=5, help="of which the median is kept")
     parser.add_argument("--worker", nargs="+", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -222,14 +250,11 @@ def main():
         print(json.dumps(work(*options.worker)))
         return
     if options.profile:
-        print(tabulate(profile(), ["variant", *KINDS, "between"], "pipe"))
-        return
-    rows = list(benchmark(options.rounds))
-    with (ROOT / "benchmarks/cpu.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    print(tabulate([row.values() for row in rows], COLUMNS, "pipe"))
+        columns = ["variant", *KINDS, "between", "whole", "at_ceiling"]
+        write("profile.csv", columns, list(profile()))
+    else:
+        rows = list(benchmark(options.rounds))
+        write("cpu.csv", COLUMNS, [[row[column] for column in COLUMNS] for row in rows])
 
 
 if __name__ == "__main__":

@@ -522,6 +522,51 @@ def one_core() -> str:
     return pipe([*header, "peak MB, plain / ours"], rows)
 
 
+@block("benchmarks/README.md", "a step")
+def a_step() -> str:
+    """Milliseconds of a training step by operation, and the shares that could be reached."""
+    rows = [
+        [
+            row.variant,
+            *(f"{value:.2f}" for value in row[2:8]),
+            f"{row.at_ceiling:.2f}",
+            f"{row.at_ceiling / row.whole:.0%}",
+            f"{row.at_ceiling / row.products:.0%}",
+        ]
+        for row in read("benchmarks/profile.csv").itertuples()
+    ]
+    header = [
+        "ms per step",
+        "products",
+        "sin, cos",
+        "Adam",
+        "other operations",
+        "dispatch",
+        "whole",
+    ]
+    header += ["products at the ceiling", "share of ceiling", "of the products alone"]
+    return pipe(header, rows)
+
+
+@block("benchmarks/README.md", "bfloat16")
+def bfloat16() -> str:
+    """Speed of training and sampling in bfloat16 beside float32."""
+    rows = [
+        [
+            row.variant,
+            f"{row.ms_a_step:.2f}",
+            f"{row.bfloat16_ms_a_step:.2f}",
+            f"{row.bfloat16_training_ratio:.2f}",
+            f"{row.sampling_seconds:.2f}",
+            f"{row.bfloat16_sampling_seconds:.2f}",
+            f"{row.bfloat16_sampling_ratio:.2f}",
+        ]
+        for row in read("benchmarks/cpu.csv").itertuples()
+    ]
+    header = ["variant", "ms per step, float32", "bfloat16", "ratio"]
+    return pipe([*header, "sampling s, float32", "bfloat16", "ratio"], rows)
+
+
 @block("benchmarks/README.md", "short jobs")
 @block("docs/guides/slurm.md", "short jobs")
 def short_jobs() -> str:

@@ -200,14 +200,28 @@ def speed_page():
     yield f"the median ratio is {recipe['ratio']['recommended']:.3f}"
     run = tables.read("benchmarks/workflow.csv").set_index("quantity")["value"]
     yield f"{float(run['ratio']):.2f} times the plain loop"
+    whole = float(run["ceiling_seconds"]) / float(run["workflow_wall_seconds"])
+    yield f"{100 * whole:.0f} % of the ceiling (target: 75 %)"
     memory = tables.read("benchmarks/cpu.csv")
     assert memory["peak_mb"].max() < 600
     share = memory.set_index("variant")["training_share_of_ceiling"]
     ratio = memory["training_ratio"]
     yield f"at {100 * share.min():.0f} to {100 * share.max():.0f} % of the ceiling"
     yield f"{ratio.min():.1f} to {ratio.max():.1f} times as fast as the plain loop"
-    assert share.drop("improved").min() >= 0.6 > share["improved"]
-    yield "the target of 60 % of the ceiling for every variant but"
+    sampling = memory["sampling_share_of_ceiling"]
+    assert share.max() < 0.85 and sampling.max() < 0.9
+    yield "85 % of the ceiling in training and 90 % in sampling, and both are missed"
+    rate = memory["ceiling_gflop_a_second"].iloc[0]
+    yield f"products run at {rate:.0f} GFLOP/s"
+    grown = tables.read("benchmarks/growth.csv").set_index(["curve", "size"])["milliseconds"]
+    kl = grown["points for the KL"]
+    yield f"measured: {kl[10**6] / kl[10**5]:.0f} times"
+    halves = memory[["bfloat16_training_ratio", "bfloat16_sampling_ratio"]]
+    assert halves.max(axis=None) < 1.6
+    yield "The target of 1.6 times the speed of float32 is missed"
+    step = tables.read("benchmarks/profile.csv")
+    assert (step["at_ceiling"] / step["products"]).max() < 0.95
+    yield "To reach 85 %, sines"
 
 
 def ways_of_sampling():

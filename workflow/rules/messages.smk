@@ -64,8 +64,7 @@ def require_no_live_jobs():
         if worker and worker.alive():
             found[str(worker)] = output, worker.cancel
     if found:
-        folder = getattr(workflow.executor_settings, "logdir", None)
-        slurm.keep_log_folders(Path(folder or ".snakemake/slurm_logs"))
+        slurm.keep_log_folders(getattr(workflow.executor_settings, "logdir", None))
         listed = ", ".join(f"{job} on {output}" for job, (output, _) in found.items())
         cancel = "; ".join(command for _, command in found.values())
         sys.exit(

@@ -51,10 +51,14 @@ def cause_of_end(message: str | None, logs: Iterable[Path]) -> str:
     return " ".join([message.partition(" Detailed failure reason")[0], *causes])
 
 
-def keep_log_folders(folder: Path) -> None:
+def keep_log_folders(folder: Path | None) -> None:
     """Keep the folders of logs that waiting jobs have yet to write.
 
     The executor plugin deletes the empty ones when it ends, and the jobs would fail as they start.
+
+    Args:
+        folder: of all logs; None, the plugin's default.
     """
+    folder = Path(folder or ".snakemake/slurm_logs")
     for empty in [path for path in folder.rglob("*") if path.is_dir()]:
         (empty / ".keep").touch()
