@@ -1,0 +1,181 @@
+"""A multiscale deep equilibrium model (Bai et al. 2020): two scales at a common fixed point."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from dualscale.networks.systems.embedding import Embedding
+
+Map = Callable[[Tensor], Tensor]
+"""Function of states (n, D) to states (n, D), point by point."""
+
+
+def fixed_point(f: Map, z: Tensor, most: int, tolerance: float) -> tuple[Tensor, Tensor]:
+    """Solve z = f(z) for every point by Anderson acceleration (Walker & Ni 2011, equation 2.2).
+
+    With g = f(z) - z, the next z is f(z) - sum_j γ_j Δf_j, where γ minimises |g - sum_j γ_j Δg_j|
+    over the differences Δ between all successive iterates. Pairs (Δg_j, Δf_j) are kept as linear
+    combinations of them for which the Δg_j are orthonormal, so that γ_j = Δg_j · g. A point whose
+    |g| / |f(z)| is within the tolerance stays as it is. On a CPU, iteration ends when all do; on a
+    GPU, where asking would make the host wait, it goes on, and the result is the same.
+
+    Args:
+        z: initial states (n, D).
+        most: largest number of evaluations of f.
+        tolerance: of the relative residual.
+
+    Returns:
+        For every point the iterate with the smallest relative residual, (n, D), and the number of
+        evaluations that it took to come within the tolerance, or `most`, (n,).
+    """
+    best, smallest = z, z.new_full((len(z), 1), torch.inf)
+    needed = torch.zeros_like(smallest, dtype=torch.int64)
+    slopes, steps = z.new_zeros(2, most, *z.shape)
+    before: tuple[Tensor, Tensor] | None = None
+    for k in range(most):
+        image = f(z)
+        residual = image - z
+        relative = residual.norm(dim=1, keepdim=True) / (image.norm(dim=1, keepdim=True) + 1e-8)
+        active = smallest > tolerance
+        needed += active
+        better = active & (relative < smallest)
+        best, smallest = torch.where(better, z, best), torch.where(better, relative, smallest)
+        if k == most - 1 or (not z.is_cuda and bool((smallest <= tolerance).all())):
+            break
+        if before is not None:
+            slope, step = residual - before[0], image - before[1]
+            length = slope.norm(dim=1, keepdim=True)
+            for j in range(k - 1):
+                part = (slopes[j] * slope).sum(dim=1, keepdim=True)
+                slope, step = slope - part * slopes[j], step - part * steps[j]
+            left = slope.norm(dim=1, keepdim=True)
+            # Rounding errors are all that is left of a difference that depends on the others.
+            scale = torch.where(left > 1e-4 * length, 1 / left, 0)
+            slopes[k - 1], steps[k - 1] = slope * scale, step * scale
+        before = residual, image
+        z = image
+        if k:
+            factors = (slopes[:k] * residual).sum(dim=2, keepdim=True)
+            z = image - (factors * steps[:k]).sum(dim=0)
+    return best, needed[:, 0]
+
+
+class Implicit(torch.autograd.Function):
+    """The value at a fixed point, with the gradient of the implicit function theorem.
+
+    For z = f(z, θ), the gradient y with respect to f's value solves y = y ∂f/∂z + (given gradient).
+    """
+
+    @staticmethod
+    def forward(ctx: Any, value: Tensor, pull_back: Map, most: int, tolerance: float) -> Tensor:
+        """Return the value (n, D).
+
+        Args:
+            pull_back: y (n, D) to y ∂f/∂z (n, D).
+            most, tolerance: of the linear fixed point.
+        """
+        ctx.solve = lambda grad: fixed_point(
+            lambda y: pull_back(y) + grad, torch.zeros_like(grad), most, tolerance
+        )[0]
+        return value.view_as(value)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:  # type: ignore[override]
+        return ctx.solve(grad), None, None, None
+
+
+class Scale(nn.Module):
+    """Residual block of one scale: to five times its width and back, with layer norms.
+
+        h = LN(Linear(ReLU(LN(Linear(z)))) + injection),  LN(ReLU(z + h)).
+    """
+
+    def __init__(self, width: int, expansion: int = 5):
+        super().__init__()
+        inner = expansion * width
+        self.up, self.down = nn.Linear(width, inner), nn.Linear(inner, width)
+        self.norms = nn.ModuleList(nn.LayerNorm(size) for size in (inner, width, width))
+
+    def forward(self, z: Tensor, injection: Tensor | float) -> Tensor:
+        first, second, third = self.norms
+        h = second(self.down(first(self.up(z)).relu()) + injection)
+        return third((z + h).relu())
+
+
+class DeepEquilibrium(nn.Module):
+    """Network whose hidden state, of a wide and a narrow scale, is a fixed point.
+
+    Each scale goes through its residual block, the wide one with the input's injection; then each
+    takes up the other through a linear layer and a layer norm. Starts from 0.
+
+    Args:
+        dimensions: d.
+        timesteps: T.
+        widths: of the wide and of the narrow scale.
+        hidden: width of the layers before and after the fixed point.
+        most: largest number of evaluations, forward and backward.
+        tolerance: of the relative residual.
+        features: keys of `network` for the sinusoids.
+    """
+
+    def __init__(
+        self,
+        dimensions: int,
+        timesteps: int,
+        widths: tuple[int, int] = (80, 64),
+        hidden: int = 256,
+        most: int = 10,
+        tolerance: float = 0.01,
+        features: Mapping[str, Any] | None = None,
+    ):
+        super().__init__()
+        self.widths, self.most, self.tolerance = tuple(widths), most, tolerance
+        self.embedding = Embedding(timesteps, features)
+        wide, narrow = self.widths
+        inputs = (1 + dimensions) * self.embedding.size
+        self.before = nn.Sequential(nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, wide))
+        self.scales = nn.ModuleList(Scale(width) for width in self.widths)
+        self.others = nn.ModuleList([nn.Linear(narrow, wide), nn.Linear(wide, narrow)])
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for width in self.widths)
+        self.after = nn.Sequential(
+            nn.Linear(wide + narrow, hidden), nn.ReLU(), nn.Linear(hidden, dimensions)
+        )
+
+    def step(self, z: Tensor, injection: Tensor) -> Tensor:
+        """The function f whose fixed point is sought, (n, D) to (n, D)."""
+        parts = z.split(self.widths, dim=1)
+        blocks = zip(self.scales, parts, (injection, 0.0), strict=True)
+        wide, narrow = (scale(part, added) for scale, part, added in blocks)
+        first, second = self.others
+        fused = wide + first(narrow), narrow + second(wide)
+        return torch.cat([norm(part) for norm, part in zip(self.norms, fused, strict=True)], dim=1)
+
+    def injection(self, x: Tensor, t: Tensor) -> Tensor:
+        """What x (n, d) and t (n,) add to the wide scale, (n, its width)."""
+        return self.before(self.embedding(x, t))
+
+    @torch.no_grad()
+    def solve(self, injection: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the fixed point, (n, D), and the evaluations that it took, (n,)."""
+        start = injection.new_zeros(len(injection), sum(self.widths))
+        return fixed_point(lambda z: self.step(z, injection), start, self.most, self.tolerance)
+
+    def iterations(self, x: Tensor, t: Tensor) -> Tensor:
+        """Evaluations of f that x (n, d) at timesteps t (n,) takes, at most `most`, (n,)."""
+        return self.solve(self.injection(x, t))[1]
+
+    def forward(self, x: Tensor, t: Tensor) -> Tensor:
+        """Map x (n, d) and integer timesteps t (n,) in 0 … T-1 to (n, d)."""
+        injection = self.injection(x, t)
+        z = self.solve(injection)[0]
+        if not torch.is_grad_enabled():
+            return self.after(self.step(z, injection))
+        z.requires_grad_()
+        value = self.step(z, injection)
+
+        def pull_back(y: Tensor) -> Tensor:
+            return torch.autograd.grad(value, z, y, retain_graph=True)[0]
+
+        return self.after(Implicit.apply(value, pull_back, self.most, self.tolerance))
