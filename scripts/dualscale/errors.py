@@ -38,6 +38,10 @@ BOUNDS = {
     "too_short": "{min_length} or more items",
     "too_long": "{max_length} items or fewer",
 }
+ARGUMENTS = {
+    "missing_argument": "missing: it is required",
+    "unexpected_keyword_argument": "an unknown setting",
+}
 
 
 class ConfigurationError(ValueError):
@@ -55,6 +59,8 @@ def explain(error: ValidationError, given: Any) -> str:
     path = [str(part) for part in _path(fault["loc"], given)]
     if kind == "missing":
         return f"{_key(path)} has no {fault['loc'][-1]}: it is required"
+    if kind in ARGUMENTS:
+        return f"{fault['loc'][-1]} is {ARGUMENTS[kind]}"
     if fault["loc"][-1:] == ("[key]",):
         return f"{_key(path[:-1])} has the name {short(found)}: {_allowed(kind, context)}"
     if kind == "value_error":

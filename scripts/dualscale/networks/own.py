@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from pydantic import ValidationError
 from torch import Tensor, nn
 
+from dualscale.errors import explain
 from dualscale.networks.settings import Architecture
 from dualscale.runtime.devices import seed_generators
 from dualscale.runtime.streams import stream_seed
@@ -81,8 +83,9 @@ class ModuleBackbone:
             torch.manual_seed(stream_seed(stream, "initialise"))
             try:
                 module = self.kind(self.dimensions, self.timesteps, **self.options)
-            except TypeError as error:
-                raise ArchitectureError(f"{self.kind.__name__} cannot be built: {error}") from error
+            except Exception as error:
+                said = explain(error, self.options) if isinstance(error, ValidationError) else error
+                raise ArchitectureError(f"{self.kind.__name__} cannot be built: {said}") from error
         return module.to(self.device).eval()
 
     @torch.no_grad()

@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from dualscale.networks.settings import Width
+from dualscale.networks.systems.settings import checked
 from dualscale.networks.systems.two_scales import TwoScales
 
 
@@ -18,10 +20,13 @@ class AttentionWeighting(TwoScales):
 
     Args:
         attention_width: h.
-        settings: as of `TwoScales`.
+        settings: those of `TwoScales`.
     """
 
-    def __init__(self, dimensions: int, timesteps: int, attention_width: int = 64, **settings: Any):
+    @checked
+    def __init__(
+        self, dimensions: int, timesteps: int, attention_width: Width = 256, **settings: Any
+    ):
         super().__init__(dimensions, timesteps, **settings)
         self.query = nn.Linear(self.embedding.size, attention_width)
         self.key = nn.Linear(dimensions, attention_width, bias=False)

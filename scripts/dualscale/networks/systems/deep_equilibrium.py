@@ -1,13 +1,17 @@
 """A multiscale deep equilibrium model (Bai et al. 2020): two scales at a common fixed point."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
+from dualscale.networks.settings import Width
 from dualscale.networks.systems.embedding import Embedding
+from dualscale.networks.systems.settings import PAPER, Count, Sinusoids, checked
 
+Tolerance = Annotated[float, Field(gt=0, lt=1)]
 Map = Callable[[Tensor], Tensor]
 """Function of states (n, D) to states (n, D), point by point."""
 
@@ -89,7 +93,7 @@ class Implicit(torch.autograd.Function):
 class Scale(nn.Module):
     """Residual block of one scale: to five times its width and back, with layer norms.
 
-        h = LN(Linear(ReLU(LN(Linear(z)))) + injection),  LN(ReLU(z + h)).
+    h = LN(Linear(ReLU(LN(Linear(z)))) + injection),  LN(ReLU(z + h)).
     """
 
     def __init__(self, width: int, expansion: int = 5):
@@ -113,27 +117,31 @@ class DeepEquilibrium(nn.Module):
     Args:
         dimensions: d.
         timesteps: T.
-        widths: of the wide and of the narrow scale.
+        wide, narrow: widths of the two scales.
         hidden: width of the layers before and after the fixed point.
-        most: largest number of evaluations, forward and backward.
-        tolerance: of the relative residual.
-        features: keys of `network` for the sinusoids.
+        most, most_backward: largest number of evaluations of f, and of products with its Jacobian.
+        tolerance, tolerance_backward: of the relative residual.
+        features: of the sinusoids.
     """
 
+    @checked
     def __init__(
         self,
         dimensions: int,
         timesteps: int,
-        widths: tuple[int, int] = (80, 64),
-        hidden: int = 256,
-        most: int = 10,
-        tolerance: float = 0.01,
-        features: Mapping[str, Any] | None = None,
+        wide: Width = 86,
+        narrow: Width = 68,
+        hidden: Width = 256,
+        most: Count = 18,
+        most_backward: Count = 20,
+        tolerance: Tolerance = 0.01,
+        tolerance_backward: Tolerance = 0.1,
+        features: Sinusoids = PAPER,
     ):
         super().__init__()
-        self.widths, self.most, self.tolerance = tuple(widths), most, tolerance
+        self.widths, self.most, self.tolerance = [wide, narrow], most, tolerance
+        self.backward_limits = most_backward, tolerance_backward
         self.embedding = Embedding(timesteps, features)
-        wide, narrow = self.widths
         inputs = (1 + dimensions) * self.embedding.size
         self.before = nn.Sequential(nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, wide))
         self.scales = nn.ModuleList(Scale(width) for width in self.widths)
@@ -178,4 +186,4 @@ class DeepEquilibrium(nn.Module):
         def pull_back(y: Tensor) -> Tensor:
             return torch.autograd.grad(value, z, y, retain_graph=True)[0]
 
-        return self.after(Implicit.apply(value, pull_back, self.most, self.tolerance))
+        return self.after(Implicit.apply(value, pull_back, *self.backward_limits))

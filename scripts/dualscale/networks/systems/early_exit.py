@@ -1,13 +1,12 @@
 """A residual MLP whose later layers do not run at timesteps that do without them."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
 from dualscale.networks.features import sums_by_timestep
+from dualscale.networks.settings import Width
 from dualscale.networks.systems.embedding import Embedding
+from dualscale.networks.systems.settings import PAPER, Count, Sinusoids, checked
 from dualscale.networks.systems.two_scales import Residual
 
 RATE = 0.01
@@ -21,8 +20,8 @@ class EarlyExit(nn.Module):
     |F_k - F_L|² / d of exit k from the last one, L, is what stopping there adds to the squared
     error where F_L is the conditional mean; its running mean is kept for each timestep. Elsewhere
     than in training, a point leaves at the first exit at which that mean is within `tolerance`.
-    On a CPU, layers that no point needs are not run; on a GPU, where asking would make the host wait,
-    all are, and the result is the same.
+    On a CPU, layers that no point needs are not run; on a GPU, where asking would make the host
+    wait, all are, and the result is the same.
 
     Args:
         dimensions: d.
@@ -30,19 +29,20 @@ class EarlyExit(nn.Module):
         width, hidden_layers: of the MLP.
         tolerance: error that an exit may add, per coordinate and in the target's units; below 0,
             every point takes the last exit.
-        features: keys of `network` for the sinusoids.
+        features: of the sinusoids.
     """
 
     excess: Tensor
 
+    @checked
     def __init__(
         self,
         dimensions: int,
         timesteps: int,
-        width: int = 256,
-        hidden_layers: int = 3,
+        width: Width = 256,
+        hidden_layers: Count = 3,
         tolerance: float = 0.001,
-        features: Mapping[str, Any] | None = None,
+        features: Sinusoids = PAPER,
     ):
         super().__init__()
         self.tolerance = tolerance

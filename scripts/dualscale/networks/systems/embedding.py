@@ -1,13 +1,10 @@
 """Input features that the systems share: those of the paper's branches."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
-from dualscale.networks.features import make_features, sines_and_cosines
-from dualscale.networks.settings import Size
+from dualscale.networks.features import embedding_frequencies, sines_and_cosines
+from dualscale.networks.systems.settings import Sinusoids
 
 
 class Embedding(nn.Module):
@@ -15,22 +12,19 @@ class Embedding(nn.Module):
 
     Args:
         timesteps: T.
-        settings: those keys of the configuration's `network` that concern the features.
     """
 
     times: Tensor
     frequencies: Tensor
 
-    def __init__(self, timesteps: int, settings: Mapping[str, Any] | None = None):
+    def __init__(self, timesteps: int, settings: Sinusoids):
         super().__init__()
-        made = make_features(Size.model_validate(settings or {}), timesteps, None, None)
-        self.register_buffer("times", made.time)
-        self.register_buffer("frequencies", made.frequencies)
-
-    @property
-    def size(self) -> int:
-        """E."""
-        return self.times.shape[1]
+        self.size = settings.embedding
+        half, bounds = self.size // 2, (settings.highest_frequency, settings.lowest_frequency)
+        times = torch.arange(timesteps, dtype=torch.float64)[:, None]
+        made = sines_and_cosines(times * embedding_frequencies(half))
+        self.register_buffer("times", made.float())
+        self.register_buffer("frequencies", embedding_frequencies(half, *bounds).float())
 
     def coordinates(self, x: Tensor) -> Tensor:
         """Features of x (n, d), (n, d, E)."""

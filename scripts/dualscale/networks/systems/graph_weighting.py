@@ -1,4 +1,4 @@
-"""A graph network over the branches: a weighting that the paper leaves to future work (section 7)."""
+"""Messages between branches: a weighting that the paper leaves to future work (section 7)."""
 
 import math
 from typing import Any
@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from dualscale.networks.settings import Width
+from dualscale.networks.systems.settings import Count, checked
 from dualscale.networks.systems.two_scales import TwoScales
 
 
@@ -21,15 +23,16 @@ class GraphWeighting(TwoScales):
     Args:
         state_width: of s_b.
         rounds: of messages, each with weights of its own.
-        settings: as of `TwoScales`.
+        settings: those of `TwoScales`.
     """
 
+    @checked
     def __init__(
         self,
         dimensions: int,
         timesteps: int,
-        state_width: int = 64,
-        rounds: int = 2,
+        state_width: Width = 64,
+        rounds: Count = 2,
         **settings: Any,
     ):
         super().__init__(dimensions, timesteps, **settings)

@@ -1,11 +1,16 @@
 """TabDDPM's network for numerical columns (Kotelnikov et al. 2022, section 3)."""
 
-from collections.abc import Sequence
 from itertools import pairwise
+from typing import Annotated
 
+from pydantic import Field
 from torch import Tensor, nn
 
+from dualscale.networks.settings import Width
 from dualscale.networks.systems.embedding import Embedding
+from dualscale.networks.systems.settings import PAPER, checked
+
+Widths = Annotated[list[Width], Field(min_length=1, max_length=64)]
 
 
 class TabularMLP(nn.Module):
@@ -20,20 +25,13 @@ class TabularMLP(nn.Module):
         dimensions: d.
         timesteps: T.
         layers: widths of the hidden layers.
-        embedding: E, width of the embedding of t.
-        dropout: share of the hidden activations set to 0 in training.
     """
 
-    def __init__(
-        self,
-        dimensions: int,
-        timesteps: int,
-        layers: Sequence[int] = (256, 288, 288, 256),
-        embedding: int = 128,
-        dropout: float = 0.0,
-    ):
+    @checked
+    def __init__(self, dimensions: int, timesteps: int, layers: Widths):
         super().__init__()
-        self.embedding = Embedding(timesteps, {"embedding": embedding})
+        self.embedding = Embedding(timesteps, PAPER)
+        embedding = self.embedding.size
         self.time = nn.Sequential(
             nn.Linear(embedding, embedding), nn.SiLU(), nn.Linear(embedding, embedding)
         )
@@ -41,8 +39,6 @@ class TabularMLP(nn.Module):
         hidden: list[nn.Module] = []
         for before, after in pairwise([embedding, *layers]):
             hidden += [nn.Linear(before, after), nn.ReLU()]
-            if dropout:
-                hidden.append(nn.Dropout(dropout))
         self.hidden = nn.Sequential(*hidden)
         self.last = nn.Linear(layers[-1], dimensions)
 

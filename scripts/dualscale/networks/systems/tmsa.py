@@ -1,13 +1,13 @@
 """Time-dependent multi-head self-attention (DiffiT; Hatamizadeh et al. 2023, equations 1 to 6)."""
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from dualscale.networks.settings import Width
 from dualscale.networks.systems.embedding import Embedding
+from dualscale.networks.systems.settings import PAPER, Count, Sinusoids, checked
 
 
 class TMSA(nn.Module):
@@ -16,7 +16,8 @@ class TMSA(nn.Module):
         [q, k, v] = x W_s + time W_t,  softmax(q kᵀ / sqrt(h / heads) + B) v,
 
     with one learned bias B for each head and pair of tokens. DiffiT's depends on the relative
-    position of two tokens; coordinates have none.
+    position of two tokens; coordinates have none. What the time adds to all keys alike cancels in
+    the softmax; queries and values carry it.
     """
 
     def __init__(self, tokens: int, width: int, heads: int):
@@ -60,28 +61,28 @@ class TimeDependentAttention(nn.Module):
         width: h, of the tokens.
         blocks: their number.
         heads: of the attention.
-        features: keys of `network` for the sinusoids.
+        features: of the sinusoids.
     """
 
+    @checked
     def __init__(
         self,
         dimensions: int,
         timesteps: int,
-        bands: int = 2,
-        width: int = 64,
-        blocks: int = 4,
-        heads: int = 4,
-        features: Mapping[str, Any] | None = None,
+        bands: Count = 2,
+        width: Width = 64,
+        blocks: Count = 4,
+        heads: Count = 4,
+        features: Sinusoids = PAPER,
     ):
         super().__init__()
         self.bands, tokens = bands, dimensions * bands
         self.embedding = Embedding(timesteps, features)
         size = self.embedding.size
-        if size // 2 % bands or width % heads:
-            raise ValueError(
-                f"bands is {bands} and heads {heads}: divisors of {size // 2} frequencies and of "
-                f"width {width} are allowed"
-            )
+        if size // 2 % bands:
+            raise ValueError(f"bands is {bands}: a divisor of {size // 2} frequencies is allowed")
+        if width % heads:
+            raise ValueError(f"heads is {heads}: a divisor of width, {width}, is allowed")
         bound = math.sqrt(bands / size)
         self.weight = nn.Parameter(torch.empty(tokens, size // bands, width))
         self.bias = nn.Parameter(torch.empty(tokens, 1, width))

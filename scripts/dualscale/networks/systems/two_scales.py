@@ -1,13 +1,13 @@
 """The paper's two branches, for weightings that see their outputs."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from dualscale.networks.settings import Width
 from dualscale.networks.systems.embedding import Embedding
+from dualscale.networks.systems.settings import PAPER, Count, Sinusoids, checked
 
 
 class Residual(nn.Module):
@@ -35,17 +35,18 @@ class TwoScales(nn.Module, ABC):
         timesteps: T.
         width, hidden_layers: of both branches.
         upscaled_dimensions: of the local branch's linear up-projection.
-        features: keys of `network` for the sinusoids.
+        features: of the sinusoids.
     """
 
+    @checked
     def __init__(
         self,
         dimensions: int,
         timesteps: int,
-        width: int = 256,
-        hidden_layers: int = 3,
-        upscaled_dimensions: int = 4,
-        features: Mapping[str, Any] | None = None,
+        width: Width = 256,
+        hidden_layers: Count = 3,
+        upscaled_dimensions: Count = 4,
+        features: Sinusoids = PAPER,
     ):
         super().__init__()
         self.embedding = Embedding(timesteps, features)
