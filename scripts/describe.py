@@ -42,6 +42,8 @@ def main(names: list[str], files: list[Path], dimensions: int) -> None:
 
 def parameters(settings: dict, dimensions: int) -> str:
     """Return a phrase on the number of parameters of a model."""
+    if "classical" in settings:
+        return "fitted to the data, without a network"
     if "architecture" in settings:
         return "the class decides on the number of parameters"
     own = {key: settings[key] for key in DualScale.model_fields}

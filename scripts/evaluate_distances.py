@@ -19,6 +19,7 @@ def main(
     neighbours: Path,
     generated: Path,
     record: Path,
+    training: Path | None = None,
     *,
     dataset: str,
     settings: Mapping,
@@ -33,6 +34,7 @@ def main(
 
     Args:
         neighbours: npz file of the real points from find_neighbours, with the k of every metric.
+        training: training points of a dataset from a file; None: the real points are those.
         settings: metrics; distribution, which a dataset from a file lacks.
     """
     data, drawn = (np.load(path, allow_pickle=False) for path in (real, generated))
@@ -45,6 +47,7 @@ def main(
         stream_seed("evaluate distances", name) % 2**32,
         threads,
         within_runtime(runtime),
+        data if training is None else np.load(training, allow_pickle=False),
     )
     found = measured(samples, METRICS.validate_python(settings["metrics"]))
     write_record(record, found | {"settings_digest": digest})

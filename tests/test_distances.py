@@ -9,6 +9,7 @@ from dualscale.metrics.distances import (
     ClassifierTest,
     Coverage,
     EnergyDistance,
+    NearestTraining,
     OffSupport,
     ReverseKL,
     SlicedWasserstein,
@@ -143,6 +144,23 @@ def test_metrics_take_as_many_real_points_as_generated_ones(rng):
 def test_what_needs_a_density_is_null_without_one(rng):
     samples = Samples(Reference.of(rng.normal(size=(50, 2)), [1]), rng.normal(size=(50, 2)))
     assert measured(samples, [OffSupport()]) == {"off_support_share": None}
+
+
+def test_distance_to_the_training_points_is_one_for_fresh_points_and_zero_for_copies(rng):
+    dino = Dino().build()
+    training = dino.sample(4000, rng)
+
+    def nearest(generated):
+        return value(NearestTraining(), training, generated, dino)
+
+    assert nearest(dino.sample(1000, rng)) == pytest.approx(1, abs=0.1)
+    assert nearest(training[:1000]) == 0
+    assert nearest(dino.sample(1000, rng) + 0.3) > 2
+    held_out = Reference.of(dino.sample(2000, rng), [1])
+    points = training[:1000] + 1e-6
+    samples = Samples(held_out, points, training=training)
+    assert NearestTraining().measure(samples)[0] < 0.01
+    assert NearestTraining().measure(Samples(held_out, points)) == [None]
 
 
 def test_every_kind_of_metric_has_columns_of_its_own():

@@ -100,6 +100,8 @@ FILES = [name for name, dataset in CONFIG["datasets"].items() if "file" in datas
 KNOWN = [name for name in CONFIG["datasets"] if name not in FILES]  # with an exact density
 READ = [name for name in DATASETS if name in FILES]
 STUDIED = [name for name in DATASETS if name in KNOWN]
+ALL_NETWORKS = [name for name in CONFIG["variants"] if jobs.has_network(CONFIG, name)]
+NETWORKS = [name for name in VARIANTS if name in ALL_NETWORKS]  # the others are classical
 COMPARED = [name for name in VARIANTS if jobs.has_optimum(CONFIG, name)]  # with it
 RUN = "{variant}/{dataset}/{seed}"
 LABELS = {name: CONFIG["variants"][name]["label"] for name in VARIANTS}
@@ -179,7 +181,7 @@ def stacks():
     """
     cells = defaultdict(lambda: defaultdict(list))
     size = CONFIG["run"]["seeds_per_job"]
-    for variant, dataset in product(CONFIG["variants"], CONFIG["datasets"]):
+    for variant, dataset in product(ALL_NETWORKS, CONFIG["datasets"]):
         for batch in jobs.batches(SEEDS, size, trained_together(variant, dataset)):
             if len(batch) > 1:
                 cells[batch][variant].append(dataset)
@@ -337,7 +339,7 @@ def planned_model(wildcards):
 
 def shown(wildcards):
     """Variants in an animation."""
-    return VARIANTS if wildcards.variant == SIDE_BY_SIDE else [wildcards.variant]
+    return NETWORKS if wildcards.variant == SIDE_BY_SIDE else [wildcards.variant]
 
 
 def gpus_a_job():

@@ -1,5 +1,5 @@
 # A job handles one seed, or a stack of several, in which case its rule is named after them.
-for batch, variants in [(ANY_SEED, "|".join(CONFIG["variants"])), *STACKS]:
+for batch, variants in [(ANY_SEED, "|".join(ALL_NETWORKS)), *STACKS]:
     for name in ("train", "sample"):
         ask_as(name, batch_rule(name, batch))
 
@@ -75,3 +75,36 @@ for batch, variants in [(ANY_SEED, "|".join(CONFIG["variants"])), *STACKS]:
     if batch != ANY_SEED:
         for name in ("train", "sample"):
             workflow.ruleorder(batch_rule(name, batch), name)
+
+
+# Samples of a classical generator follow its fit at once: it is not stored.
+rule fit_classical:
+    input:
+        points="results/datasets/{dataset}.npy",
+    output:
+        samples=f"results/samples/{RUN}.npy",
+        training=f"results/training/{RUN}.json",
+        sampling=f"results/sampling/{RUN}.json",
+    log:
+        f"results/logs/fit_classical/{RUN}.log",
+    benchmark:
+        f"results/benchmarks/fit_classical/{RUN}.tsv"
+    wildcard_constraints:
+        variant="|".join(name for name in CONFIG["variants"] if name not in ALL_NETWORKS) or "$",
+    conda:
+        "../../envs/torch.yaml"
+    params:
+        settings=lambda wildcards: {
+            **jobs.training_settings(CONFIG, wildcards.variant, wildcards.dataset),
+            "sampling": jobs.sampling_settings(CONFIG, wildcards.variant),
+        },
+        digests=lambda wildcards: {
+            folder: settings_digest(folder, wildcards.variant, wildcards.dataset)
+            for folder in ("training", "sampling")
+        },
+        stream=run_stream,
+        code=code_digest("fit_classical"),
+    message:
+        "Fit {wildcards.variant} to {wildcards.dataset} and sample it, seed {wildcards.seed}"
+    script:
+        script_path("fit_classical")

@@ -1,9 +1,9 @@
-# Figure 2 shows the variants with learned weights, or all if there are none.
+# Figure 2 shows the variants with learned weights, or all networks if there are none.
 WEIGHTED = [
     name
-    for name in VARIANTS
+    for name in NETWORKS
     if CONFIG["variants"][name].get("weighting", {}).get("kind") == "learned"
-] or VARIANTS
+] or NETWORKS
 
 
 rule tabulate_paper:
@@ -24,7 +24,7 @@ rule tabulate_paper:
             "labels": LABELS,
             "notes": {name: CONFIG["variants"][name]["note"] for name in VARIANTS},
             "points": CONFIG["sampling"]["points"],
-            "steps": {name: CONFIG["variants"][name]["training"]["steps"] for name in VARIANTS},
+            "steps": {name: CONFIG["variants"][name]["training"]["steps"] for name in NETWORKS},
         },
         code=code_digest("tabulate_paper", published("table1.csv")),
     message:

@@ -22,7 +22,7 @@ rule animate:
     log:
         f"results/logs/animate/{RUN}.log",
     wildcard_constraints:
-        variant="|".join(map(re.escape, [*VARIANTS, SIDE_BY_SIDE])),
+        variant="|".join(map(re.escape, [*NETWORKS, SIDE_BY_SIDE])),
     conda:
         "../../envs/torch.yaml"
     params:

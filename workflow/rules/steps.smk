@@ -1,5 +1,5 @@
 # KL against the number of sampling steps.
-STEPPED = [name for name in CONFIG["steps"]["variants"] if name in VARIANTS] or VARIANTS
+STEPPED = [name for name in CONFIG["steps"]["variants"] if name in NETWORKS] or NETWORKS
 ask_as("evaluate_steps", "evaluate_steps")
 
 

@@ -58,6 +58,7 @@ rule compute_exact:
 
 rule evaluate_distances:
     input:
+        unpack(training_points),
         real=real_points,
         neighbours=neighbours(*NEIGHBOURS),
         generated=f"results/samples/{RUN}.npy",
@@ -119,7 +120,7 @@ use rule evaluate_model as evaluate_model_alone with:
         record=f"results/likelihoods/{RUN}.json",
     wildcard_constraints:
         variant=pattern_of_cells(
-            {name: FILES if name in COMPARED else [*FILES, *KNOWN] for name in VARIANTS}
+            {name: FILES if name in COMPARED else [*FILES, *KNOWN] for name in NETWORKS}
         ),
 
 
@@ -132,7 +133,7 @@ rule collect_study:
             for kind in [
                 "divergences",
                 "distances",
-                *(["likelihoods"] if variant in VARIANTS else []),
+                *(["likelihoods"] if variant in NETWORKS else []),
             ]
             for dataset in (STUDIED if variant in EXACT else DATASETS)
             for seed in MEASURED
@@ -150,7 +151,7 @@ rule collect_study:
         planned={
             **planned(["divergences", "distances"], EXACT, STUDIED),
             **planned(["divergences", "distances"], [REAL, *VARIANTS], DATASETS),
-            **planned(["likelihoods"], VARIANTS, DATASETS),
+            **planned(["likelihoods"], NETWORKS, DATASETS),
         },
         code=code_digest("collect_records"),
     message:
@@ -208,7 +209,7 @@ rule judge_claims:
     input:
         claims=ancient(published("claims.yaml")),
         metrics="results/metrics.csv",
-        weights=every(f"results/weights/{RUN}.csv", variant=VARIANTS, dataset=DATASETS, seed=SEEDS),
+        weights=every(f"results/weights/{RUN}.csv", variant=NETWORKS, dataset=DATASETS, seed=SEEDS),
     output:
         tables=page("study/claims"),
     log:

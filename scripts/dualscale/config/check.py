@@ -104,7 +104,12 @@ def _resolve(common: Mapping[str, Any], variants: Mapping[str, Any], name: str) 
     at = f"variants.{name}"
     if "points" in (own.get("sampling") or {}):
         raise ConfigurationError(f"{at}.sampling has points: all variants draw sampling.points")
-    if "architecture" in own:
+    if "classical" in own:
+        for key in ("architecture", *OF_BRANCHES, *PATCHED):
+            if key in own and key != "normalisation":
+                raise ConfigurationError(f"{at} has {key} beside classical, which has no network")
+        settings = {key: settings[key] for key in ("normalisation", "classical")}
+    elif "architecture" in own:
         for key in OF_BRANCHES:
             if key in own:
                 raise ConfigurationError(

@@ -7,6 +7,7 @@ IMPORTED = ("columns", "header", "delimiter", "decimal", "held_out", "seed")
 MODEL = (
     "architecture",
     "branches",
+    "classical",
     "network",
     "precision",
     "prediction",
@@ -30,12 +31,19 @@ def training_settings(config: Mapping[str, Any], name: str, dataset: str) -> dic
     return {"normalisation": normalisation, **model_settings(config, name)}
 
 
+def has_network(config: Mapping[str, Any], name: str) -> bool:
+    """Whether a variant is a network, and not classical."""
+    return "classical" not in config["variants"][name]
+
+
 def has_optimum(config: Mapping[str, Any], name: str) -> bool:
     """Whether a known density tells the optimal denoiser of a variant.
 
     It does for noise that is independent of points in the data's own units.
     """
     chosen = config["variants"][name]
+    if not has_network(config, name):
+        return False
     in_own_units = chosen["normalisation"] in (None, {"kind": "none"})
     return in_own_units and chosen["training"]["coupling"]["kind"] == "independent"
 
@@ -47,7 +55,8 @@ def import_settings(config: Mapping[str, Any], dataset: str) -> dict[str, Any]:
 
 def sampling_settings(config: Mapping[str, Any], name: str) -> dict[str, Any]:
     """Settings that sampling from a variant depends on besides its model; keys sorted."""
-    settings: dict[str, Any] = in_order(config["variants"][name]["sampling"])
+    points = {"points": config["sampling"]["points"]}  # all that a classical variant has
+    settings: dict[str, Any] = in_order(config["variants"][name].get("sampling", points))
     return settings
 
 
@@ -68,7 +77,7 @@ def process_settings(config: Mapping[str, Any], name: str) -> dict[str, Any]:
 def same_process(config: Mapping[str, Any], name: str) -> str:
     """First variant with the same process; the optimal denoiser's samples are named after it."""
     own = process_settings(config, name)
-    variants: Iterable[str] = config["variants"]
+    variants: Iterable[str] = [key for key in config["variants"] if has_network(config, key)]
     return next(other for other in variants if process_settings(config, other) == own)
 
 

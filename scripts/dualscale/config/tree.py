@@ -13,6 +13,7 @@ from pydantic import (
     model_validator,
 )
 
+from dualscale.classical.generators import AnyClassical
 from dualscale.data.files import AnyDataset
 from dualscale.data.normalisations import AnyNormalisation
 from dualscale.data.sources import Known
@@ -193,8 +194,8 @@ class GivenVariants(Part):
     variants: dict[Name, GivenVariant | None] = Field(description="Variants by name.")
 
 
-class VariantSettings(ModelSettings):
-    """A variant: its model and how it is trained."""
+class About(Part):
+    """What a variant is called, its random numbers, and the units that it sees its data in."""
 
     label: Label | None = Field(
         None, description="Name in tables and figures, unique within a run; null, its key."
@@ -206,6 +207,11 @@ class VariantSettings(ModelSettings):
         "numbers.",
     )
     normalisation: AnyNormalisation | None = Field(None, description=NORMALISED)
+
+
+class VariantSettings(About, ModelSettings):
+    """A variant with a network: its model and how it is trained."""
+
     training: Training = Field(Training(), description="Optimisation of the parameters.")
     sampling: Sampling = Field(Sampling(), description="How samples are drawn.")
 
@@ -229,9 +235,22 @@ class OwnVariant(VariantSettings, OwnModel):
     """Variant whose network is a user-defined class."""
 
 
+class ClassicalVariant(About):
+    """Variant without a network."""
+
+    classical: AnyClassical = Field(description="Generator that is fitted to the training points.")
+
+
+def _kind_of_variant(value: Any) -> str:
+    keys = value if isinstance(value, dict) else getattr(type(value), "model_fields", ())
+    return "classical" if "classical" in keys else network_of(value)
+
+
 AnyVariant = Annotated[
-    Annotated[BranchesVariant, Tag("of branches")] | Annotated[OwnVariant, Tag("of one's own")],
-    Discriminator(network_of),
+    Annotated[BranchesVariant, Tag("of branches")]
+    | Annotated[OwnVariant, Tag("of one's own")]
+    | Annotated[ClassicalVariant, Tag("classical")],
+    Discriminator(_kind_of_variant),
 ]
 
 
@@ -258,6 +277,15 @@ class Configuration(Sections):
         if REAL in self.variants:
             raise ValueError(
                 f"variants has {REAL!r}, the study's name for fresh real points: choose another"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _a_network_is_run(self) -> "Configuration":
+        if all(isinstance(self.variants[name], ClassicalVariant) for name in self.run.variants):
+            raise ValueError(
+                f"run.variants is {self.run.variants}: one at least needs a network, these are "
+                "classical"
             )
         return self
 

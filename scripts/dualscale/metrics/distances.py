@@ -10,7 +10,7 @@ import numpy as np
 import scipy  # loads its modules when used, so that planning a workflow is fast
 from pydantic import AfterValidator, Field, TypeAdapter
 
-from dualscale.metrics.kl import Reference
+from dualscale.metrics.kl import Reference, kth_distances
 from dualscale.metrics.metric import Array, Column, Metric, Samples
 from dualscale.parts import Once, OneOf, kinds
 
@@ -165,6 +165,25 @@ class SlicedWasserstein(Metric):
         normals /= np.linalg.norm(normals, axis=1, keepdims=True)
         distance = scipy.stats.wasserstein_distance
         return [float(np.mean([distance(x @ v, y @ v) for v in normals]))]
+
+
+class NearestTraining(Metric):
+    """Median distance to the nearest training point, as a share of that of fresh real points.
+
+    Chebyshev distance. 1 for points of the same distribution, 0 for the training points themselves.
+    """
+
+    kind: Literal["nearest_training"] = "nearest_training"
+
+    def columns(self) -> list[Column]:
+        return [Column("nearest_training", "distance to training points")]
+
+    def measure(self, samples: Samples) -> list[float | None]:
+        generated, fresh = (
+            np.median(kth_distances(points, samples.trained_on, [1], samples.threads))
+            for points in (samples.generated, samples.fresh)
+        )
+        return [float(generated / fresh) if fresh > 0 else None]
 
 
 def every_metric() -> list[Metric]:

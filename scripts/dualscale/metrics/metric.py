@@ -44,6 +44,8 @@ class Samples:
         seed: of a metric's random numbers.
         threads: of a search for neighbours.
         expect: called with the expected seconds of a search; may raise.
+        training: points that the generator was trained on, (n, columns), in the data's units; None:
+            the real points.
     """
 
     reference: Reference
@@ -52,11 +54,27 @@ class Samples:
     seed: int = 0
     threads: int = 1
     expect: Callable[[float], None] = lambda seconds: None
+    training: Array | None = None
 
     @cached_property
     def generated(self) -> Array:
         """All generated points in the model's units, (m, d)."""
         return self.reference.units.into_model(self.drawn.astype(np.float64))
+
+    @cached_property
+    def trained_on(self) -> Array:
+        """Training points in the model's units, (n, d)."""
+        if self.training is None:
+            return self.reference.points
+        return self.reference.units.into_model(self.training.astype(np.float64))
+
+    @cached_property
+    def fresh(self) -> Array:
+        """Real points that are not trained on, (n, d): as many as generated, or all held out."""
+        if self.distribution is None:
+            return self.reference.points
+        drawn = self.distribution.sample(len(self.drawn), np.random.default_rng(self.seed))
+        return self.reference.units.into_model(drawn)
 
     @property
     def equal(self) -> tuple[Array, Array]:
