@@ -22,6 +22,7 @@ from dualscale.config.tree import Configuration  # noqa: E402
 SCHEMA = ROOT / "workflow/schemas/config.schema.json"
 PAGE = ROOT / "docs/config.md"
 GUIDE = ROOT / "docs/guides/variants.md"
+OF_VARIANTS = ("weighting", "classical")
 LIKE = {
     "type": "string",
     "description": "Variant that this one copies; the other keys change the copy.",
@@ -136,8 +137,8 @@ def choices() -> str:
     defs = whole["$defs"]
     variant = _values(whole["properties"]["variants"]) or {}
     sections = {key: whole["properties"][key] for key in PATCHED if key in whole["properties"]}
-    own = _parts(variant, defs)[0]["properties"]
-    found = _choices("", sections | {"weighting": own["weighting"]}, defs)
+    own = {key: rule for part in _parts(variant, defs) for key, rule in part["properties"].items()}
+    found = _choices("", sections | {key: own[key] for key in OF_VARIANTS}, defs)
     rows = [f"| [`{path}`](../config.md#{anchor}) | {kinds} |" for path, anchor, kinds in found]
     return "\n".join(["| key | kinds |", "|---|---|", *rows])
 
@@ -149,7 +150,7 @@ def _choices(at: str, keys: dict[str, Any], defs: dict) -> Iterator[tuple[str, s
         parts = _parts(rule, defs)
         kinds = [part["properties"].get("kind", {}).get("const") for part in parts]
         if len(parts) > 1:
-            home = f"variants{path}" if path == "weighting" else path.replace(".", "")
+            home = f"variants{path}" if path in OF_VARIANTS else path.replace(".", "")
             yield path, home, ", ".join(f"`{kind}`" for kind in kinds if kind)
         elif parts:
             yield from _choices(path, parts[0]["properties"], defs)
