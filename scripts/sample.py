@@ -2,8 +2,9 @@
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from dualscale.runtime.files import save_points
 from dualscale.runtime.records import run_of, write_record, write_rows
 from execution.job import run
 
-WEIGHED = 1000  # points for the mean of weights that depend on x
+WEIGHED = 1000  # points for means of what depends on x
 
 
 def main(
@@ -47,11 +48,11 @@ def main(
     for model, *outputs, record in zip(models, samples, weights, records, strict=True):
         trained = load_model(model, device, architecture)
         stream = f"{run_of(model)['seed']}/{stream_suffix}"
-        seconds = sample_model(trained, *outputs, sampling, stream, device)
+        found = sample_model(trained, *outputs, sampling, stream, device)
         write_record(
             record,
             {
-                "sample_seconds": seconds,
+                **found,
                 "device": device_name(device),
                 "model": digest_file(model),
                 "sampling": settings,
@@ -67,8 +68,8 @@ def sample_model(
     sampling: Sampling,
     stream: str,
     device: torch.device,
-) -> float:
-    """Write samples and branch weights, and return the seconds of sampling."""
+) -> dict[str, Any]:
+    """Write samples and branch weights; return the seconds of sampling and depths, for a record."""
     sampler = trained.sampler(sampling, sampling.points, [stream])
     sampler.warm_up()
     wait_for(device)
@@ -78,32 +79,47 @@ def sample_model(
     logging.info("%s: %d points in %.3f s on %s", samples, len(drawn), seconds, device_name(device))
     save_points(samples, drawn)
     write_weights(weights, trained, drawn)
-    return seconds
+    return {"sample_seconds": seconds, **depths(trained, drawn)}
 
 
 def write_weights(path: Path, model: Model, points: np.ndarray) -> None:
     """Write a CSV of timestep and mean weight of each branch over the points (n, d)."""
     backbone = model.backbone
-    seen = torch.from_numpy(model.units.into_model(points[:WEIGHED]))
-    table = mean_weights(model, seen.to(backbone.flat.device))
+    table = mean_weights(model, points)
     rows = [[t, *(f"{weight:.6f}" for weight in row)] for t, row in enumerate(table.tolist())]
     write_rows(path, ["timestep", *backbone.branches], rows)
 
 
-@torch.no_grad()
-def mean_weights(model: Model, points: Tensor) -> Tensor:
+def mean_weights(model: Model, points: np.ndarray) -> Tensor:
     """Mean branch weights over perturbed points at each timestep, (T, K)."""
-    backbone, levels, c_in = model.backbone, model.levels, model.coefficients.c_in.tolist()
-    if isinstance(backbone, ModuleBackbone) or not backbone.weighs_points:
-        table = backbone.branch_weights()
-        return torch.ones(backbone.timesteps, 1) if table is None else table[0]
-    noise = torch.randn(points.shape, generator=torch.Generator().manual_seed(0)).to(points.device)
+    backbone = model.backbone
+    if backbone.weighs_points:
+        return means(model, points, backbone.point_weights)
+    table = backbone.branch_weights()
+    return torch.ones(backbone.timesteps, 1) if table is None else table[0]
+
+
+def depths(model: Model, points: np.ndarray) -> dict[str, list[float]]:
+    """Mean depth at each timestep, for a record; empty for a network whose depth does not vary."""
+    backbone = model.backbone
+    if isinstance(backbone, ModuleBackbone) and backbone.has("depth"):
+        return {"depth": means(model, points, backbone.point_depths).tolist()}
+    return {}
+
+
+@torch.no_grad()
+def means(model: Model, points: np.ndarray, of: Callable[[Tensor, int], Tensor]) -> Tensor:
+    """Mean of a function of x_t (1, n, d) and t over perturbed points at each timestep, (T, …)."""
+    levels, c_in = model.levels, model.coefficients.c_in.tolist()
+    clean = torch.from_numpy(model.units.into_model(points[:WEIGHED]))
+    noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
+    clean, noise = (each.to(model.backbone.flat.device) for each in (clean, noise))
     rows = []
     for t, (alpha, sigma) in enumerate(
         zip(levels.alpha.tolist(), levels.sigma.tolist(), strict=True)
     ):
-        seen = c_in[t] * (alpha * points + sigma * noise)
-        rows.append(backbone.point_weights(seen[None], t)[0].mean(dim=0))
+        seen = c_in[t] * (alpha * clean + sigma * noise)
+        rows.append(of(seen[None], t)[0].float().mean(dim=0))
     return torch.stack(rows)
 
 

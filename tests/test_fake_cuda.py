@@ -65,6 +65,16 @@ MORE["optimal_transport"] = {
 MORE["own"]["architecture"] |= {"class": "FourierNetwork", "settings": {"width": 16}}
 MORE["low_precision"] = {"like": "recommended_dual", "precision": "bfloat16"}
 MORE["own_low_precision"] = MORE["own"] | {"precision": "bfloat16"}
+SYSTEMS = {
+    "attention_weighting": ("AttentionWeighting", {"width": 8}),
+    "deep_equilibrium": ("DeepEquilibrium", {"wide": 8, "narrow": 8, "hidden": 8, "most": 3}),
+    "graph_weighting": ("GraphWeighting", {"width": 8}),
+    "tabular_mlp": ("TabularMLP", {"layers": [8]}),
+    "tmsa": ("TimeDependentAttention", {"width": 8, "blocks": 1}),
+}
+for name, (kind, settings) in SYSTEMS.items():
+    file = str(ROOT / f"scripts/dualscale/networks/systems/{name}.py")
+    MORE[name] = {"architecture": {"file": file, "class": kind, "settings": settings}}
 DRAWN = ["Dropout", "AlwaysDropout", "Counting", "Reading"]
 for name in ("Plain", "Normalised", *DRAWN):
     MORE[name] = {"architecture": {"file": OWN, "class": name}}

@@ -8,6 +8,7 @@ import torch
 import yaml
 from conftest import ROOT
 
+import sample
 from dualscale.config.check import check
 from dualscale.config.jobs import model_settings
 from dualscale.config.overrides import merge
@@ -96,6 +97,31 @@ def test_the_code_that_a_network_imports_is_part_of_its_digest(tmp_path):
             (folder / f"{name}.py").write_text(changed if name == "two_scales" else text)
         digests.add(digest_code(folder / "attention_weighting.py", root))
     assert len(digests) == 2
+
+
+def test_weights_of_points_are_averaged_over_perturbed_points_at_each_timestep():
+    model, points = (
+        make("attention_weighting", width=8),
+        np.random.default_rng(0).normal(size=(9, 2)),
+    )
+    points = points.astype(np.float32)
+    found = sample.mean_weights(model, points)
+    assert tuple(model.backbone.branches) == ("global", "local")
+    noise = torch.randn(9, 2, generator=torch.Generator().manual_seed(0))
+    t = 70
+    x = model.levels.alpha[t] * torch.from_numpy(points) + model.levels.sigma[t] * noise
+    weights = model.backbone.modules[0].weights(x.float(), torch.full((9,), t))
+    torch.testing.assert_close(found[t], weights.mean(dim=0))
+    assert found[:, 0].std() > 0
+
+
+def test_the_record_of_sampling_tells_the_depth_of_networks_in_which_it_varies():
+    points = np.zeros((5, 2), np.float32)
+    depth = sample.depths(make("mdeq", wide=8, narrow=8, hidden=8, most=4), points)["depth"]
+    assert len(depth) == 100
+    assert 1 <= min(depth) <= max(depth) <= 4
+    assert sample.depths(make("tabddpm", layers=[8]), points) == {}
+    assert sample.depths(make("baseline"), points) == {}
 
 
 @pytest.mark.parametrize(

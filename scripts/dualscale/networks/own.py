@@ -53,9 +53,8 @@ class ModuleBackbone:
     Attributes:
         flat: all parameters of all models; each name has S consecutive blocks.
         modules: one per model; their parameters are views of `flat`.
+        branches: names of the branches, if the class weighs some: its `branch_names`.
     """
-
-    branches = ("network",)
 
     def __init__(
         self,
@@ -69,6 +68,7 @@ class ModuleBackbone:
         self.dimensions, self.timesteps, self.models = dimensions, timesteps, models
         self.precision = precision
         self.kind = load_class(Path(settings.file), settings.name)
+        self.branches: Sequence[str] = getattr(self.kind, "branch_names", ("network",))
         self.options, self.device = settings.settings, device
         self.modules = [self._make("0", model) for model in range(models)]
         self.shapes = {name: value.shape for name, value in self.modules[0].named_parameters()}
@@ -125,7 +125,29 @@ class ModuleBackbone:
         self._adopt([self._make(stream, model) for model, stream in enumerate(streams)])
 
     def branch_weights(self) -> None:
-        """Return None: there are no branches."""
+        """Return None: there are no weights that depend on t alone."""
+
+    def has(self, method: str) -> bool:
+        """Whether the class has an optional method."""
+        return hasattr(self.kind, method)
+
+    @property
+    def weighs_points(self) -> bool:
+        """Whether the class weighs branches, which depends on x as well as on t."""
+        return self.has("weights")
+
+    def point_weights(self, x: Tensor, t: int) -> Tensor:
+        """Branch weights of points x (S, n, d) at t, (S, n, K)."""
+        return self._of_points("weights", x, t)
+
+    def point_depths(self, x: Tensor, t: int) -> Tensor:
+        """Number of layers or iterations that points x (S, n, d) take at t, (S, n)."""
+        return self._of_points("depth", x, t)
+
+    def _of_points(self, method: str, x: Tensor, t: int) -> Tensor:
+        times = torch.full(x.shape[1:2], t, device=x.device)
+        pairs = zip(self.modules, x, strict=True)
+        return torch.stack([getattr(module, method)(points, times) for module, points in pairs])
 
     def __call__(
         self,

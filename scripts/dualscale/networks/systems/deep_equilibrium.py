@@ -10,20 +10,24 @@ from torch import Tensor, nn
 from dualscale.networks.settings import Width
 from dualscale.networks.systems.embedding import Embedding
 from dualscale.networks.systems.settings import PAPER, Count, Sinusoids, checked
+from dualscale.parts import SMALLEST
 
 Tolerance = Annotated[float, Field(gt=0, lt=1)]
 Map = Callable[[Tensor], Tensor]
 """Function of states (n, D) to states (n, D), point by point."""
+MEMORY = 5
+"""Number of earlier iterates that the next one is made of."""
+RIDGE = 1e-6
+"""Added to the diagonal of residuals' products, relative to the largest."""
 
 
 def fixed_point(f: Map, z: Tensor, most: int, tolerance: float) -> tuple[Tensor, Tensor]:
-    """Solve z = f(z) for every point by Anderson acceleration (Walker & Ni 2011, equation 2.2).
+    """Solve z = f(z) for every point by Anderson acceleration (Walker & Ni 2011, equation 2.1).
 
-    With g = f(z) - z, the next z is f(z) - sum_j γ_j Δf_j, where γ minimises |g - sum_j γ_j Δg_j|
-    over the differences Δ between all successive iterates. Pairs (Δg_j, Δf_j) are kept as linear
-    combinations of them for which the Δg_j are orthonormal, so that γ_j = Δg_j · g. A point whose
-    |g| / |f(z)| is within the tolerance stays as it is. On a CPU, iteration ends when all do; on a
-    GPU, where asking would make the host wait, it goes on, and the result is the same.
+    The next z is the combination of the last f(z) whose residuals f(z) - z, combined likewise, are
+    least. A point whose |f(z) - z| / |f(z)| is within the tolerance stays as it is. On a CPU,
+    iteration ends when all do; on a GPU, where asking would make the host wait, it goes on, and the
+    result is the same.
 
     Args:
         z: initial states (n, D).
@@ -36,34 +40,40 @@ def fixed_point(f: Map, z: Tensor, most: int, tolerance: float) -> tuple[Tensor,
     """
     best, smallest = z, z.new_full((len(z), 1), torch.inf)
     needed = torch.zeros_like(smallest, dtype=torch.int64)
-    slopes, steps = z.new_zeros(2, most, *z.shape)
-    before: tuple[Tensor, Tensor] | None = None
+    images: list[Tensor] = []
+    residuals: list[Tensor] = []
     for k in range(most):
         image = f(z)
-        residual = image - z
-        relative = residual.norm(dim=1, keepdim=True) / (image.norm(dim=1, keepdim=True) + 1e-8)
+        images, residuals = [*images[1 - MEMORY :], image], [*residuals[1 - MEMORY :], image - z]
+        length = image.norm(dim=1, keepdim=True)
+        relative = residuals[-1].norm(dim=1, keepdim=True) / (length + 1e-8)
         active = smallest > tolerance
         needed += active
         better = active & (relative < smallest)
         best, smallest = torch.where(better, z, best), torch.where(better, relative, smallest)
         if k == most - 1 or (not z.is_cuda and bool((smallest <= tolerance).all())):
             break
-        if before is not None:
-            slope, step = residual - before[0], image - before[1]
-            length = slope.norm(dim=1, keepdim=True)
-            for j in range(k - 1):
-                part = (slopes[j] * slope).sum(dim=1, keepdim=True)
-                slope, step = slope - part * slopes[j], step - part * steps[j]
-            left = slope.norm(dim=1, keepdim=True)
-            # Rounding errors are all that is left of a difference that depends on the others.
-            scale = torch.where(left > 1e-4 * length, 1 / left, 0)
-            slopes[k - 1], steps[k - 1] = slope * scale, step * scale
-        before = residual, image
-        z = image
-        if k:
-            factors = (slopes[:k] * residual).sum(dim=2, keepdim=True)
-            z = image - (factors * steps[:k]).sum(dim=0)
+        shares = least_combination(torch.stack(residuals, dim=1))
+        z = (shares[..., None] * torch.stack(images, dim=1)).sum(dim=1)
     return best, needed[:, 0]
+
+
+def least_combination(vectors: Tensor) -> Tensor:
+    """Factors (n, k), of sum 1, with which vectors (n, k, D) add up to the shortest vector.
+
+    They are proportional to the solution of (V Vᵀ + ridge) a = 1, here by Gauss-Jordan elimination:
+    library routines may make the host wait for a GPU.
+    """
+    products = vectors @ vectors.mT
+    largest = products.diagonal(dim1=1, dim2=2).amax(dim=1)[:, None, None]
+    ridge = RIDGE * torch.eye(vectors.shape[1], device=vectors.device, dtype=vectors.dtype)
+    system = products / largest.clamp_min(SMALLEST) + ridge
+    rows = torch.cat([system, torch.ones_like(system[..., :1])], dim=2)
+    for i in range(vectors.shape[1]):
+        row = rows[:, i : i + 1] / rows[:, i : i + 1, i : i + 1]
+        rows = rows - rows[..., i : i + 1] * row
+        rows[:, i : i + 1] = row
+    return rows[..., -1] / rows[..., -1].sum(dim=1, keepdim=True)
 
 
 class Implicit(torch.autograd.Function):
@@ -100,6 +110,8 @@ class Scale(nn.Module):
         super().__init__()
         inner = expansion * width
         self.up, self.down = nn.Linear(width, inner), nn.Linear(inner, width)
+        with torch.no_grad():
+            self.down.weight.mul_(0.1)
         self.norms = nn.ModuleList(nn.LayerNorm(size) for size in (inner, width, width))
 
     def forward(self, z: Tensor, injection: Tensor | float) -> Tensor:
@@ -170,8 +182,8 @@ class DeepEquilibrium(nn.Module):
         start = injection.new_zeros(len(injection), sum(self.widths))
         return fixed_point(lambda z: self.step(z, injection), start, self.most, self.tolerance)
 
-    def iterations(self, x: Tensor, t: Tensor) -> Tensor:
-        """Evaluations of f that x (n, d) at timesteps t (n,) takes, at most `most`, (n,)."""
+    def depth(self, x: Tensor, t: Tensor) -> Tensor:
+        """Evaluations of f that the fixed point of x (n, d) at timesteps t (n,) takes, (n,)."""
         return self.solve(self.injection(x, t))[1]
 
     def forward(self, x: Tensor, t: Tensor) -> Tensor:

@@ -38,6 +38,8 @@ class TwoScales(nn.Module, ABC):
         features: of the sinusoids.
     """
 
+    branch_names = ("global", "local")
+
     @checked
     def __init__(
         self,
