@@ -413,11 +413,10 @@ def ways_of_sampling() -> str:
     runs, floors = read("docs/recommended/samplers.csv"), read("docs/recommended/floors.csv")
     fresh = floors.groupby("dataset")["kl_bits"].apply(list)
     rows = []
-    for (dataset, way), cell in runs.groupby(["dataset", "way"], sort=False):
+    others = ["off_support_share", "blob_width_ratio", "coverage", "classifier_accuracy"]
+    for (dataset, way), cell in runs.groupby(["dataset", "sampling"], sort=False):
         above, low, high = welch_interval(cell["kl_bits"].tolist(), fresh[dataset])
-        mean = cell.drop(columns=["way", "dataset"]).mean()
-        others = ("off_support_share", "width_ratio", "coverage", "classifier_accuracy")
-        cells = [number(mean[name], ".3f") for name in others]
+        cells = [number(value, ".3f") for value in cell[others].mean()]
         rows.append([str(dataset), str(way), with_interval(above, low, high, ".4f"), *cells])
     header = [
         "dataset",
@@ -431,15 +430,15 @@ def ways_of_sampling() -> str:
 
 @block(RECOMMENDED, "fewest")
 def fewest() -> str:
-    """Fewest evaluations within the margin, one column per sampler."""
+    """Fewest evaluations within the margin, one column per way of sampling."""
     table = read("docs/recommended/fewest.csv")
-    samplers = list(dict.fromkeys(table["sampler"]))
+    ways = list(dict.fromkeys(table["sampling"]))
     rows = []
     for (variant, dataset), cell in table.groupby(["variant", "dataset"], sort=False):
-        found = cell.set_index("sampler")["fewest_evaluations"]
-        fewest = ["none" if pd.isna(found[name]) else f"{found[name]:.0f}" for name in samplers]
+        found = cell.set_index("sampling")["fewest_evaluations"]
+        fewest = ["none" if pd.isna(found[name]) else f"{found[name]:.0f}" for name in ways]
         rows.append([LABELS[str(variant)], str(dataset), *fewest])
-    return pipe(["", "dataset", *samplers], once(rows), texts=2)
+    return pipe(["", "dataset", *ways], once(rows), texts=2)
 
 
 def in_dimensions(variant: str, column: str) -> pd.DataFrame:

@@ -5,12 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from dualscale.data.sources import distribution_of
 from dualscale.metrics.distances import METRICS
 from dualscale.metrics.kl import Reference
 from dualscale.metrics.metric import Samples, measured
 from dualscale.runtime.records import write_record
-from dualscale.runtime.streams import stream_seed
 from execution.job import run, within_runtime
 
 
@@ -38,17 +36,10 @@ def main(
         settings: metrics; distribution, which a dataset from a file lacks.
     """
     data, drawn = (np.load(path, allow_pickle=False) for path in (real, generated))
-    distribution = distribution_of(settings)
-    name = dataset if distribution is None else distribution.kind
-    samples = Samples(
-        Reference.load(neighbours, data),
-        drawn,
-        None if distribution is None else distribution.build(),
-        stream_seed("evaluate distances", name) % 2**32,
-        threads,
-        within_runtime(runtime),
-        data if training is None else np.load(training, allow_pickle=False),
-    )
+    reference = Reference.load(neighbours, data)
+    trained_on = data if training is None else np.load(training, allow_pickle=False)
+    others = threads, within_runtime(runtime), trained_on
+    samples = Samples.of_dataset(dataset, settings, reference, drawn, *others)
     found = measured(samples, METRICS.validate_python(settings["metrics"]))
     write_record(record, found | {"settings_digest": digest})
 

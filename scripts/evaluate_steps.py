@@ -1,16 +1,16 @@
-"""Evaluate the KL against NFE for every sampler."""
+"""Evaluate a model's samples, drawn in several ways, against NFE."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from dualscale.diffusion.drawing import Sampling
-from dualscale.diffusion.samplers import Sampler
+from dualscale.metrics.distances import METRICS
 from dualscale.metrics.kl import Reference
+from dualscale.metrics.metric import Samples, measured
 from dualscale.model import load_model
-from dualscale.parts import parts_of
 from dualscale.runtime.devices import open_device
 from dualscale.runtime.records import write_rows
 from execution.job import run, within_runtime
@@ -23,7 +23,9 @@ def main(
     real: Path,
     neighbours: Path,
     steps: Path,
+    training: Path | None = None,
     *,
+    dataset: str,
     settings: Mapping,
     stream: str,
     architecture: str | None,
@@ -31,20 +33,25 @@ def main(
     threads: int,
     runtime: int | None = None,
 ) -> None:
-    """Write a CSV of sampler, steps, evaluations and kl_bits.
+    """Write a CSV of sampling, steps, evaluations, kl_bits and the metrics.
 
     Args:
-        settings: steps, the numbers to evaluate; sampling, the variant's own.
+        neighbours: npz file of the real points, first with the k of the KL.
+        training: training points of a dataset from a file; None: the real points are those.
+        settings: samplings, by name, each with the numbers of steps to evaluate; metrics;
+            distribution, which a dataset from a file lacks.
         stream: seed and name that start the names of the random streams.
     """
-    device = open_device(gpu, threads)
-    trained = load_model(model, device, architecture)
-    reference = Reference.load(neighbours, np.load(real, allow_pickle=False))
-    sampling = Sampling.model_validate(settings["sampling"])
-    expect, rows = within_runtime(runtime), []
-    for kind, chosen in samplings(sampling):
-        for count in settings["steps"]:
-            drawing = chosen.model_copy(update={"steps": count})
+    trained = load_model(model, open_device(gpu, threads), architecture)
+    data = np.load(real, allow_pickle=False)
+    trained_on = data if training is None else np.load(training, allow_pickle=False)
+    reference = Reference.load(neighbours, data)
+    metrics = METRICS.validate_python(settings["metrics"])
+    search, rows = (threads, within_runtime(runtime)), []
+    for way, (chosen, counts) in settings["samplings"].items():
+        sampling = Sampling.model_validate(chosen)
+        for count in counts:
+            drawing = sampling.model_copy(update={"steps": count})
             try:
                 drawing.require_fit(trained.levels)
             except ValueError:
@@ -53,20 +60,18 @@ def main(
             if asked > MOST:
                 continue
             points = trained.sampler(drawing, sampling.points, [stream]).draw()[0]
-            bits = reference.kl(points, threads, expect)
-            logging.info("%s, %d steps: %.4f bits", kind, count, bits)
-            rows.append([kind, count, asked, f"{bits:.6g}"])
-    write_rows(steps, ["sampler", "steps", "evaluations", "kl_bits"], rows)
+            bits = reference.kl(points, *search)
+            logging.info("%s, %d steps: %.4f bits", way, count, bits)
+            samples = Samples.of_dataset(dataset, settings, reference, points, *search, trained_on)
+            found = measured(samples, metrics).values()
+            rows.append([way, count, asked, *map(shown, [bits, *found])])
+    columns = [column.name for metric in metrics for column in metric.columns()]
+    write_rows(steps, ["sampling", "steps", "evaluations", "kl_bits", *columns], rows)
 
 
-def samplings(own: Sampling) -> Iterator[tuple[str, Sampling]]:
-    """Iterate over a variant's sampling by every kind of sampler.
-
-    Its own sampler keeps its settings, such as the variance.
-    """
-    for part in parts_of(Sampler):
-        sampler = own.sampler if type(own.sampler) is part else part()
-        yield sampler.kind, own.model_copy(update={"sampler": sampler})
+def shown(value: float | None) -> str:
+    """Return six digits of a value; nothing for None."""
+    return "" if value is None else f"{value:.6g}"
 
 
 run(main, globals())

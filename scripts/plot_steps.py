@@ -1,6 +1,7 @@
 """Figure 5: KL against NFE, one row per variant, one column per dataset."""
 
 from collections.abc import Mapping
+from itertools import cycle
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -8,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from dualscale.metrics.statistics import mean_interval
 from dualscale.reporting.figures import COLOURS, use_style, write_figure
 from dualscale.reporting.tables import read_table
 from execution.job import run
@@ -17,7 +19,7 @@ def main(steps: Path, floors: Path, figures: list[Path], *, labels: Mapping[str,
     """Draw the figure and save it in every format.
 
     Args:
-        steps: CSV of KL by variant, dataset, seed, sampler and evaluations.
+        steps: CSV of KL by variant, dataset, seed, sampling and evaluations.
         floors: CSV of the KL of fresh real points by dataset and seed.
     """
     write_figure(draw(read_table(steps), read_table(floors), labels), figures)
@@ -51,10 +53,12 @@ def draw(table: pd.DataFrame, floors: pd.DataFrame, labels: Mapping[str, str]) -
 
 
 def draw_panel(axis: Axes, cell: pd.DataFrame, floor: float) -> None:
-    """Draw one line per sampler, the mean over the seeds, and the floor."""
-    for colour, (sampler, line) in zip(COLOURS, cell.groupby("sampler", sort=False), strict=False):
-        mean = line.groupby("evaluations")["kl_bits"].mean()
-        axis.plot(mean.index, mean, color=colour, marker="o", markersize=2, label=sampler)
+    """Draw one line per way of sampling, mean and interval over the seeds, and the floor."""
+    for colour, (way, line) in zip(cycle(COLOURS), cell.groupby("sampling", sort=False)):
+        found = line.groupby("evaluations")["kl_bits"].apply(lambda bits: mean_interval(list(bits)))
+        mean, low, high = zip(*found, strict=True)
+        axis.plot(found.index, mean, color=colour, marker="o", markersize=2, label=way)
+        axis.fill_between(found.index, low, high, color=colour, alpha=0.2, linewidth=0)
     axis.axhline(floor, color="0.4", linewidth=0.8, label="floor: fresh real points")
     axis.set_xscale("log")
     axis.set_yscale("symlog", linthresh=0.1)

@@ -318,6 +318,14 @@ def test_the_shipped_config_says_every_default_of_the_schema():
             ", … (did you mean sliced_wasserstein?)",
         ),
         (
+            {"steps": {"samplings": {"mine": {"sampler": "didm"}}}},
+            "steps.samplings.mine.sampler is 'didm': one of ancestral, … (did you mean ddim?)",
+        ),
+        (
+            {"steps": {"samplings": {"mine": {"points": 7}}}},
+            "steps.samplings.mine has points: all variants draw sampling.points",
+        ),
+        (
             {"study": {"metrics": ["kl", {"kind": "kl", "k": [7, 5]}]}},
             "study.metrics has the column kl_k5_bits twice",
         ),

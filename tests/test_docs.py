@@ -226,23 +226,22 @@ def speed_page():
 
 def ways_of_sampling():
     """The sentences on sampling in few evaluations."""
-    ways = tables.read("docs/recommended/samplers.csv").groupby(["way", "dataset"]).mean()
+    ways = tables.read("docs/recommended/samplers.csv")
+    ways = ways.drop(columns="variant").groupby(["sampling", "dataset"]).mean()
     kl, off = ways["kl_bits"], ways["off_support_share"]
-    own, ten, twenty, fifty = (
-        kl[way] for way in ("ancestral", "10 evaluations", "20 evaluations", "50 evaluations")
-    )
+    own, ten, twenty, fifty = (kl[way] for way in ("ancestral", "sde_10", "sde_20", "sde_50"))
     for dataset in ("circle", "dino"):
         assert twenty[dataset] < own[dataset] - 0.01
     assert abs(twenty["line"] - own["line"]) < 0.002
     yield f"{twenty['moons'] - own['moons']:.3f} bits farther from them on moons"
-    assert off["50 evaluations", "dino"] <= off["ancestral", "dino"] / 2
+    assert off["sde_50", "dino"] <= off["ancestral", "dino"] / 2
     for dataset in ("circle", "moons"):
         assert abs(fifty[dataset] - twenty[dataset]) < 0.003
-    assert off["10 evaluations", "dino"] > off["ancestral", "dino"]
+    assert off["sde_10", "dino"] > off["ancestral", "dino"]
     yield f"moons is {ten['moons'] - own['moons']:.3f} bits worse"
-    width = ways["width_ratio"].xs("dino", level="dataset")
-    assert abs(width["10 evaluations"] - 1) < 0.005
-    assert 0.97 < width[["20 evaluations", "50 evaluations"]].max() < 1
+    width = ways["blob_width_ratio"].xs("dino", level="dataset")
+    assert abs(width["sde_10"] - 1) < 0.005
+    assert 0.97 < width[["sde_20", "sde_50"]].max() < 1
 
 
 def graph_page():

@@ -3,15 +3,13 @@
 import pandas as pd
 import pytest
 
-from dualscale.diffusion.drawing import Sampling
-from dualscale.diffusion.priors import MomentMatched
-from dualscale.diffusion.samplers import DDIM, Ancestral, Sampler
+from dualscale.config.jobs import tried_samplings
+from dualscale.diffusion.samplers import Sampler
 from dualscale.parts import kinds
-from evaluate_steps import samplings
 from tabulate_fewest import fewest
 
 
-def curve(values, sampler="ddim", variant="mine"):
+def curve(values, sampling="ddim", variant="mine"):
     """KL by number of evaluations."""
     return pd.DataFrame(
         [
@@ -19,7 +17,7 @@ def curve(values, sampler="ddim", variant="mine"):
                 "variant": variant,
                 "dataset": "dino",
                 "seed": 0,
-                "sampler": sampler,
+                "sampling": sampling,
                 "evaluations": asked,
                 "kl_bits": bits,
             }
@@ -46,7 +44,7 @@ def test_the_fewest_evaluations_are_those_from_which_on_nothing_is_lost():
             curve({1: 2.0, 100: 1.0}, "dpm_solver"),
         ]
     )
-    found = fewest(table, full_runs(0.5), 0.02).set_index("sampler")
+    found = fewest(table, full_runs(0.5), 0.02).set_index("sampling")
     assert found["full_kl_bits"].tolist() == [0.5] * 3
     assert found.loc["ddim", "fewest_evaluations"] == 50  # 5 was luck: 10 is worse
     assert found.loc["heun", "fewest_evaluations"] == 9
@@ -62,19 +60,40 @@ def test_few_steps_are_held_against_the_full_run_and_not_against_the_most_tried(
 
 
 def test_few_steps_keep_the_settings_of_the_variants_own_sampler():
-    own = Sampling(points=10, prior=MomentMatched(), sampler=Ancestral(variance="fixed_large"))
-    tried = dict(samplings(own))
-    assert tried["ancestral"] == own
-    assert tried["ddim"] == own.model_copy(update={"sampler": DDIM()})
+    own = {
+        "points": 10,
+        "prior": "moment_matched",
+        "sampler": {"kind": "ancestral", "variance": "x"},
+    }
+    steps = {
+        "counts": [3],
+        "samplings": {kind: {"sampler": kind} for kind in ("ancestral", "ddim")},
+    }
+    tried = tried_samplings({"variants": {"mine": {"sampling": own}}, "steps": steps}, "mine")
+    assert tried["ancestral"] == (own, [3])
+    assert tried["ddim"] == (own | {"sampler": {"kind": "ddim"}}, [3])
+
+
+def test_a_way_that_gives_its_steps_is_tried_in_that_number_alone():
+    steps = {"counts": [1, 3], "samplings": {"mine": {"steps": 7}}}
+    config = {"variants": {"mine": {"sampling": {"steps": 50}}}, "steps": steps}
+    assert tried_samplings(config, "mine") == {"mine": ({"steps": 7}, [7])}
 
 
 def test_few_steps_are_tried_with_every_sampler(project):
     project.configure(
-        run={"seeds": [0, 1]}, steps={"variants": ["adaptive"], "counts": [1, 3, 100]}
+        run={"seeds": [0, 1]},
+        steps={
+            "variants": ["adaptive"],
+            "counts": [1, 3, 100],
+            "samplings": {"mine": {"sampler": {"kind": "sde_dpm_solver", "eta": 2.0}, "steps": 4}},
+            "metrics": ["coverage", {"kind": "kl", "k": [2]}],
+        },
     )
     project.run("few_steps")
     table = pd.read_csv(project.path / "results/steps/steps.csv")
-    assert set(table["sampler"]) == set(kinds(Sampler))
-    assert sorted(set(table["evaluations"])) == [1, 3, 5, 100, 199]
-    assert len(table) == 2 * 2 * 17  # datasets, seeds
+    assert set(table["sampling"]) == {*kinds(Sampler), "mine"}
+    assert sorted(set(table["evaluations"])) == [1, 3, 4, 5, 100, 199]
+    assert len(table) == 2 * 2 * 18  # datasets, seeds
+    assert table[["coverage", "kl_k2_bits"]].notna().all(axis=None)
     assert (project.path / "results/steps/figure5.png").stat().st_size > 5000

@@ -1,13 +1,18 @@
 # KL against the number of sampling steps.
+OF_METRICS = [
+    k for m in METRICS.validate_python(CONFIG["steps"]["metrics"]) for k in m.neighbours()
+]
+STEPS_NEIGHBOURS = list(dict.fromkeys([CONFIG["kl"]["k"], *OF_METRICS]))
 STEPPED = [name for name in CONFIG["steps"]["variants"] if name in NETWORKS] or NETWORKS
 ask_as("evaluate_steps", "evaluate_steps")
 
 
 rule evaluate_steps:
     input:
+        unpack(training_points),
         model=f"results/models/{RUN}.safetensors",
         real=real_points,
-        neighbours=neighbours(CONFIG["kl"]["k"]),
+        neighbours=neighbours(*STEPS_NEIGHBOURS),
     output:
         steps=f"results/steps/{RUN}.csv",
     log:
@@ -19,9 +24,10 @@ rule evaluate_steps:
     resources:
         gpu=GPUS,
     params:
-        settings=lambda wildcards: {
-            "sampling": jobs.sampling_settings(CONFIG, wildcards.variant),
-            "steps": CONFIG["steps"]["counts"],
+        settings=lambda wildcards: distribution_settings(wildcards)
+        | {
+            "metrics": CONFIG["steps"]["metrics"],
+            "samplings": jobs.tried_samplings(CONFIG, wildcards.variant),
         },
         planned=planned_model,
         stream=run_stream,

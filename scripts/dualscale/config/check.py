@@ -3,13 +3,15 @@
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from dualscale.config.jobs import has_network, tried_samplings
 from dualscale.config.overrides import patch
-from dualscale.config.tree import Configuration, GivenVariants, Sections
+from dualscale.config.tree import Configuration, GivenVariants, Sections, Tried
 from dualscale.errors import ConfigurationError, explain, kind_of, short, unknown
 from dualscale.parts import Part
 
@@ -54,6 +56,7 @@ def check(
     filled = _dumped(Configuration, {**given, "variants": resolved})
     for name, variant in filled["variants"].items():
         variant["label"] = variant["label"] or name
+    _check_samplings(filled)
     _find_files(filled, folders, stored)
     return filled
 
@@ -74,6 +77,19 @@ def _dumped(tree: type[Part], given: Mapping[str, Any]) -> dict[str, Any]:
         return tree.model_validate(given).model_dump(by_alias=True)
     except ValidationError as error:
         raise ConfigurationError(explain(error, given)) from error
+
+
+def _check_samplings(config: Mapping[str, Any]) -> None:
+    """Check every way of sampling in few steps for every network."""
+    for way, change in config["steps"]["samplings"].items():
+        if "points" in change:
+            raise ConfigurationError(
+                f"steps.samplings.{way} has points: all variants draw sampling.points"
+            )
+    for name in filter(partial(has_network, config), config["variants"]):
+        tried = tried_samplings(config, name)
+        samplings = {way: settings for way, (settings, _) in tried.items()}
+        _dumped(Tried, {"steps": {"samplings": samplings}})
 
 
 def _chain(variants: Mapping[str, Any], name: str) -> list[str]:

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from dualscale.config.overrides import patch
+
 IMPORTED = ("columns", "header", "delimiter", "decimal", "held_out", "seed")
 MODEL = (
     "architecture",
@@ -64,6 +66,17 @@ def drawing_settings(config: Mapping[str, Any], name: str) -> dict[str, Any]:
     """Settings of `sampling_settings` without the number of points: prior, sampler and steps."""
     settings = sampling_settings(config, name)
     return {key: settings[key] for key in settings if key != "points"}
+
+
+def tried_samplings(
+    config: Mapping[str, Any], name: str
+) -> dict[str, tuple[dict[str, Any], list[int]]]:
+    """Return, for every way of sampling a variant in few steps, settings and numbers of steps."""
+    own, usual = sampling_settings(config, name), config["steps"]["counts"]
+    return {
+        way: (in_order(patch(own, change)), [change["steps"]] if change.get("steps") else usual)
+        for way, change in config["steps"]["samplings"].items()
+    }
 
 
 def process_settings(config: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -19,11 +19,12 @@ from dualscale.data.normalisations import AnyNormalisation
 from dualscale.data.sources import Known
 from dualscale.diffusion.drawing import Sampling
 from dualscale.diffusion.predictions import AnyPrediction, Epsilon
+from dualscale.diffusion.samplers import Sampler
 from dualscale.diffusion.schedules import AnySchedule, Linear
 from dualscale.errors import unknown
 from dualscale.metrics.distances import Metrics, every_metric
 from dualscale.networks.settings import Size
-from dualscale.parts import REAL, Name, Once, Part, Seed
+from dualscale.parts import REAL, Name, Once, Part, Seed, kinds
 from dualscale.settings import (
     PRECISION,
     BranchesModel,
@@ -106,12 +107,19 @@ class Steps(Part):
     variants: Names = Field(
         [], description="Variants to draw from; those that are not run are left out."
     )
+    samplings: dict[Name, dict[str, Any]] = Field(
+        {kind: {"sampler": kind} for kind in kinds(Sampler)},
+        description="Ways of sampling by name: the keys of a variant's `sampling` that each "
+        "changes. By default, every kind of sampler, to which others are added; null takes one "
+        "away. One that gives `steps` is tried in that number alone.",
+    )
     counts: Annotated[list[Annotated[int, Field(ge=1, le=100_000)]], Once, Field(min_length=1)] = (
         Field(
             [1, 2, 3, 4, 5, 7, 10, 15, 20, 30, 50, 100],
-            description="Numbers of steps to try with every sampler, up to all timesteps.",
+            description="Numbers of steps to try in every way, up to all timesteps.",
         )
     )
+    metrics: Metrics = Field([], description="Metrics of these samples beside the KL.")
     margin_bits: Margin = Field(
         0.02, description="How far the KL of few steps may exceed the full run's."
     )
@@ -252,6 +260,18 @@ AnyVariant = Annotated[
     | Annotated[ClassicalVariant, Tag("classical")],
     Discriminator(_kind_of_variant),
 ]
+
+
+class TriedSteps(Part):
+    """Ways of sampling, complete."""
+
+    samplings: dict[Name, Sampling] = Field(description="By name.")
+
+
+class Tried(Part):
+    """Ways of sampling a variant in few steps, at their place in the configuration."""
+
+    steps: TriedSteps = Field(description="Sampling in few steps.")
 
 
 class Configuration(Sections):

@@ -10,6 +10,8 @@ import numpy as np
 import scipy  # loads its modules when used, so that planning a workflow is fast
 from pydantic import AfterValidator, Field, TypeAdapter
 
+from dualscale.data.discs import Discs
+from dualscale.data.distributions import GaussianMixture
 from dualscale.metrics.kl import Reference, kth_distances
 from dualscale.metrics.metric import Array, Column, Metric, Samples
 from dualscale.parts import Once, OneOf, kinds
@@ -120,6 +122,38 @@ class OffSupport(Metric):
         density = samples.distribution.log_density
         real, generated = (density(points.astype(np.float64)) for points in samples.equal)
         return [float(np.mean(generated < np.quantile(real, 0.001)))]
+
+
+class BlobWidth(Metric):
+    """Standard deviation within blobs, as a share of that of the real points.
+
+    1 if both come from one distribution. For mixtures of discs, or of at most 200 Gaussians: curves
+    are mixtures too, of Gaussians that overlap. Points farther from every centre than 1.8 radii, or
+    five standard deviations, belong to no blob.
+    """
+
+    kind: Literal["blob_width"] = "blob_width"
+    most: ClassVar[int] = 200  # Gaussians
+
+    def columns(self) -> list[Column]:
+        return [Column("blob_width_ratio", "blob width", needs_density=True)]
+
+    def measure(self, samples: Samples) -> list[float | None]:
+        match samples.distribution:
+            case Discs(centres=centres, radius=radius):
+                reach = 1.8 * radius
+            case GaussianMixture(means=centres, width=width) if len(centres) <= self.most:
+                reach = 5 * width.max()
+            case _:
+                return [None]
+        blobs = scipy.spatial.cKDTree(centres)
+        real, generated = (self._width(points, blobs, reach) for points in samples.equal)
+        return [generated / real]
+
+    def _width(self, points: Array, blobs: scipy.spatial.cKDTree, reach: float) -> float:
+        """Standard deviation of the coordinates about the nearest centre."""
+        distances, nearest = blobs.query(points)
+        return float((points - blobs.data[nearest])[distances < reach].std())
 
 
 class EnergyDistance(Metric):

@@ -1,17 +1,19 @@
 """Base of every metric, the columns of its values, and the samples that it compares."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dualscale.data.distributions import Distribution
+from dualscale.data.sources import distribution_of
 from dualscale.metrics.kl import Reference
 from dualscale.parts import Choice
+from dualscale.runtime.streams import stream_seed
 
 Array = NDArray[np.floating]
 
@@ -55,6 +57,25 @@ class Samples:
     threads: int = 1
     expect: Callable[[float], None] = lambda seconds: None
     training: Array | None = None
+
+    @classmethod
+    def of_dataset(
+        cls,
+        name: str,
+        settings: Mapping[str, Any],
+        reference: Reference,
+        drawn: Array,
+        *others: Any,
+    ) -> Self:
+        """Return generated points beside real ones of a dataset, whose name seeds the metrics.
+
+        Args:
+            settings: distribution, which a dataset from a file lacks.
+            others: threads, expect, training.
+        """
+        known = distribution_of(settings)
+        seed = stream_seed("evaluate distances", name if known is None else known.kind) % 2**32
+        return cls(reference, drawn, None if known is None else known.build(), seed, *others)
 
     @cached_property
     def generated(self) -> Array:
