@@ -1,4 +1,6 @@
-# make paper   environment in .venv, then the default run: Table 1, Figures 1 and 2
+# make demo    environment in .venv, then short runs and their pictures in demo/, in about a minute
+# make paper   the environment, then the default run: Table 1, Figures 1 and 2
+# make env     the environment alone
 # make test    environment, then the tests, on two processes
 # make test-system  tests that need root, Slurm, a browser or an object store, or that kill processes
 # make test-faults  the tests of faults at length: sixty kills, 5,000 bad configs
@@ -11,10 +13,16 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: paper test test-system test-faults lint docs bench gpu lock
+.PHONY: demo paper env test test-system test-faults lint docs bench gpu lock
+
+demo: .venv/run
+	$(BIN)/snakemake --directory demo --configfile workflow/protocols/demo.yaml --cores all --resources gpu=1
+	@echo 'Look at demo/results/paper/figure1.png. Next: make paper'
 
 paper: .venv/run
 	$(BIN)/snakemake --cores all --resources gpu=1
+
+env: .venv/run
 
 test: .venv/test
 	$(BIN)/python -m pytest -m "not system" --numprocesses 2 --dist worksteal

@@ -10,22 +10,22 @@ running code from their file.
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
 
 import torch
 from pydantic import ValidationError
 
 from dualscale.data.files import extensions, format_of
 from dualscale.diffusion.drawing import Drawing, Sampling
-from dualscale.diffusion.priors import PRIOR, Prior
-from dualscale.diffusion.samplers import SAMPLER, Sampler
-from dualscale.diffusion.spacings import SPACING, Spacing
+from dualscale.diffusion.priors import Prior
+from dualscale.diffusion.samplers import Sampler
+from dualscale.diffusion.spacings import Spacing
 from dualscale.model import Model, load_model
 from dualscale.parts import kinds
 from dualscale.runtime.devices import open_device
 from dualscale.runtime.digests import digest_file
 from dualscale.runtime.files import atomic_write, require_unchanged
 from dualscale.runtime.records import read_record
+from dualscale.sampling import changed, draw
 
 
 def main(options: argparse.Namespace) -> None:
@@ -46,7 +46,7 @@ def main(options: argparse.Namespace) -> None:
     prior, kind = drawing.prior.kind, drawing.sampler.kind
     steps = len(drawing.visited(model.levels).t)
     print(f"draw: {prior} prior, {kind} sampler, {steps} steps", file=sys.stderr)
-    points = model.sampler(drawing, options.points, [f"{options.seed}/draw"]).draw()[0]
+    points = draw(model, drawing, options.points, options.seed)
     with atomic_write(options.output, checksum=False) as part:
         form.write(part, points)
 
@@ -61,16 +61,11 @@ def drawing_of(options: argparse.Namespace, model: Model) -> Drawing:
         known = recorded_sampling(options.model) or model.settings.sampling
     except (AttributeError, TypeError, ValidationError) as error:
         raise ValueError(f"the record of {options.model} is damaged: {error}") from error
-    changes: dict[str, Any] = {}
-    if options.sampler is not None and options.sampler != known.sampler.kind:
-        changes["sampler"] = SAMPLER.validate_python({"kind": options.sampler})
-    if options.prior is not None:
-        changes["prior"] = PRIOR.validate_python({"kind": options.prior})
-    if options.spacing is not None and options.spacing != known.spacing.kind:
-        changes["spacing"] = SPACING.validate_python({"kind": options.spacing})
+    flags = {key: getattr(options, key) for key in ("prior", "sampler", "spacing")}
+    changes = {key: kind for key, kind in flags.items() if kind is not None}
+    drawing = changed(known, changes)
     if options.steps is not None:
-        changes["steps"] = options.steps
-    drawing = known.model_copy(update=changes)
+        drawing = drawing.model_copy(update={"steps": options.steps})
     if drawing.steps is not None:
         most = len(drawing.spacing.allowed(model.levels))
         if drawing.steps not in range(1, most + 1):

@@ -69,15 +69,17 @@ def test_few_steps_keep_the_settings_of_the_variants_own_sampler():
         "counts": [3],
         "samplings": {kind: {"sampler": kind} for kind in ("ancestral", "ddim")},
     }
-    tried = tried_samplings({"variants": {"mine": {"sampling": own}}, "steps": steps}, "mine")
+    common = {"sampling": own, "steps": steps}
+    tried = tried_samplings(common | {"variants": {"mine": {"sampling": own}}}, "mine")
     assert tried["ancestral"] == (own, [3])
     assert tried["ddim"] == (own | {"sampler": {"kind": "ddim"}}, [3])
 
 
 def test_a_way_that_gives_its_steps_is_tried_in_that_number_alone():
     steps = {"counts": [1, 3], "samplings": {"mine": {"steps": 7}}}
-    config = {"variants": {"mine": {"sampling": {"steps": 50}}}, "steps": steps}
-    assert tried_samplings(config, "mine") == {"mine": ({"steps": 7}, [7])}
+    own = {"points": 10, "steps": 50}
+    config = {"variants": {"mine": {"sampling": own}}, "sampling": own, "steps": steps}
+    assert tried_samplings(config, "mine") == {"mine": ({"points": 10, "steps": 7}, [7])}
 
 
 def test_few_steps_are_tried_with_every_sampler(project):

@@ -18,7 +18,7 @@ from test_model import make
 
 from dualscale.config.check import check
 from dualscale.config.jobs import model_settings, sampling_settings
-from dualscale.data.files import read_table
+from dualscale.data.files import extensions, read_table
 from dualscale.errors import ConfigurationError
 from dualscale.model import load_model
 
@@ -119,7 +119,7 @@ CELLS = st.one_of(
 TABLES = st.lists(st.lists(CELLS, max_size=5), max_size=8)
 
 
-@given(TABLES | st.binary(max_size=300), st.sampled_from([".csv", ".tsv", ".npy", ".parquet"]))
+@given(TABLES | st.binary(max_size=300), st.sampled_from(extensions()))
 def test_a_bad_data_file_gets_one_line_that_names_it(tmp_path_factory, content, ending):
     path = tmp_path_factory.mktemp("data") / f"mine{ending}"
     if isinstance(content, bytes):

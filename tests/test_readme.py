@@ -1,5 +1,6 @@
 """Commands and settings shown in the README and the guides work."""
 
+import os
 import re
 import shlex
 import subprocess
@@ -21,6 +22,7 @@ COMMANDS = sorted(
         if line.startswith(("snakemake ", "python ", "make "))
     }
 )
+PYTHON = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
 SETTINGS = re.findall(r"^```yaml\n(.*?)^```", TEXT, flags=re.MULTILINE | re.DOTALL)
 
 
@@ -58,6 +60,17 @@ def test_commands_do_as_the_pages_say(user, command):
         words[0] = sys.executable
     done = subprocess.run(words, cwd=user.path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("code", PYTHON)
+def test_python_runs_as_shown(user, code):
+    shapes = "\nprint(points.shape, fewer.shape)"
+    command = [sys.executable, "-c", code.replace("/dino/", "/line/") + shapes]
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "scripts")}
+    done = subprocess.run(
+        command, cwd=user.path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "(5000, 2) (5000, 2)\n", done.stderr
 
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=lambda text: text.split()[0])

@@ -1,1 +1,20 @@
-"""DualScale diffusion: low-dimensional generative models with several weighted branches."""
+"""DualScale diffusion: low-dimensional generative models with several weighted branches.
+
+from dualscale import load_model, sample
+"""
+
+from importlib import import_module
+from typing import Any
+
+__all__ = ["load_model", "sample"]
+PLACES = {"load_model": "dualscale.model", "sample": "dualscale.sampling"}
+
+
+def __getattr__(name: str) -> Any:
+    """Return what the package offers, by an import that is not a dependency of every script.
+
+    PyTorch loads only then, so that planning a workflow is fast.
+    """
+    if name not in PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(PLACES[name]), name)

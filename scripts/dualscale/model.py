@@ -129,7 +129,7 @@ class Model:
 
 
 def load_model(
-    path: Path, device: torch.device | None = None, architecture: str | None = None
+    path: Path | str, device: torch.device | None = None, architecture: str | None = None
 ) -> Model:
     """Load a saved model, without running code from its file.
 
@@ -141,7 +141,7 @@ def load_model(
         ValueError: the file is no model of this project, needs `architecture`, or holds NaN.
     """
     try:
-        model = _load(path, device, architecture)
+        model = _load(Path(path), device, architecture)
     except FileNotFoundError as error:
         raise ValueError(f"{path}: there is no such file") from error
     except (ArchitectureError, OSError):
