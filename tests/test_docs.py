@@ -5,14 +5,16 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from conftest import ROOT
 from matplotlib.image import imread
+from statsmodels.stats.power import TTestPower
 
 import blocks
 import tables
 from derived import DERIVED, FIGURES
 from dualscale.metrics.kl import EVERY_PAIR_FROM
-from dualscale.metrics.statistics import INTERVAL, mean_interval, welch_interval
+from dualscale.metrics.statistics import INTERVAL, SIGNIFICANCE, mean_interval, welch_interval
 from dualscale.reporting.figures import save_figure
 
 STUDY, RECOMMENDED = tables.STUDY, tables.RECOMMENDED
@@ -318,6 +320,18 @@ def test_every_number_in_a_sentence_is_held_by_a_csv_or_defined(page):
         if number.start() not in held
     ]
     assert loose == []
+
+
+def test_the_power_of_the_study_of_dino_is_that_of_the_committed_runs():
+    protocol = (ROOT / "workflow/protocols/study_dino.yaml").read_text()
+    seeds = len(yaml.safe_load(protocol)["run"]["seeds"])
+    effect = TTestPower().solve_power(nobs=seeds, alpha=SIGNIFICANCE, power=0.8)
+    pairs = [("adaptive", "parameter_matched"), ("adaptive", "fixed"), ("improved", "adaptive")]
+    spread = [(study(a, "dino") - study(b, "dino")).std() for a, b in pairs]
+    words = " ".join(line.lstrip("# ") for line in protocol.splitlines())
+    for number in (*spread, *(effect * sd for sd in spread)):
+        assert f"{number:.2f}" in words
+    assert "0.14, 0.14 and 0.09" in words
 
 
 def test_a_table_can_be_read_with_any_names(tmp_path, monkeypatch):
