@@ -21,6 +21,7 @@ include: "workflow/rules/paper.smk"
 include: "workflow/rules/study.smk"
 include: "workflow/rules/recommended.smk"
 include: "workflow/rules/steps.smk"
+include: "workflow/rules/systems.smk"
 include: "workflow/rules/pictures.smk"
 include: "workflow/rules/messages.smk"
 

@@ -13,7 +13,7 @@ from blocks import fill
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "CONTRIBUTING.md"
-TARGETS = ["all", "study", "few_steps", "recommended", "pictures"]
+TARGETS = ["all", "study", "few_steps", "recommended", "systems", "pictures"]
 PLAIN = ["--nolock", "--cores", "1", "--config", "device=cpu"]
 
 

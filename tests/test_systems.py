@@ -10,7 +10,7 @@ from conftest import ROOT
 
 import sample
 from dualscale.config.check import check
-from dualscale.config.jobs import model_settings
+from dualscale.config.jobs import has_network, model_settings
 from dualscale.config.overrides import merge
 from dualscale.data.moments import Moments
 from dualscale.model import SETTINGS, Model
@@ -31,6 +31,7 @@ def configured(folders=(ROOT,)):
 CONFIG = configured()
 DECLARED = yaml.safe_load((ROOT / "workflow/protocols/systems.yaml").read_text())
 RUN = DECLARED["run"]["variants"]
+NETWORKS = [name for name in RUN if has_network(CONFIG, name)]
 OWN = {name: v for name, v in CONFIG["variants"].items() if "architecture" in v}
 
 
@@ -56,7 +57,7 @@ def test_every_system_that_is_declared_is_run():
     assert set(DECLARED["variants"]) <= set(RUN)
 
 
-@pytest.mark.parametrize("name", RUN)
+@pytest.mark.parametrize("name", NETWORKS)
 def test_a_system_has_as_many_parameters_as_the_baseline_or_as_a_branch_of_its_own_size(name):
     found = parameters(name)
     if abs(found / BASELINE - 1) > WITHIN:

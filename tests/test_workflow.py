@@ -180,7 +180,8 @@ def test_what_needs_no_network_does_not_import_torch():
     without = (
         "generate_dataset, evaluate_kl, evaluate_floor, evaluate_distances, collect_records, "
         "tabulate_paper, plot_samples, plot_weights, plot_decomposition, plot_score_errors, "
-        "compare_variants, judge_claims, decompose_kl, tabulate_excess, tabulate_fewest"
+        "compare_variants, judge_claims, decompose_kl, tabulate_excess, tabulate_fewest, "
+        "tabulate_systems, plot_systems"
     )
     code = f"import sys, {without}; sys.exit('torch' in sys.modules)"
     scripts = str(ROOT / "scripts")

@@ -37,11 +37,11 @@ class Page(NamedTuple):
 
 # Target, category and caption.
 STUDY, RECOMMENDED = ("study", "3 Study", "study"), ("recommended", "4 Recommended", "recommended")
-STEPS = ("few_steps", "5 Few steps", "steps")
+STEPS, SYSTEMS = ("few_steps", "5 Few steps", "steps"), ("systems", "6 Systems", "systems")
 PAGES = {
     page.stem: page
     for page in (
-        Page("metrics", ("csv",), "Metrics of all runs", "all", "7 Runs", "metrics"),
+        Page("metrics", ("csv",), "Metrics of all runs", "all", "8 Runs", "metrics"),
         Page("paper/table1", (*TABLE, "tex"), "Table 1", "all", "1 Table", "table1"),
         Page("paper/figure1", FIGURE, "Figure 1: samples", "all", "2 Figures", "figure1"),
         Page("paper/figure2", FIGURE, "Figure 2: weights", "all", "2 Figures", "figure2"),
@@ -57,5 +57,8 @@ PAGES = {
         Page("steps/steps", ("csv",), "KL at few steps", *STEPS),
         Page("steps/fewest", ("csv",), "Fewest evaluations", *STEPS),
         Page("steps/figure5", FIGURE, "Figure 5: KL against NFE", *STEPS),
+        Page("systems/measures", ("csv",), "All metrics of the systems", *SYSTEMS),
+        Page("systems/systems", TABLE, "Systems side by side", *SYSTEMS),
+        Page("systems/figure6", FIGURE, "Figure 6: KL against cost", *SYSTEMS),
     )
 }

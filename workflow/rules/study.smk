@@ -1,15 +1,12 @@
 # Statistics and decomposition of the error. References are evaluated like variants: fresh real
 # points; and samples of the optimal denoiser, from perturbed real points and from the model's
 # prior, one pair for all variants with the same schedule, sampler and prior.
-PROCESS = {variant: jobs.same_process(CONFIG, variant) for variant in COMPARED}
 EXACT = [
     f"{variant}.{kind}"
     for variant in dict.fromkeys(PROCESS.values())
     for kind in ("exact_start", "exact")
 ]
 REFERENCES = [REAL, *EXACT]
-MEASURED = SEEDS[: CONFIG["study"]["seeds"]]
-MEASURES = METRICS.validate_python(CONFIG["study"]["metrics"])
 NEIGHBOURS = sorted({k for metric in MEASURES for k in metric.neighbours()}) or [CONFIG["kl"]["k"]]
 COMPARISONS = [pair for pair in CONFIG["study"]["comparisons"] if set(pair) <= set(VARIANTS)]
 

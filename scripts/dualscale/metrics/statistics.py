@@ -117,6 +117,29 @@ def probabilities(differences: Sequence[float], margin: float) -> tuple[float, f
     return below, 1 - below - above, above
 
 
+def probabilities_of_best(
+    groups: Sequence[Sequence[float]], margin: float, seed: int, draws: int = 100_000
+) -> list[float]:
+    """Posterior probability of each group's mean to be within the margin of the lowest one.
+
+    The posteriors of the means are those of `probabilities`, independent of each other; by Monte
+    Carlo. All are NaN if a group has fewer than two values.
+
+    Args:
+        seed: of the draws from the posteriors.
+    """
+    if min(map(len, groups), default=0) < 2:
+        return [math.nan] * len(groups)
+    rng = np.random.default_rng(seed)
+    means = np.array(
+        [
+            np.mean(values) + stats.sem(values) * rng.standard_t(len(values) - 1, draws)
+            for values in groups
+        ]
+    )
+    return [float(share) for share in (means <= means.min(axis=0) + margin).mean(axis=1)]
+
+
 def seeds_needed(differences: Sequence[float], power: float = POWER) -> float:
     """Fewest seeds for a paired t test to detect the observed effect with this power.
 
