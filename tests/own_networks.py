@@ -66,6 +66,15 @@ class Counting(Plain):
         return h
 
 
+class Twofold(Plain):
+    """Network that trains on its errors and again on their double."""
+
+    def errors(self, x_0, t, noise, make):
+        x, target = make(x_0, t, noise)
+        errors = self(x, t) - target
+        return torch.stack([errors, 2 * errors], dim=1)
+
+
 class Reading(Plain):
     """Network whose host reads a number from the device."""
 

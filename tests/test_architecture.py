@@ -8,6 +8,7 @@ from test_training import PAPER, make_data, paper, run
 import train
 from dualscale.data.moments import moments_of
 from dualscale.diffusion.drawing import Drawing
+from dualscale.diffusion.losses import LogNormal, Uniform
 from dualscale.diffusion.samplers import DDIM
 from dualscale.diffusion.schedules import Linear
 from dualscale.model import Model, load_model
@@ -15,6 +16,7 @@ from dualscale.networks.own import ModuleBackbone, load_class
 from dualscale.networks.settings import Architecture
 from dualscale.settings import OwnModel
 from dualscale.training.checkpoint import Checkpoint
+from dualscale.training.examples import examples, training_coefficients
 from dualscale.training.loss import AutogradGradient, evaluation_loss, weighted_loss
 from dualscale.training.trainer import Trainer
 
@@ -60,11 +62,16 @@ def test_models_train_together_as_they_do_alone():
 
 
 def test_the_gradient_is_that_of_each_model():
-    backbone = make(("a", "b")).backbone
-    x, target = torch.randn(2, 2, 30, 2)
-    t, weight = torch.randint(0, 100, (2, 30)), torch.rand(2, 30)
-    gradient = AutogradGradient(backbone)
-    losses = gradient(x, t, target, weight)
+    model = make(("a", "b"))
+    backbone, (x_0, noise), t = (
+        model.backbone,
+        torch.randn(2, 2, 30, 2),
+        torch.randint(0, 100, (2, 30)),
+    )
+    table = training_coefficients(model, LogNormal(), x_0.device)
+    x, target, weight = examples(x_0, t, noise, table)
+    gradient = AutogradGradient(backbone, table)
+    losses = gradient(x_0, t, noise)
     torch.testing.assert_close(losses, weighted_loss(backbone, x, t, target, weight).detach())
     views, step = backbone.named_views(gradient.flat), 1e-2
     with torch.no_grad():
@@ -73,6 +80,18 @@ def test_the_gradient_is_that_of_each_model():
         slope = (weighted_loss(backbone, x, t, target, weight) - losses) / step
     assert slope[0] == 0
     assert views["last.bias"][1, 0].item() == pytest.approx(slope[1].item(), rel=0.1)
+
+
+def test_a_class_can_have_a_loss_of_its_own():
+    plain, twofold = (make(("a", "b"), name) for name in ("Plain", "Twofold"))
+    (x_0, noise), t = torch.randn(2, 2, 30, 2), torch.randint(0, 100, (2, 30))
+    table = training_coefficients(plain, LogNormal(), x_0.device)
+    gradients = [AutogradGradient(model.backbone, table) for model in (plain, twofold)]
+    losses = [gradient(x_0, t, noise) for gradient in gradients]
+    torch.testing.assert_close(losses[1], 2.5 * losses[0])
+    torch.testing.assert_close(gradients[1].flat, 2.5 * gradients[0].flat)
+    found = [evaluation_loss(each, make_data(), PAPER, ("a", "b")) for each in (plain, twofold)]
+    torch.testing.assert_close(found[1], 2.5 * found[0])
 
 
 def test_the_same_stream_gives_the_same_model_and_another_one_another():
@@ -127,11 +146,12 @@ def test_a_training_resumed_from_a_checkpoint_ends_with_the_same_bytes(name):
 
 
 def test_dropout_is_active_in_training_alone():
-    backbone = make(("a",), "Dropout").backbone
+    model = make(("a",), "Dropout")
+    backbone, table = model.backbone, training_coefficients(model, Uniform(), torch.device("cpu"))
     x, t = torch.randn(1, 50, 2), torch.zeros(1, 50, dtype=torch.int64)
     assert torch.equal(backbone(x, t), backbone(x, t))
     assert not torch.equal(backbone(x, t, [1], training=True), backbone(x, t))
-    AutogradGradient(backbone)(x, t, x, torch.ones(1, 50))
+    AutogradGradient(backbone, table)(x, t, x)
     assert not backbone.modules[0].training
 
 

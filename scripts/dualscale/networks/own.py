@@ -2,8 +2,9 @@
 
 import importlib.util
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from pydantic import ValidationError
@@ -13,6 +14,9 @@ from dualscale.errors import explain
 from dualscale.networks.settings import Architecture
 from dualscale.runtime.devices import seed_generators
 from dualscale.runtime.streams import stream_seed
+
+Make = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
+"""Input and target of a network, both (n, d), from points (n, d), timesteps (n,) and noise."""
 
 
 class ArchitectureError(ValueError):
@@ -166,17 +170,60 @@ class ModuleBackbone:
             training: run the modules in training mode.
         """
         times = torch.full(x.shape[:2], t, device=x.device) if isinstance(t, int) else t
+
+        def output(model: int, module: Any) -> Tensor:
+            return module(x[model], times[model]).to(x.dtype)
+
+        return self._run(output, x.device, seeds, training)
+
+    def errors(
+        self,
+        x_0: Tensor,
+        t: Tensor,
+        noise: Tensor,
+        make: Make,
+        seeds: Sequence[int] | None = None,
+        training: bool = False,
+    ) -> Tensor:
+        """Errors of all models, whose weighted mean square is their loss, (S, n, …).
+
+        They are those of the outputs, or what the class's own method `errors` returns.
+
+        Args:
+            x_0, noise: clean points and their noise, (S, n, d).
+            t: timesteps, (S, n).
+            make: returns input and target of a network from clean points, timesteps and noise.
+            seeds, training: as when called.
+        """
+
+        def error(model: int, module: Any) -> Tensor:
+            given = x_0[model], t[model], noise[model]
+            if self.has("errors"):
+                return module.errors(*given, make).to(x_0.dtype)
+            seen, target = make(*given)
+            return module(seen, t[model]).to(x_0.dtype) - target
+
+        return self._run(error, x_0.device, seeds, training)
+
+    def _run(
+        self,
+        of: Callable[[int, Any], Tensor],
+        device: torch.device,
+        seeds: Sequence[int] | None,
+        training: bool,
+    ) -> Tensor:
+        """Return a function of every model and its module, (S, …), in training mode or not."""
         outputs = []
         for model, module in enumerate(self.modules):
             if seeds is not None:
-                seed_generators(seeds[model], x.device)
+                seed_generators(seeds[model], device)
             module.train(training)
             autocast = torch.autocast(
-                x.device.type, torch.bfloat16, enabled=self.precision == torch.bfloat16
+                device.type, torch.bfloat16, enabled=self.precision == torch.bfloat16
             )
             try:
                 with autocast:
-                    outputs.append(module(x[model], times[model]).to(x.dtype))
+                    outputs.append(of(model, module))
             finally:
                 module.eval()
         return torch.stack(outputs)

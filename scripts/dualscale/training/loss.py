@@ -1,7 +1,6 @@
 """The training loss and its gradient."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -28,38 +27,63 @@ def weighted_loss(
         x, target: (S, n, d).
         t, weight: (S, n).
     """
-    return ((backbone(x, t) - target).square() * weight[..., None]).mean(dim=(1, 2))
+    return mean_square(backbone(x, t) - target, weight)
+
+
+def mean_square(errors: Tensor, weight: Tensor) -> Tensor:
+    """Weighted mean square of errors (S, n, …) with weights (S, n): (S,)."""
+    weights = weight.view(*weight.shape, *(1 for _ in errors.shape[2:]))
+    return (errors.square() * weights).mean(dim=tuple(range(1, errors.ndim)))
+
+
+def own_loss(
+    backbone: ModuleBackbone,
+    table: Tensor,
+    x_0: Tensor,
+    t: Tensor,
+    noise: Tensor,
+    seeds: Sequence[int] | None = None,
+    training: bool = False,
+) -> Tensor:
+    """Loss of every model of a stack of networks of one's own, (S,).
+
+    Args:
+        table: from `training_coefficients`.
+        x_0, noise: clean points and their noise, (S, n, d).
+        t: timesteps, (S, n).
+        seeds: one per model, for the modules' own random numbers (dropout).
+        training: run the modules in training mode.
+    """
+
+    def make(x_0: Tensor, t: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        return examples(x_0, t, noise, table)[:2]
+
+    return mean_square(backbone.errors(x_0, t, noise, make, seeds, training), table[t][..., 4])
 
 
 class AutogradGradient:
     """Loss of every model of a stack, with its gradient by autograd.
 
+    Args:
+        table: from `training_coefficients`.
+
     Attributes:
         flat: the gradient, in the order of `backbone.flat`.
     """
 
-    def __init__(self, backbone: ModuleBackbone):
-        self.backbone = backbone
+    def __init__(self, backbone: ModuleBackbone, table: Tensor):
+        self.backbone, self.table = backbone, table
         self.flat = torch.zeros_like(backbone.flat)
         self.pieces = self.flat.split([parameter.numel() for parameter in backbone.parameters])
 
     def __call__(
-        self,
-        x: Tensor,
-        t: Tensor,
-        target: Tensor,
-        weight: Tensor,
-        seeds: Sequence[int] | None = None,
+        self, x_0: Tensor, t: Tensor, noise: Tensor, seeds: Sequence[int] | None = None
     ) -> Tensor:
         """Return the loss of every model, (S,), in training mode, and leave its gradient in `flat`.
 
-        Args:
-            x, target: input and target of the backbone, (S, n, d).
-            t, weight: timestep and loss weight of every point, (S, n).
-            seeds: one per model, for the modules' own random numbers (dropout).
+        Args: as of `own_loss`.
         """
-        backbone = partial(self.backbone, seeds=seeds, training=True)
-        losses = weighted_loss(backbone, x, t, target, weight)
+        losses = own_loss(self.backbone, self.table, x_0, t, noise, seeds, training=True)
         gradients = torch.autograd.grad(
             losses.sum(), self.backbone.parameters, materialize_grads=True
         )
@@ -128,10 +152,11 @@ def evaluation_loss(
         drawn = [torch.cat([*map(pair, points, noise.split(batch))]) for noise in drawn]
         noise = to_device(torch.stack(drawn), data.device)
         x_0 = x_0.expand(backbone.models, -1, -1)
-        seen, target, weight = examples(x_0, times, noise, table)
-        predict: Callable[[Tensor, Tensor], Tensor] = backbone
         if isinstance(backbone, ModuleBackbone):
             seeds = [stream_seed(s, "evaluation loss", "module", start) for s in streams]
-            predict = partial(backbone, seeds=seeds)
-        total += weighted_loss(predict, seen, times, target, weight) * x_0.shape[1]
+            losses = own_loss(backbone, table, x_0, times, noise, seeds)
+        else:
+            seen, target, weight = examples(x_0, times, noise, table)
+            losses = weighted_loss(backbone, seen, times, target, weight)
+        total += losses * x_0.shape[1]
     return total / len(data)

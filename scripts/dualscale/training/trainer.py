@@ -79,7 +79,7 @@ class Trainer:
         self.loss_gradient = (
             LossGradient(backbone, settings.batch_size)
             if isinstance(backbone, Backbone)
-            else AutogradGradient(backbone)
+            else AutogradGradient(backbone, self.table)
         )
         self.optimiser_state = settings.optimiser.start(backbone.flat)
         # A chunk is a whole number of EMA periods, so every chunk updates at the same steps.
@@ -198,12 +198,15 @@ class Trainer:
         """Fill the buffers of the chunk from `step`: examples, learning rates and EMA decays."""
         points, times, noise = (to_device(each, self.device) for each in drawn)
         self.times.copy_(times)
-        made = examples(self.data[points], times, noise, self.table)
-        for kept, new in zip((self.seen, self.targets, self.weights), made, strict=True):
-            kept.copy_(new)
-        ahead = range(step, step + self.chunk)
+        x_0, ahead = self.data[points], range(step, step + self.chunk)
+        made: tuple[Tensor, ...]
         if isinstance(self.backbone, ModuleBackbone):
+            made = x_0, noise  # such networks make their examples from them
             self.seeds = [[stream_seed(s, "module", done) for s in self.streams] for done in ahead]
+        else:
+            made = examples(x_0, times, noise, self.table)
+        for kept, new in zip((self.seen, self.targets, self.weights), made, strict=False):
+            kept.copy_(new)
         rates = [self.settings.learning_rate_after(done) for done in ahead]
         decays = [self.settings.ema.decay_after(done) or 0.0 for done in ahead]
         self.rates.copy_(to_device(torch.tensor(rates), self.device))
@@ -216,11 +219,11 @@ class Trainer:
         each = self.backbone.named_views(gradient).values()
         rates = self.rates if self.device.type == "cuda" else self.rates.tolist()
         for i in range(count):
-            batch = self.seen[i], self.times[i], self.targets[i], self.weights[i]
+            batch = self.seen[i], self.times[i], self.targets[i]
             if isinstance(self.loss_gradient, AutogradGradient):
                 self.losses[i] = self.loss_gradient(*batch, self.seeds[i])
             else:
-                self.losses[i] = self.loss_gradient(*batch)
+                self.losses[i] = self.loss_gradient(*batch, self.weights[i])
             if clip:
                 clip_norm(each, clip)
             with torch.no_grad():

@@ -1,9 +1,13 @@
 """A residual MLP whose later layers do not run at timesteps that do without them."""
 
+from typing import Annotated
+
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from dualscale.networks.features import sums_by_timestep
+from dualscale.networks.own import Make
 from dualscale.networks.settings import Width
 from dualscale.networks.systems.embedding import Embedding
 from dualscale.networks.systems.settings import PAPER, Count, Sinusoids, checked
@@ -14,21 +18,20 @@ RATE = 0.01
 
 
 class EarlyExit(nn.Module):
-    """The baseline with an output layer after each hidden layer (BranchyNet; Teerapittayanon 2016).
+    """The baseline with an output layer after each hidden layer (Teerapittayanon et al. 2016).
 
-    All exits train together: the points of a batch take them in turn. The squared difference
-    |F_k - F_L|² / d of exit k from the last one, L, is what stopping there adds to the squared
-    error where F_L is the conditional mean; its running mean is kept for each timestep. Elsewhere
-    than in training, a point leaves at the first exit at which that mean is within `tolerance`.
-    On a CPU, layers that no point needs are not run; on a GPU, where asking would make the host
-    wait, all are, and the result is the same.
+    All exits train together, on the mean of their losses. Where the last output, F_L, is the
+    conditional mean, |F_k - F_L|² / d is what leaving at exit k adds to the squared error; its
+    running mean is kept for each timestep. Elsewhere than in training, a point leaves at the first
+    exit at which that mean is within `tolerance`. On a CPU, layers that no point needs are not run;
+    on a GPU, where asking would make the host wait, all are, and the result is the same.
 
     Args:
         dimensions: d.
         timesteps: T.
         width, hidden_layers: of the MLP.
-        tolerance: error that an exit may add, per coordinate and in the target's units; below 0,
-            every point takes the last exit.
+        tolerance: squared error that an exit may add, per coordinate, in the target's units; with
+            0, every point takes the last exit.
         features: of the sinusoids.
     """
 
@@ -41,7 +44,7 @@ class EarlyExit(nn.Module):
         timesteps: int,
         width: Width = 256,
         hidden_layers: Count = 3,
-        tolerance: float = 0.001,
+        tolerance: Annotated[float, Field(ge=0)] = 0.002,
         features: Sinusoids = PAPER,
     ):
         super().__init__()
@@ -52,31 +55,37 @@ class EarlyExit(nn.Module):
         self.exits = nn.ModuleList(nn.Linear(width, dimensions) for _ in range(hidden_layers + 1))
         self.register_buffer("excess", torch.ones(timesteps, hidden_layers))
 
-    def layers(self) -> Tensor:
-        """Number of hidden layers that run at every timestep, (T,)."""
-        return (self.excess > self.tolerance).int().cumprod(dim=1).sum(dim=1)
+    def depth(self, x: Tensor, t: Tensor) -> Tensor:
+        """Number of hidden layers that run for x (n, d) at timesteps t (n,), (n,)."""
+        needed = (self.excess >= self.tolerance).int().cumprod(dim=1).sum(dim=1)
+        return needed[t]
 
     def forward(self, x: Tensor, t: Tensor) -> Tensor:
         """Map x (n, d) and integer timesteps t (n,) in 0 … T-1 to (n, d)."""
-        first, last = 0, len(self.hidden)
-        leaves = torch.arange(len(x), device=x.device) % (last + 1)
-        if not self.training:
-            leaves = self.layers()[t]
-            if not x.is_cuda:
-                first, last = int(leaves.min()), int(leaves.max())
-        h = self.first(self.embedding(x, t))
-        outputs = []
+        depth, first, last = self.depth(x, t), 0, len(self.hidden)
+        if not x.is_cuda:
+            first, last = int(depth.min()), int(depth.max())
+        outputs = self.outputs(x, t, first, last)
+        return outputs.gather(1, (depth - first).view(-1, 1, 1).expand(-1, 1, x.shape[1]))[:, 0]
+
+    def outputs(self, x: Tensor, t: Tensor, first: int, last: int) -> Tensor:
+        """Outputs of the exits from `first` to `last`, (n, exits, d), with `last` hidden layers."""
+        h, outputs = self.first(self.embedding(x, t)), []
         for k, leave in enumerate(self.exits[: last + 1]):
             if k:
                 h = self.hidden[k - 1](h)
             if k >= first:
                 outputs.append(leave(h.relu()))
-        if self.training:
-            self._compare(torch.stack(outputs, dim=1).detach(), t)
-        found = outputs[-1]
-        for k, output in enumerate(outputs[:-1], first):
-            found = torch.where(leaves[:, None] == k, output, found)
-        return found
+        return torch.stack(outputs, dim=1)
+
+    def errors(self, x_0: Tensor, t: Tensor, noise: Tensor, make: Make) -> Tensor:
+        """In training, errors of all exits, (n, exits, d); elsewhere of the output, (n, d)."""
+        x, target = make(x_0, t, noise)
+        if not self.training:
+            return self(x, t) - target
+        outputs = self.outputs(x, t, 0, len(self.hidden))
+        self._compare(outputs.detach(), t)
+        return outputs - target[:, None]
 
     @torch.no_grad()
     def _compare(self, outputs: Tensor, t: Tensor) -> None:
