@@ -22,6 +22,7 @@ include: "workflow/rules/study.smk"
 include: "workflow/rules/recommended.smk"
 include: "workflow/rules/steps.smk"
 include: "workflow/rules/systems.smk"
+include: "workflow/rules/weights.smk"
 include: "workflow/rules/pictures.smk"
 include: "workflow/rules/messages.smk"
 

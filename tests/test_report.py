@@ -69,7 +69,7 @@ def test_the_report_tells_the_story_in_order_and_asks_the_network_for_nothing(br
     browser.get(f"file://{report}/report.html")
     WebDriverWait(browser, PATIENCE).until(lambda page: "Does a second branch" in page.page_source)
     found = {}
-    for category in ("1 Table", "2 Figures", "8 Runs"):
+    for category in ("1 Table", "2 Figures", "9 Runs"):
         click(browser, category)
         WebDriverWait(browser, PATIENCE).until(listed)
         found[category] = listed(browser)
@@ -77,7 +77,7 @@ def test_the_report_tells_the_story_in_order_and_asks_the_network_for_nothing(br
     assert found == {
         "1 Table": ["results/paper/table1.html"],
         "2 Figures": ["results/paper/figure1.svg", "results/paper/figure2.svg"],
-        "8 Runs": ["results/metrics.csv"],
+        "9 Runs": ["results/metrics.csv"],
     }
     assert requests(browser) == []
 

@@ -38,10 +38,11 @@ class Page(NamedTuple):
 # Target, category and caption.
 STUDY, RECOMMENDED = ("study", "3 Study", "study"), ("recommended", "4 Recommended", "recommended")
 STEPS, SYSTEMS = ("few_steps", "5 Few steps", "steps"), ("systems", "6 Systems", "systems")
+WEIGHTS = ("weights", "7 Weights", "weights")
 PAGES = {
     page.stem: page
     for page in (
-        Page("metrics", ("csv",), "Metrics of all runs", "all", "8 Runs", "metrics"),
+        Page("metrics", ("csv",), "Metrics of all runs", "all", "9 Runs", "metrics"),
         Page("paper/table1", (*TABLE, "tex"), "Table 1", "all", "1 Table", "table1"),
         Page("paper/figure1", FIGURE, "Figure 1: samples", "all", "2 Figures", "figure1"),
         Page("paper/figure2", FIGURE, "Figure 2: weights", "all", "2 Figures", "figure2"),
@@ -60,5 +61,7 @@ PAGES = {
         Page("systems/measures", ("csv",), "All metrics of the systems", *SYSTEMS),
         Page("systems/systems", TABLE, "Systems side by side", *SYSTEMS),
         Page("systems/figure6", FIGURE, "Figure 6: KL against cost", *SYSTEMS),
+        Page("weights/hindsight", TABLE, "KL with other weights", *WEIGHTS, True),
+        Page("weights/figure7", FIGURE, "Figure 7: weights in hindsight", *WEIGHTS, True),
     )
 }

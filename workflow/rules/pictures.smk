@@ -15,7 +15,7 @@ rule animate:
     output:
         animation=report(
             f"results/animations/{RUN}.gif",
-            category="7 Pictures",
+            category="8 Pictures",
             caption="../report/pictures.rst",
             labels={"picture": "animation", "variant": "{variant}", "dataset": "{dataset}"},
         ),
@@ -51,7 +51,7 @@ rule plot_fields:
             f"results/fields/{RUN}.png",
             report(
                 f"results/fields/{RUN}.svg",
-                category="7 Pictures",
+                category="8 Pictures",
                 caption="../report/pictures.rst",
                 labels={"picture": "fields", "variant": "{variant}", "dataset": "{dataset}"},
             ),

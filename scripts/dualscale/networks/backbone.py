@@ -148,6 +148,10 @@ class Backbone:
         """Branch weights of points x (S, n, d) at t, (S, n or 1, K); None for one branch."""
         return self.network.mixture.weights.forward(x, t) if self.network.mixture else None
 
+    def branch_outputs(self, x: Tensor, t: int) -> Tensor:
+        """Outputs of every branch for points x (S, n, d) at a timestep, (S, K, n, d)."""
+        return self.network.outputs(x, t).unflatten(0, (self.models, -1))
+
     def __call__(self, x: Tensor, t: Tensor | int) -> Tensor:
         """Predict the noise, or the target that the backbone was trained on, (S, n, d).
 

@@ -54,12 +54,16 @@ class Network:
         ]
         self.mixture = make_mixture(settings, parameters, features, models)
 
-    def forward(self, x: Tensor, t: Tensor | int) -> Tensor:
-        """Outputs (S, n, d) for x (S, n, d) and timesteps t (S, n), or one for all points."""
+    def outputs(self, x: Tensor, t: Tensor | int) -> Tensor:
+        """Outputs of the branches (S K, n, d) for x (S, n, d) and timesteps t as in `forward`."""
         value = self.first.forward(x, t)
         for layer in self.layers:
             value = layer.forward(value)
-        value = value.to(x.dtype)
+        return value.to(x.dtype)
+
+    def forward(self, x: Tensor, t: Tensor | int) -> Tensor:
+        """Outputs (S, n, d) for x (S, n, d) and timesteps t (S, n), or one for all points."""
+        value = self.outputs(x, t)
         return self.mixture.forward(value, x, t) if self.mixture else value
 
     def learn(self, grad: Tensor) -> None:

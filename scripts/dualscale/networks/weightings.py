@@ -35,6 +35,21 @@ class ConstantWeights:
         """Nothing is learned."""
 
 
+class TabledWeights:
+    """Given weights for every timestep, in place of a trained model's.
+
+    Args:
+        weights: (T, K).
+    """
+
+    def __init__(self, weights: Tensor):
+        self.weights = weights
+
+    def forward(self, x: Tensor, t: int) -> Tensor:
+        """Weights of all points at t, (S, 1, K)."""
+        return self.weights[t].expand(len(x), 1, -1)
+
+
 class GatingNetwork:
     """Weights from an MLP on features of t, or of t and x, and a gate (equations 6 and 7)."""
 
