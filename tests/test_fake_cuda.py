@@ -88,6 +88,7 @@ def configured():
     config["training"] |= {"steps": 5, "batch_size": 8}
     config["training"]["ema"]["every"] = 2
     config["sampling"]["points"] = 40
+    config["steps"]["counts"] = [1, 3]
     for name, more in MORE.items():
         config["variants"][name] = {"label": name, **more}
     return check(config)
@@ -333,7 +334,8 @@ def test_every_sampler_is_evaluated_on_a_gpu(name, points, saved, cuda, tmp_path
         points,
         tmp_path / "neighbours.npz",
         steps,
-        settings={"steps": [1, 3], "sampling": jobs.sampling_settings(CONFIG, name)},
+        dataset="circle",
+        settings={"metrics": [], "samplings": jobs.tried_samplings(CONFIG, name)},
         stream="0/circle",
         architecture=architecture(name),
         gpu=1,
