@@ -69,6 +69,7 @@ SYSTEMS = {
     "attention_weighting": ("AttentionWeighting", {"width": 8}),
     "deep_equilibrium": ("DeepEquilibrium", {"wide": 8, "narrow": 8, "hidden": 8, "most": 3}),
     "early_exit": ("EarlyExit", {"width": 8}),
+    "grid_noise": ("GridNoise", {"asked": "added", "grids": [2], "width": 8}),
     "graph_weighting": ("GraphWeighting", {"width": 8}),
     "tabular_mlp": ("TabularMLP", {"layers": [8]}),
     "tmsa": ("TimeDependentAttention", {"width": 8, "blocks": 1}),

@@ -134,6 +134,8 @@ def test_the_record_of_sampling_tells_the_depth_of_networks_in_which_it_varies()
         ("tmsa", {"heads": 3}, "heads is 3: a divisor of width, 64, is allowed"),
         ("tmsa", {"bands": 3}, "bands is 3: a divisor of 64 frequencies is allowed"),
         ("tmsa", {"features": {"embedding": 5}}, "features.embedding is 5: a multiple of 2 is"),
+        ("grid_noise", {"asked": "all"}, "asked is 'all': one of drawn, added is allowed"),
+        ("early_exit", {"tolerance": -1.0}, "tolerance is -1.0: 0 or more is allowed"),
         ("tabddpm", {"layers": []}, r"layers is \[\]: 1 or more items is allowed"),
     ],
 )
