@@ -49,7 +49,7 @@ class GaussianMixture(Classical):
     components: Annotated[
         list[Annotated[int, Field(ge=1, le=100_000)]], Field(min_length=1, max_length=100), Once
     ] = Field(
-        [50, 100, 200, 300],
+        [10, 20, 50, 100, 200, 300],
         description="Numbers of components to choose from, at most that of the points.",
     )
 
@@ -78,8 +78,8 @@ class GaussianMixture(Classical):
 class KernelDensity(Classical):
     """Gaussian kernel around every training point (Parzen 1962).
 
-    The width is the one with the highest likelihood of held-out points: five times at most 2,000,
-    a fifth of all.
+    The width is the one with the highest likelihood of held-out points: three times at most
+    2,000, a fifth of all.
     """
 
     kind: Literal["kernel_density"] = "kernel_density"
@@ -94,7 +94,7 @@ class KernelDensity(Classical):
         from sklearn.model_selection import GridSearchCV, ShuffleSplit
         from sklearn.neighbors import KernelDensity as Density
 
-        held_out = ShuffleSplit(5, test_size=min(2000, max(1, len(points) // 5)), random_state=seed)
+        held_out = ShuffleSplit(3, test_size=min(2000, max(1, len(points) // 5)), random_state=seed)
         search = GridSearchCV(
             Density(rtol=1e-3), {"bandwidth": self.widths}, cv=held_out, refit=False
         )
