@@ -157,7 +157,7 @@ def printed(table: pd.DataFrame, labels: Mapping[str, str]) -> list[list[str]]:
                 title(row["variant"], row["kind"], labels),
                 str(row["seeds"]),
                 *(number(row[name], f",.{COLUMNS[name].digits}f") for name in COST),
-                with_interval(row["excess_bits"], row["low_bits"], row["high_bits"], ".4f"),
+                with_interval(row["excess_bits"], row["low_bits"], row["high_bits"], ".3f"),
                 number(row["p_best"], ".2f"),
                 *(number(row[name], f".{COLUMNS[name].digits}f") for name in MORE),
             ]

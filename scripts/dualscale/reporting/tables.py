@@ -47,12 +47,12 @@ def read_records(paths: Iterable[Path], names: Sequence[str] = RUN) -> pd.DataFr
 
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>
-body {{ font: 15px/1.45 system-ui, sans-serif; max-width: 62rem;
+body {{ font: 15px/1.45 system-ui, sans-serif; width: fit-content;
   margin: 2rem auto; padding: 0 1rem }}
 table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; width: 100% }}
 th, td {{ padding: .25rem .7rem; border-bottom: 1px solid #ddd; text-align: left }}
 thead th {{ border-bottom: 2px solid #333; cursor: pointer }}
-caption, p {{ text-align: left; margin: .8rem 0 }}
+caption, p {{ text-align: left; margin: .8rem 0; max-width: 62rem }}
 </style></head><body>
 <h1>{title}</h1>
 <p>{caption}</p>
