@@ -108,7 +108,22 @@ class Backbone:
                     bound = 1 / math.sqrt(self._fan_in(name, branch))
                     generator = torch.Generator()
                     generator.manual_seed(stream_seed(stream, "initialise", name, branch))
-                    part.copy_(torch.rand(part.shape, generator=generator) * 2 * bound - bound)
+                    drawn = torch.rand(part.shape, generator=generator) * 2 * bound - bound
+                    part.copy_(self._orthogonal(name, drawn, bound))
+
+    def _orthogonal(self, name: str, drawn: Tensor, bound: float) -> Tensor:
+        """Return an up-projection with equal singular values, if its branch wants one.
+
+        The nearest matrix with orthonormal rows or columns, times the root mean square of the
+        singular values of entries drawn from U(-bound, bound). Other parameters stay as drawn.
+        """
+        kind, _, branch = name.removesuffix(".weight").partition(".")
+        if kind != "upscale" or name.endswith(".bias"):
+            return drawn
+        if self.branches[branch].upscale_initialisation == "uniform":
+            return drawn
+        left, _, right = torch.linalg.svd(drawn, full_matrices=False)
+        return bound * math.sqrt(max(drawn.shape) / 3) * left @ right
 
     def _by_branch(self, name: str, value: Tensor) -> Iterable[tuple[str, Tensor]]:
         """Pairs of branch name and part of a parameter; "" for a parameter of no branch."""

@@ -28,6 +28,12 @@ class Branch(Part):
         description="How many of the upscaled dimensions the branch sees; null, all.",
     )
 
+    upscale_initialisation: Literal["uniform", "orthogonal"] = Field(
+        "uniform",
+        description="Initial weights of the up-projection: uniform, PyTorch's default for linear "
+        "layers; orthogonal, with equal singular values of the same root mean square.",
+    )
+
     @model_validator(mode="after")
     def _sees_what_there_is(self) -> "Branch":
         up, seen = self.upscaled_dimensions, self.embedded_dimensions
