@@ -445,6 +445,7 @@ def test_the_default_follows_the_papers_text():
     assert adaptive["branches"]["local"] == {
         "upscaled_dimensions": 4,
         "embedded_dimensions": None,
+        "upscale_initialisation": "uniform",
     }
     assert adaptive["weighting"] == {
         "kind": "learned",
@@ -636,7 +637,11 @@ def mine(**settings):
 
 def test_a_copy_keeps_the_branches_that_it_does_not_name():
     changed = mine(like="adaptive", branches={"local": {"upscaled_dimensions": 64}})
-    whole = {"upscaled_dimensions": None, "embedded_dimensions": None}
+    whole = {
+        "upscaled_dimensions": None,
+        "embedded_dimensions": None,
+        "upscale_initialisation": "uniform",
+    }
     assert changed["branches"] == {"global": whole, "local": whole | {"upscaled_dimensions": 64}}
 
 

@@ -8,8 +8,10 @@ from test_backbone import VARIANTS
 
 from dualscale.data.moments import moments_of
 from dualscale.model import Model
+from dualscale.networks.settings import Branch
 from evaluate_weights import best_weights, branch_noise, choices
 from tabulate_hindsight import compared
+from tabulate_upscales import correlation, singular_values
 
 DATA = torch.randn(500, 2, generator=torch.Generator().manual_seed(0))
 
@@ -83,3 +85,53 @@ def test_the_target_makes_figure_and_table(project):
     folder = project.path / "results/weights"
     assert pd.read_csv(folder / "hindsight.csv")["weights"].nunique() == 4
     assert (folder / "figure7.png").stat().st_size > 5000
+
+
+def test_singular_values_are_those_of_each_branchs_up_projection(tmp_path, model):
+    path = tmp_path / "models/mine/dino/3.safetensors"
+    path.parent.mkdir(parents=True)
+    model.save(path, model.backbone.flat, 0)
+    (row,) = singular_values(path)
+    weight = model.backbone.views["upscale.local.weight"].detach()
+    largest, smallest = torch.linalg.svdvals(weight.squeeze()).tolist()
+    assert row == {
+        "variant": "mine",
+        "dataset": "dino",
+        "seed": 3,
+        "branch": "local",
+        "largest": pytest.approx(largest),
+        "smallest": pytest.approx(smallest),
+    }
+
+
+def test_a_kl_that_falls_with_the_smallest_singular_value_correlates():
+    smallest = np.array([0.1, 0.2, 0.4, 0.5, 0.8])
+    runs = pd.DataFrame({"smallest": smallest, "kl_bits": 1 / smallest})
+    assert correlation(runs)[0] == pytest.approx(-1)
+    assert np.isnan(correlation(runs.head(3))).all()
+
+
+def test_orthogonal_up_projections_have_equal_singular_values_and_leave_all_else_as_it_was():
+    drawn, values = {}, {}
+    for kind in ("uniform", "orthogonal"):
+        local = Branch(upscaled_dimensions=4, upscale_initialisation=kind)
+        branches = {"global": Branch(), "local": local}
+        settings = VARIANTS["learned"].model_copy(update={"branches": branches})
+        made = Model(settings, moments_of(DATA), 200)
+        made.backbone.initialise([str(seed) for seed in range(200)])
+        drawn[kind] = {name: view.detach() for name, view in made.backbone.views.items()}
+        values[kind] = torch.linalg.svdvals(drawn[kind].pop("upscale.local.weight"))
+    spread = values["orthogonal"].std(dim=1)
+    torch.testing.assert_close(spread, torch.zeros(200), atol=1e-5, rtol=0)
+    size = values["uniform"].square().mean().sqrt()
+    assert values["orthogonal"].mean() == pytest.approx(float(size), rel=0.05)
+    for name, view in drawn["uniform"].items():
+        assert torch.equal(view, drawn["orthogonal"][name])
+
+
+def test_the_target_shows_the_up_projections(project):
+    project.configure(run={"variants": ["baseline", "adaptive"]})
+    project.run("upscales")
+    folder = project.path / "results/weights"
+    assert set(pd.read_csv(folder / "upscales.csv")["variant"]) == {"adaptive"}
+    assert (folder / "figure8.png").stat().st_size > 5000

@@ -39,6 +39,7 @@ class Page(NamedTuple):
 STUDY, RECOMMENDED = ("study", "3 Study", "study"), ("recommended", "4 Recommended", "recommended")
 STEPS, SYSTEMS = ("few_steps", "5 Few steps", "steps"), ("systems", "6 Systems", "systems")
 WEIGHTS = ("weights", "7 Weights", "weights")
+UPSCALES = ("upscales", "7 Weights", "weights")
 PAGES = {
     page.stem: page
     for page in (
@@ -63,5 +64,7 @@ PAGES = {
         Page("systems/figure6", FIGURE, "Figure 6: KL against cost", *SYSTEMS),
         Page("weights/hindsight", TABLE, "KL with other weights", *WEIGHTS, True),
         Page("weights/figure7", FIGURE, "Figure 7: weights in hindsight", *WEIGHTS, True),
+        Page("weights/upscales", TABLE, "Up-projections and KL", *UPSCALES),
+        Page("weights/figure8", FIGURE, "Figure 8: KL against the up-projection", *UPSCALES),
     )
 }

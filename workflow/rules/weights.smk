@@ -1,9 +1,19 @@
-# What the branch weights do: error and KL with others in their place.
+# What the branch weights do, and the up-projections: error and KL with other weights in their place.
 OF_TIME = [
     name
     for name in COMPARED
     if CONFIG["variants"][name].get("weighting", {}).get("kind") == "learned"
     and CONFIG["variants"][name]["weighting"]["inputs"] == "t"
+]
+
+
+UPSCALED = [
+    name
+    for name in NETWORKS
+    if any(
+        branch["upscaled_dimensions"]
+        for branch in CONFIG["variants"][name].get("branches", {}).values()
+    )
 ]
 
 
@@ -73,6 +83,52 @@ rule plot_hindsight:
         script_path("plot_hindsight")
 
 
+rule tabulate_upscales:
+    input:
+        models=every(
+            f"results/models/{RUN}.safetensors", variant=UPSCALED, dataset=DATASETS, seed=SEEDS
+        ),
+        metrics="results/metrics.csv",
+    output:
+        tables=page("weights/upscales"),
+    log:
+        "results/logs/tabulate_upscales.log",
+    localrule: True
+    conda:
+        "../../envs/torch.yaml"
+    params:
+        settings={"labels": LABELS},
+        code=code_digest("tabulate_upscales"),
+    message:
+        "Tabulate the up-projections"
+    script:
+        script_path("tabulate_upscales")
+
+
+rule plot_upscales:
+    input:
+        upscales="results/weights/upscales.csv",
+    output:
+        figures=page("weights/figure8"),
+    log:
+        "results/logs/plot_upscales.log",
+    localrule: True
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        settings={"labels": {name: LABELS[name] for name in UPSCALED}, "datasets": DATASETS},
+        code=code_digest("plot_upscales"),
+    message:
+        "Plot Figure 8"
+    script:
+        script_path("plot_upscales")
+
+
 rule weights:
     input:
         pages("weights") if OF_TIME else [],
+
+
+rule upscales:
+    input:
+        pages("upscales") if UPSCALED else [],
