@@ -19,7 +19,8 @@ CAPTION = (
     "dataset's lowest (Student's t posteriors over {seeds}, independent of each other). KL in bits "
     "above the floor, that of fresh real points: difference of the means, with Welch's {level:g} % "
     "interval. Parameters of a classical generator: the numbers that it was fitted with or holds. "
-    "Seconds of training and of drawing the sample on {devices}. Distance to the nearest training "
+    "Seconds of training and of drawing the sample on {devices}; models trained together: "
+    "{together}. Distance to the nearest training "
     "point: median, as a share of that of fresh points. Below the ranked systems stand generators "
     "with a share of less than {copied:g}, which copy; samples of the optimal denoiser, which "
     "needs the density, by the process of a variant; and the authors' sibling experiments as "
@@ -63,6 +64,7 @@ def main(
         seeds=counted_seeds(runs["seed"].nunique()),
         level=100 * INTERVAL,
         devices="; ".join(runs["device"].unique()),
+        together="; ".join(runs["models_trained_together"].astype(str).unique()),
         copied=COPIED,
     ) + floor_of_files(settings["files"])
     texts = Table("Systems side by side", header, printed(table, labels), caption, (), 2)
