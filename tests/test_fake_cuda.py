@@ -67,6 +67,7 @@ MORE["low_precision"] = {"like": "recommended_dual", "precision": "bfloat16"}
 MORE["own_low_precision"] = MORE["own"] | {"precision": "bfloat16"}
 SYSTEMS = {
     "attention_weighting": ("AttentionWeighting", {"width": 8}),
+    "cascade": ("Cascade", {"width": 8}),
     "deep_equilibrium": ("DeepEquilibrium", {"wide": 8, "narrow": 8, "hidden": 8, "most": 3}),
     "early_exit": ("EarlyExit", {"width": 8}),
     "grid_noise": ("GridNoise", {"asked": "added", "grids": [2], "width": 8}),
@@ -77,6 +78,7 @@ SYSTEMS = {
 for name, (kind, settings) in SYSTEMS.items():
     file = str(ROOT / f"scripts/dualscale/networks/systems/{name}.py")
     MORE[name] = {"architecture": {"file": file, "class": kind, "settings": settings}}
+MORE["cascade"]["sampling"] = {"sampler": "cascaded"}
 DRAWN = ["Dropout", "AlwaysDropout", "Counting", "Reading"]
 for name in ("Plain", "Normalised", *DRAWN):
     MORE[name] = {"architecture": {"file": OWN, "class": name}}

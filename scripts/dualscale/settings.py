@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
+from dualscale.diffusion.cascade import Cascaded
 from dualscale.diffusion.drawing import Drawing
 from dualscale.diffusion.predictions import AnyPrediction, Epsilon
 from dualscale.diffusion.schedules import AnySchedule, Linear
@@ -40,6 +41,15 @@ class ModelSettings(Part):
 
 class BranchesModel(DualScale, ModelSettings):
     """Settings of a model whose network is made of branches."""
+
+    @model_validator(mode="after")
+    def _has_one_stage(self) -> "BranchesModel":
+        if isinstance(self.sampling.sampler, Cascaded):
+            raise ValueError(
+                "sampling.sampler is 'cascaded': branches are one stage; an architecture of two is "
+                "allowed"
+            )
+        return self
 
     @model_validator(mode="after")
     def _time_features_fit(self) -> "BranchesModel":

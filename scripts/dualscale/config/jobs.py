@@ -41,10 +41,12 @@ def has_network(config: Mapping[str, Any], name: str) -> bool:
 def has_optimum(config: Mapping[str, Any], name: str) -> bool:
     """Whether a known density tells the optimal denoiser of a variant.
 
-    It does for noise that is independent of points in the data's own units.
+    It does for noise that is independent of points in the data's own units, and a single process.
     """
     chosen = config["variants"][name]
     if not has_network(config, name):
+        return False
+    if chosen["sampling"]["sampler"]["kind"] == "cascaded":
         return False
     in_own_units = chosen["normalisation"] in (None, {"kind": "none"})
     return in_own_units and chosen["training"]["coupling"]["kind"] == "independent"

@@ -7,8 +7,10 @@ from torch import Tensor
 from dualscale.diffusion.predictions import Coefficients
 from dualscale.diffusion.schedules import NoiseLevels
 
-Predict = Callable[[Tensor, int], Tensor]
+Predict = Callable[..., Tensor]
 """Network, or a function in its place: x (S, n, d) and a timestep to a prediction (S, n, d)."""
+Given = tuple[Tensor, int]
+"""Noisy points (S, n, d) and their timestep, on which the second stage of a network depends."""
 
 
 class Denoiser:
@@ -20,9 +22,13 @@ class Denoiser:
         self.c_in, self.c_skip = coefficients.c_in.tolist(), coefficients.c_skip.tolist()
         self.c_out = coefficients.c_out.tolist()
 
-    def __call__(self, x: Tensor, t: int) -> Tensor:
-        """Return E[x_0 | x_t] for x_t (S, n, d), in the same shape."""
-        x_0: Tensor = self.c_skip[t] * x + self.c_out[t] * self.network(self.c_in[t] * x, t)
+    def __call__(self, x: Tensor, t: int, given: Given | None = None) -> Tensor:
+        """Return E[x_0 | x_t], or E[x_0 | x_t, given], for x_t (S, n, d), in the same shape."""
+        more = {}
+        if given is not None:
+            points, level = given
+            more["given"] = self.c_in[level] * points, level
+        x_0: Tensor = self.c_skip[t] * x + self.c_out[t] * self.network(self.c_in[t] * x, t, **more)
         return x_0
 
     def noise(self, x: Tensor, t: int) -> Tensor:

@@ -2,8 +2,9 @@
 
 from pydantic import Field
 
+from dualscale.diffusion.cascade import AnyMethod, Cascaded
 from dualscale.diffusion.priors import AnyPrior, Standard
-from dualscale.diffusion.samplers import Ancestral, AnySampler
+from dualscale.diffusion.samplers import Ancestral
 from dualscale.diffusion.schedules import NoiseLevels
 from dualscale.diffusion.spacings import AnySpacing, Trailing, Visited
 from dualscale.parts import Part
@@ -13,7 +14,7 @@ class Drawing(Part):
     """Prior, sampler and number of steps with which points are drawn from a model."""
 
     prior: AnyPrior = Field(Standard(), description="Distribution that sampling starts from.")
-    sampler: AnySampler = Field(Ancestral(), description="Method of the reverse process.")
+    sampler: AnyMethod = Field(Ancestral(), description="Method of the reverse process.")
     spacing: AnySpacing = Field(
         Trailing(), description="Which of the schedule's timesteps the sampler visits."
     )
@@ -41,6 +42,11 @@ class Drawing(Part):
             of_all = most == levels.timesteps
             what = "schedule.timesteps" if of_all else f"the timesteps within {at}spacing"
             raise ValueError(f"{at}steps is {self.steps}: at most {what}, {most}, is allowed")
+        if isinstance(self.sampler, Cascaded) and not isinstance(self.prior, Standard):
+            raise ValueError(
+                f"{at}prior is {self.prior.kind!r}: with {at}sampler 'cascaded', 'standard' is "
+                "allowed, since coarse points have other moments"
+            )
         if self.sampler.divides_by_alpha and levels.alpha[allowed[-1]] == 0:
             raise ValueError(
                 f"{at}sampler is {self.sampler.kind!r}: it divides by alpha, which is 0 at "

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from dualscale.data.moments import Moments
 from dualscale.data.units import Units, own_units
+from dualscale.diffusion.denoiser import Given
 from dualscale.diffusion.drawing import Drawing
 from dualscale.diffusion.samplers import Denoise
 from dualscale.diffusion.schedules import NoiseLevels
@@ -135,16 +136,20 @@ class ReverseProcess:
         for numbers in normal_numbers(generators, self.tensors, count, len(self.mean)):
             yield to_device(numbers, self.device)
 
-    def _denoise_tiles(self, x: Tensor, t: int) -> Tensor:
+    def _denoise_tiles(self, x: Tensor, t: int, given: Given | None = None) -> Tensor:
         """Denoise tile by tile, padding the last so that all have one shape."""
         models, points, d = x.shape
         if points == self.tile:
-            return self.denoise(x, t)
-        tile, x_0 = x.new_zeros(models, self.tile, d), torch.empty_like(x)
+            return self.denoise(x, t) if given is None else self.denoise(x, t, given)
+        tile, other, x_0 = *x.new_zeros(2, models, self.tile, d), torch.empty_like(x)
         for left in range(0, points, self.tile):
             rows = min(self.tile, points - left)
             tile[:, :rows] = x[:, left : left + rows]
-            x_0[:, left : left + rows] = self.denoise(tile, t)[:, :rows]
+            more = []
+            if given is not None:
+                other[:, :rows] = given[0][:, left : left + rows]
+                more.append((other, given[1]))
+            x_0[:, left : left + rows] = self.denoise(tile, t, *more)[:, :rows]
         return x_0
 
 

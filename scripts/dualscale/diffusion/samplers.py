@@ -19,12 +19,15 @@ from dualscale.parts import Choice, OneOf
 if TYPE_CHECKING:
     from torch import Tensor
 
-Denoise = Callable[["Tensor", int], "Tensor"]
-"""Estimate of E[x_0 | x_t] from x_t (S, n, d) and a timestep shared by all points."""
+Denoise = Callable[..., "Tensor"]
+"""Estimate of E[x_0 | x_t] from x_t (S, n, d) and a timestep shared by all points.
+
+A network of two stages takes `given` besides: other points x_s (S, n, d) and their timestep.
+"""
 
 
-class Sampler(Choice):
-    """Reverse process."""
+class Method(Choice):
+    """Reverse process, or several of them one after another."""
 
     divides_by_alpha: ClassVar[bool] = False
 
@@ -46,6 +49,10 @@ class Sampler(Choice):
             x: points at the highest noise level, (S, n, d).
             noise: standard normal tensors (S, n, d).
         """
+
+
+class Sampler(Method):
+    """Reverse process."""
 
 
 class Ancestral(Sampler):

@@ -159,6 +159,7 @@ class ModuleBackbone:
         t: Tensor | int,
         seeds: Sequence[int] | None = None,
         training: bool = False,
+        given: tuple[Tensor, int] | None = None,
     ) -> Tensor:
         """Outputs of all models, (S, n, d).
 
@@ -168,11 +169,15 @@ class ModuleBackbone:
             seeds: one per model, for PyTorch's global generators, which layers such as dropout draw
                 from; None leaves the generators' state alone.
             training: run the modules in training mode.
+            given: noisy points (S, n, d) and their timestep, for modules of two stages.
         """
         times = torch.full(x.shape[:2], t, device=x.device) if isinstance(t, int) else t
 
         def output(model: int, module: Any) -> Tensor:
-            return module(x[model], times[model]).to(x.dtype)
+            if given is None:
+                return module(x[model], times[model]).to(x.dtype)
+            points, level = given[0][model], torch.full_like(times[model], given[1])
+            return module(x[model], times[model], (points, level)).to(x.dtype)
 
         return self._run(output, x.device, seeds, training)
 

@@ -16,9 +16,11 @@ checked = validate_call(config=ConfigDict(strict=True, allow_inf_nan=False))
 class Sinusoids(Part):
     """Sinusoids of t and of each coordinate, named as in the configuration's `network`."""
 
-    embedding: int = Field(128, ge=4, le=65_536, multiple_of=2)
-    highest_frequency: Frequency = 25.0
-    lowest_frequency: Frequency = 2.5e-3
+    embedding: int = Field(
+        128, ge=4, le=65_536, multiple_of=2, description="Features of t and of each coordinate."
+    )
+    highest_frequency: Frequency = Field(25.0, description="Of the coordinates' features.")
+    lowest_frequency: Frequency = Field(2.5e-3, description="Of the coordinates' features.")
 
 
 PAPER = Sinusoids()
