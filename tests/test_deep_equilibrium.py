@@ -100,6 +100,20 @@ def test_the_implicit_gradient_is_that_of_finite_differences(name):
     assert slope == pytest.approx((ends[0] - ends[1]) / (2 * h), rel=1e-4)
 
 
+def test_gradients_outside_training_are_those_of_the_tolerance_of_the_fixed_point():
+    module = DeepEquilibrium(2, 100, **SMALL, **EXACT | {"tolerance_backward": 0.5}).double()
+    x, t = some()
+    x = x.double().requires_grad_()
+    exact = DeepEquilibrium(2, 100, **SMALL, **EXACT).double()
+    exact.load_state_dict(module.state_dict())
+    models = (exact, True), (module, False), (module, True)
+    expected, found, rough = (
+        torch.autograd.grad(each.train(training)(x, t).sum(), x)[0] for each, training in models
+    )
+    torch.testing.assert_close(found, expected)
+    assert not torch.allclose(rough, expected, rtol=1e-3)
+
+
 def test_the_output_belongs_to_a_fixed_point_of_both_scales():
     module = DeepEquilibrium(2, 100, **SMALL, **EXACT).double()
     x, t = some()

@@ -132,7 +132,8 @@ class DeepEquilibrium(nn.Module):
         wide, narrow: widths of the two scales.
         hidden: width of the layers before and after the fixed point.
         most, most_backward: largest number of evaluations of f, and of products with its Jacobian.
-        tolerance, tolerance_backward: of the relative residual.
+        tolerance: of the relative residual.
+        tolerance_backward: of that of a gradient, in training; likelihoods need better ones.
         features: of the sinusoids.
     """
 
@@ -152,7 +153,7 @@ class DeepEquilibrium(nn.Module):
     ):
         super().__init__()
         self.widths, self.most, self.tolerance = [wide, narrow], most, tolerance
-        self.backward_limits = most_backward, tolerance_backward
+        self.most_backward, self.tolerance_backward = most_backward, tolerance_backward
         self.embedding = Embedding(timesteps, features)
         inputs = (1 + dimensions) * self.embedding.size
         self.before = nn.Sequential(nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, wide))
@@ -198,4 +199,5 @@ class DeepEquilibrium(nn.Module):
         def pull_back(y: Tensor) -> Tensor:
             return torch.autograd.grad(value, z, y, retain_graph=True)[0]
 
-        return self.after(Implicit.apply(value, pull_back, *self.backward_limits))
+        tolerance = self.tolerance_backward if self.training else self.tolerance
+        return self.after(Implicit.apply(value, pull_back, self.most_backward, tolerance))
