@@ -23,6 +23,9 @@ from dualscale.reporting.figures import save_figure
 from dualscale.reporting.tables import read_table
 from dualscale.reporting.texts import bracket, number, with_interval
 from planning.tables_and_figures import PAGES
+from tabulate_hindsight import OTHERS
+from tabulate_hindsight import compared as in_hindsight
+from tabulate_hindsight import printed as printed_in_hindsight
 
 STUDY, RECOMMENDED = "docs/study/README.md", "docs/recommended/README.md"
 DATASETS = ["circle", "dino", "line", "moons"]
@@ -439,6 +442,14 @@ def fewest() -> str:
         fewest = ["none" if pd.isna(found[name]) else f"{found[name]:.0f}" for name in ways]
         rows.append([LABELS[str(variant)], str(dataset), *fewest])
     return pipe(["", "dataset", *ways], once(rows), texts=2)
+
+
+@block(STUDY, "hindsight")
+def weights_in_hindsight() -> str:
+    """KL with the learned branch weights, and with others in their place."""
+    rows = printed_in_hindsight(in_hindsight(read("docs/study/hindsight.csv")))
+    header = ["dino", "learned", *OTHERS.values()]
+    return pipe(header, [[LABELS[variant], *texts] for variant, _, *texts in rows])
 
 
 def in_dimensions(variant: str, column: str) -> pd.DataFrame:

@@ -20,7 +20,7 @@ NAMES = {
 
 
 def main(errors: list[Path], figures: list[Path], *, settings: Mapping) -> None:
-    """Draw the weights of the last branch and the errors, one column per dataset.
+    """Draw the weights of the last branch and the errors, one column per variant.
 
     Args:
         errors: one file per run, from evaluate_weights.
@@ -29,31 +29,32 @@ def main(errors: list[Path], figures: list[Path], *, settings: Mapping) -> None:
     use_style()
     labels, datasets = settings["labels"], settings["datasets"]
     table = read_records(errors)
-    rows = 2 * len(labels)
+    rows = 2 * len(datasets)
     figure, axes = plt.subplots(
         rows,
-        len(datasets),
-        figsize=(2.3 * len(datasets) + 0.6, 1.7 * rows + 0.6),
+        len(labels),
+        figsize=(2.5 * len(labels) + 0.6, 1.8 * rows + 0.6),
         squeeze=False,
         sharex=True,
+        sharey="row",
     )
-    for index, (variant, label) in enumerate(labels.items()):
+    for index, dataset in enumerate(datasets):
         above, below = axes[2 * index], axes[2 * index + 1]
-        for upper, lower, dataset in zip(above, below, datasets, strict=True):
+        for upper, lower, variant in zip(above, below, labels, strict=True):
             cell = table[(table["variant"] == variant) & (table["dataset"] == dataset)]
             cell = cell.dropna(axis="columns", how="all")
             draw_weights(upper, cell)
             draw_errors(lower, cell)
-        branch = last_branch(table[table["variant"] == variant])
-        above[0].set_ylabel(f"{label}\nweight, {branch}", parse_math=False)
+            upper.set_title(last_branch(cell), fontsize="small", parse_math=False)
+        above[0].set_ylabel(f"{dataset}\nweight of the branch", parse_math=False)
         below[0].set_ylabel("squared error")
-    for axis, dataset in zip(axes[0], datasets, strict=True):
-        axis.set_title(dataset, parse_math=False)
+    for axis, label in zip(axes[0], labels.values(), strict=True):
+        axis.set_title(f"{label}\n{axis.get_title()}", parse_math=False)
     for axis in axes[-1]:
         axis.set_xlabel("timestep t (noise → data)")
         axis.set_xlim(table["timestep"].max(), 0)
     handles, texts = axes[1, 0].get_legend_handles_labels()
-    figure.legend(handles, texts, loc="outside lower center", ncols=4)
+    figure.legend(handles, texts, loc="outside lower center", ncols=min(4, 2 * len(labels)))
     write_figure(figure, figures)
 
 

@@ -103,6 +103,10 @@ def study_page():
     ]
     yield f"about {seeds[0]:.0f} seeds (adaptive against fixed) and {seeds[1]:.0f} seeds"
     yield difference(compared("weight_analysis", "adaptive", "dino"))
+    others = tables.in_hindsight(tables.read("docs/study/hindsight.csv")).set_index("weights")
+    assert others.loc["best", "mean_bits"].between(-0.05, 0).all()
+    assert (others.loc[["mean", "shuffled"], "mean_bits"] > 1).all()
+    assert (others.loc[["mean", "shuffled"], "low_bits"] > 0).all()
     parts = tables.read("docs/study/decomposition.csv").set_index(["variant", "dataset"])
     line = parts.loc[("weight_analysis", "line")]
     inside = tables.bracket(line["network_low_bits"], line["network_high_bits"], ".3f")
