@@ -95,7 +95,7 @@ rule tabulate_upscales:
         "results/logs/tabulate_upscales.log",
     localrule: True
     conda:
-        "../../envs/torch.yaml"
+        "../../envs/analysis.yaml"
     params:
         settings={"labels": LABELS},
         code=code_digest("tabulate_upscales"),
