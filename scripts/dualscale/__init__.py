@@ -1,6 +1,6 @@
 """DualScale diffusion: low-dimensional generative models with several weighted branches.
 
-from dualscale import load_model, sample
+It offers `load_model` and `sample`.
 """
 
 from importlib import import_module

@@ -1,1 +1,1 @@
-"""What every job does, whatever its script: arguments, log, one job per output, checked inputs."""
+"""Behaviour common to all jobs: arguments, log, one job per output, checked inputs."""

@@ -203,7 +203,7 @@ class GivenVariants(Part):
 
 
 class About(Part):
-    """What a variant is called, its random numbers, and the units that it sees its data in."""
+    """Name, random stream and data normalisation of a variant of any kind."""
 
     label: Label | None = Field(
         None, description="Name in tables and figures, unique within a run; null, its key."

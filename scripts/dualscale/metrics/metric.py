@@ -65,17 +65,19 @@ class Samples:
         settings: Mapping[str, Any],
         reference: Reference,
         drawn: Array,
-        *others: Any,
+        threads: int = 1,
+        expect: Callable[[float], None] = lambda seconds: None,
+        training: Array | None = None,
     ) -> Self:
         """Return generated points beside real ones of a dataset, whose name seeds the metrics.
 
         Args:
             settings: distribution, which a dataset from a file lacks.
-            others: threads, expect, training.
         """
         known = distribution_of(settings)
         seed = stream_seed("evaluate distances", name if known is None else known.kind) % 2**32
-        return cls(reference, drawn, None if known is None else known.build(), seed, *others)
+        density = None if known is None else known.build()
+        return cls(reference, drawn, density, seed, threads, expect, training)
 
     @cached_property
     def generated(self) -> Array:

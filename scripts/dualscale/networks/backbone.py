@@ -109,21 +109,20 @@ class Backbone:
                     generator = torch.Generator()
                     generator.manual_seed(stream_seed(stream, "initialise", name, branch))
                     drawn = torch.rand(part.shape, generator=generator) * 2 * bound - bound
-                    part.copy_(self._orthogonal(name, drawn, bound))
+                    if name in self._orthogonal:
+                        left, _, right = torch.linalg.svd(drawn, full_matrices=False)
+                        # The root mean square of the singular values of entries so drawn.
+                        drawn = bound * math.sqrt(max(drawn.shape) / 3) * left @ right
+                    part.copy_(drawn)
 
-    def _orthogonal(self, name: str, drawn: Tensor, bound: float) -> Tensor:
-        """Return an up-projection with equal singular values, if its branch wants one.
-
-        The nearest matrix with orthonormal rows or columns, times the root mean square of the
-        singular values of entries drawn from U(-bound, bound). Other parameters stay as drawn.
-        """
-        kind, _, branch = name.removesuffix(".weight").partition(".")
-        if kind != "upscale" or name.endswith(".bias"):
-            return drawn
-        if self.branches[branch].upscale_initialisation == "uniform":
-            return drawn
-        left, _, right = torch.linalg.svd(drawn, full_matrices=False)
-        return bound * math.sqrt(max(drawn.shape) / 3) * left @ right
+    @property
+    def _orthogonal(self) -> set[str]:
+        """Names of the parameters that start with equal singular values."""
+        return {
+            f"upscale.{name}.weight"
+            for name, branch in self.branches.items()
+            if branch.upscale_initialisation == "orthogonal"
+        }
 
     def _by_branch(self, name: str, value: Tensor) -> Iterable[tuple[str, Tensor]]:
         """Pairs of branch name and part of a parameter; "" for a parameter of no branch."""

@@ -174,7 +174,7 @@ class DeepEquilibrium(nn.Module):
         return torch.cat([norm(part) for norm, part in zip(self.norms, fused, strict=True)], dim=1)
 
     def injection(self, x: Tensor, t: Tensor) -> Tensor:
-        """What x (n, d) and t (n,) add to the wide scale, (n, its width)."""
+        """Return the input to the wide scale from x (n, d) and t (n,), (n, its width)."""
         return self.before(self.embedding(x, t))
 
     @torch.no_grad()
