@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "benchmarks")]
 
 from dualscale.config.check import check
-from dualscale.config.tree import BranchesVariant
+from dualscale.config.variants import BranchesVariant
 from dualscale.data.moments import moments_of
 from dualscale.model import Model
 from dualscale.runtime.devices import device_name, open_device, wait_for

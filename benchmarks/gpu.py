@@ -27,7 +27,7 @@ import numpy as np
 import torch
 
 from benchmark import ROOT, make_trainer, seconds_of
-from dualscale.config.tree import BranchesVariant, OwnVariant
+from dualscale.config.variants import BranchesVariant, OwnVariant
 from dualscale.data.datasets import Circle
 from dualscale.metrics.kl import Reference
 from dualscale.runtime.devices import device_name, open_device

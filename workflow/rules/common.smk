@@ -336,6 +336,31 @@ def planned(folders, variants, datasets):
     }
 
 
+def measured_records(exact):
+    """Input function: records of every metric of fresh real points, references and variants.
+
+    Args:
+        exact: references sampled by the optimal denoiser.
+    """
+    kinds = ["divergences", "distances"]
+    return lambda wildcards: [
+        f"results/{kind}/{variant}/{dataset}/{seed}.json"
+        for variant in [REAL, *exact, *VARIANTS]
+        for kind in ([*kinds, "likelihoods"] if variant in NETWORKS else kinds)
+        for dataset in (STUDIED if variant in exact else DATASETS)
+        for seed in MEASURED
+    ]
+
+
+def planned_records(exact):
+    """Params: the digests that the records of `measured_records` must have."""
+    return {
+        **planned(["divergences", "distances"], exact, STUDIED),
+        **planned(["divergences", "distances"], [REAL, *VARIANTS], DATASETS),
+        **planned(["likelihoods"], NETWORKS, DATASETS),
+    }
+
+
 def planned_model(wildcards):
     return planned(["models"], [wildcards.variant], [wildcards.dataset])
 

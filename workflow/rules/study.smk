@@ -123,18 +123,7 @@ use rule evaluate_model as evaluate_model_alone with:
 
 rule collect_study:
     input:
-        # Listed when the job needs them, since remote jobs parse all rules.
-        records=lambda wildcards: [
-            f"results/{kind}/{variant}/{dataset}/{seed}.json"
-            for variant in [*REFERENCES, *VARIANTS]
-            for kind in [
-                "divergences",
-                "distances",
-                *(["likelihoods"] if variant in NETWORKS else []),
-            ]
-            for dataset in (STUDIED if variant in EXACT else DATASETS)
-            for seed in MEASURED
-        ],
+        records=measured_records(EXACT),
     output:
         tables=page("study/metrics"),
     log:
@@ -145,11 +134,7 @@ rule collect_study:
     params:
         columns=study_columns(MEASURES, CONFIG["study"]["draws"], known=bool(STUDIED)),
         float_format="%.6g",
-        planned={
-            **planned(["divergences", "distances"], EXACT, STUDIED),
-            **planned(["divergences", "distances"], [REAL, *VARIANTS], DATASETS),
-            **planned(["likelihoods"], NETWORKS, DATASETS),
-        },
+        planned=planned_records(EXACT),
         code=code_digest("collect_records"),
     message:
         "Collect the metrics of the study"

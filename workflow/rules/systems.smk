@@ -5,17 +5,7 @@ SAMPLED_EXACTLY = [f"{name}.exact" for name in dict.fromkeys(PROCESS.values())]
 
 rule collect_systems:
     input:
-        records=lambda wildcards: [
-            f"results/{kind}/{variant}/{dataset}/{seed}.json"
-            for variant in [REAL, *SAMPLED_EXACTLY, *VARIANTS]
-            for kind in [
-                "divergences",
-                "distances",
-                *(["likelihoods"] if variant in NETWORKS else []),
-            ]
-            for dataset in (STUDIED if variant in SAMPLED_EXACTLY else DATASETS)
-            for seed in MEASURED
-        ],
+        records=measured_records(SAMPLED_EXACTLY),
     output:
         tables=page("systems/measures"),
     log:
@@ -26,11 +16,7 @@ rule collect_systems:
     params:
         columns=study_columns(MEASURES, CONFIG["study"]["draws"], known=bool(STUDIED)),
         float_format="%.6g",
-        planned={
-            **planned(["divergences", "distances"], SAMPLED_EXACTLY, STUDIED),
-            **planned(["divergences", "distances"], [REAL, *VARIANTS], DATASETS),
-            **planned(["likelihoods"], NETWORKS, DATASETS),
-        },
+        planned=planned_records(SAMPLED_EXACTLY),
         code=code_digest("collect_records"),
     message:
         "Collect the metrics of the systems"

@@ -11,7 +11,8 @@ from pydantic import ValidationError
 
 from dualscale.config.jobs import has_network, tried_samplings
 from dualscale.config.overrides import patch
-from dualscale.config.tree import Configuration, GivenVariants, Sections, Tried
+from dualscale.config.tree import Configuration, Sections, Tried
+from dualscale.config.variants import GivenVariants
 from dualscale.errors import ConfigurationError, explain, kind_of, short, unknown
 from dualscale.parts import Part
 
