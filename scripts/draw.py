@@ -12,20 +12,17 @@ import sys
 from pathlib import Path
 
 import torch
-from pydantic import ValidationError
 
 from dualscale.data.files import extensions, format_of
-from dualscale.diffusion.drawing import Drawing, Sampling
+from dualscale.diffusion.drawing import Drawing
 from dualscale.diffusion.priors import Prior
 from dualscale.diffusion.samplers import Sampler
 from dualscale.diffusion.spacings import Spacing
 from dualscale.model import Model, load_model
 from dualscale.parts import kinds
 from dualscale.runtime.devices import open_device
-from dualscale.runtime.digests import digest_file
 from dualscale.runtime.files import atomic_write, require_unchanged
-from dualscale.runtime.records import read_record
-from dualscale.sampling import changed, draw
+from dualscale.sampling import changed, draw, known_drawing
 
 
 def main(options: argparse.Namespace) -> None:
@@ -57,10 +54,7 @@ def drawing_of(options: argparse.Namespace, model: Model) -> Drawing:
     Raises:
         ValueError: the model cannot be sampled with these settings.
     """
-    try:
-        known = recorded_sampling(options.model) or model.settings.sampling
-    except (AttributeError, TypeError, ValidationError) as error:
-        raise ValueError(f"the record of {options.model} is damaged: {error}") from error
+    known = known_drawing(options.model, model)
     flags = {key: getattr(options, key) for key in ("prior", "sampler", "spacing")}
     changes = {key: kind for key, kind in flags.items() if kind is not None}
     drawing = changed(known, changes)
@@ -72,24 +66,6 @@ def drawing_of(options: argparse.Namespace, model: Model) -> Drawing:
             raise ValueError(f"--steps is {drawing.steps}: 1 to {most}, the model's, is allowed")
     drawing.require_fit(model.levels, "--")
     return drawing
-
-
-def recorded_sampling(path: Path) -> Drawing | None:
-    """Return the settings with which the workflow last sampled this model; None without a record.
-
-    They may differ from those in the model's file, which date from training: changed sampling
-    settings do not retrain.
-    """
-    path = path.resolve()
-    models = path.parent.parent.parent
-    record = models.parent / "sampling" / path.relative_to(models).with_suffix(".json")
-    if not record.exists():
-        return None
-    require_unchanged([record])
-    about = read_record(record)
-    if about.get("model") != digest_file(path):
-        return None
-    return Sampling.model_validate(about["sampling"])
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:

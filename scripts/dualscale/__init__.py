@@ -1,13 +1,17 @@
 """DualScale diffusion: low-dimensional generative models with several weighted branches.
 
-It offers `load_model` and `sample`.
+It offers `load_model`, `sample` and `log_density`.
 """
 
 from importlib import import_module
 from typing import Any
 
-__all__ = ["load_model", "sample"]
-PLACES = {"load_model": "dualscale.model", "sample": "dualscale.sampling"}
+PLACES = {
+    "load_model": "dualscale.model",
+    "log_density": "dualscale.density",
+    "sample": "dualscale.sampling",
+}
+__all__ = list(PLACES)
 
 
 def __getattr__(name: str) -> Any:

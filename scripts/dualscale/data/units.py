@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.floating]
 BLOCK = 2**17  # rows that are copied to float64 at a time
+LOG_ROOT_TAU = np.log(2 * np.pi) / 2
 OUTERMOST = 1e-7  # probability of the smallest normal number, -5.2, and of the largest
 
 
@@ -50,6 +51,15 @@ class Units:
         x[...] = self.shift
         x[..., varying] += self.scale[varying] * y
         return x
+
+    def log_slope(self, x: Array) -> NDArray[np.float64]:
+        """Return ln |dy/dx| at points (n, d), (n,); -inf where no y leads to x.
+
+        A density in the model's units times this slope is one in the data's, over the columns that
+        are not constant.
+        """
+        inside = (x.astype(np.float32) == self.shift)[:, ~self.varying].all(axis=1)
+        return np.where(inside, -np.log(self.scale[self.varying].astype(np.float64)).sum(), -np.inf)
 
 
 @dataclass(frozen=True)
@@ -93,6 +103,29 @@ class QuantileUnits(Units):
         for j, (column, q) in enumerate(zip(columns, self.quantiles.T, strict=True)):
             x[..., column] = np.interp(p[..., j], self.probabilities, q)
         return x
+
+    def log_slope(self, x: Array) -> NDArray[np.float64]:
+        """Return ln |dy/dx| at points (n, d), (n,); -inf where no y leads to x.
+
+        Raises:
+            ValueError: quantiles are equal, so that points are drawn there with a probability above
+                0, not with a density.
+        """
+        found = super().log_slope(x)
+        columns, quantiles = np.flatnonzero(self.varying), self.quantiles.T.astype(np.float64)
+        y = self.into_model(x).astype(np.float64)
+        for j, (column, q) in enumerate(zip(columns, quantiles, strict=True)):
+            widths = np.diff(q)
+            if not widths.all():
+                value = q[widths.argmin()]
+                raise ValueError(
+                    f"column {column} has no density: quantiles of its training data are equal, "
+                    f"at {value:g}; `normalisation: standard` has one"
+                )
+            piece = np.clip(np.searchsorted(q, x[:, column], side="right") - 1, 0, len(widths) - 1)
+            slope = -np.log(len(widths) * widths[piece]) + y[:, j] ** 2 / 2 + LOG_ROOT_TAU
+            found += np.where((x[:, column] >= q[0]) & (x[:, column] <= q[-1]), slope, -np.inf)
+        return found
 
 
 def own_units(dimensions: int) -> Units:

@@ -33,7 +33,7 @@ def noise_and_jacobian(noise: Noise, y: Tensor, alpha: float, t: int) -> tuple[T
 def log_density(
     noise: Noise, levels: NoiseLevels, prior: tuple[Values, Values], x: Tensor
 ) -> Tensor:
-    """Log-density in nats of the discretised flow at points x (n, d) at t = 0, (n,).
+    """Log-density in nats of the discretised flow at points x (n, d) at t = 0, (n,), on the CPU.
 
     Args:
         prior: mean (d,) and covariance (d, d) of the Gaussian at t = T - 1.
@@ -41,7 +41,7 @@ def log_density(
     alpha, sigma = levels.alpha.tolist(), levels.sigma.tolist()
     s = [b / a for a, b in zip(alpha, sigma, strict=True)]
     d = x.shape[1]
-    identity = torch.eye(d, dtype=x.dtype)
+    identity = torch.eye(d, dtype=x.dtype, device=x.device)
     y, jacobian = x / alpha[0], identity.expand(len(x), d, d) / alpha[0]
     for t in range(levels.timesteps - 1):
         h = s[t + 1] - s[t]
@@ -53,5 +53,5 @@ def log_density(
     z = alpha[-1] * y
     volume = torch.linalg.slogdet(alpha[-1] * jacobian).logabsdet
     mean, covariance = map(torch.from_numpy, prior)
-    density: Tensor = volume + MultivariateNormal(mean, covariance).log_prob(z.double())
+    density: Tensor = volume.cpu() + MultivariateNormal(mean, covariance).log_prob(z.cpu().double())
     return density
