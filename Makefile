@@ -49,7 +49,7 @@ bench: .venv/run
 	$(BIN)/python benchmarks/benchmark.py
 	$(BIN)/python benchmarks/growth.py
 	$(BIN)/python benchmarks/workflow.py
-	$(BIN)/python benchmarks/recipe.py
+	$(BIN)/python benchmarks/systems.py
 	$(BIN)/python benchmarks/drawing.py
 	$(BIN)/python benchmarks/graph.py
 	$(BIN)/python benchmarks/neighbours.py

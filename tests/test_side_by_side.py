@@ -30,7 +30,14 @@ def test_a_mean_that_few_seeds_leave_open_may_be_the_best():
     assert 0.7 < lower < 1
     assert 0.1 < higher < 0.4
     assert probabilities_of_best([certain, open_to_chance], 0.02, seed=0) == [lower, higher]
-    assert all(map(math.isnan, probabilities_of_best([certain, [0.1]], 0.02, seed=0)))
+
+
+def test_a_single_run_is_not_ranked_among_the_repeated_ones():
+    twice, worse = [0.1, 0.11, 0.1], [0.5, 0.51, 0.5]
+    *ranked, single = probabilities_of_best([twice, worse, [0.1]], 0.02, seed=0)
+    assert ranked == pytest.approx([1, 0], abs=0.01)
+    assert math.isnan(single)
+    assert all(map(math.isnan, probabilities_of_best([twice, [0.1]], 0.02, seed=0)))
 
 
 def tables():

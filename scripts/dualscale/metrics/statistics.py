@@ -123,21 +123,23 @@ def probabilities_of_best(
     """Posterior probability of each group's mean to be within the margin of the lowest one.
 
     The posteriors of the means are those of `probabilities`, independent of each other; by Monte
-    Carlo. All are NaN if a group has fewer than two values.
+    Carlo. A group with fewer than two values has none: it is NaN, and the others are compared.
 
     Args:
         seed: of the draws from the posteriors.
     """
-    if min(map(len, groups), default=0) < 2:
-        return [math.nan] * len(groups)
-    rng = np.random.default_rng(seed)
-    means = np.array(
-        [
-            np.mean(values) + stats.sem(values) * rng.standard_t(len(values) - 1, draws)
-            for values in groups
-        ]
-    )
-    return [float(share) for share in (means <= means.min(axis=0) + margin).mean(axis=1)]
+    best = np.full(len(groups), math.nan)
+    repeated = [number for number, values in enumerate(groups) if len(values) > 1]
+    if len(repeated) > 1:
+        rng = np.random.default_rng(seed)
+        means = np.array(
+            [
+                np.mean(values) + stats.sem(values) * rng.standard_t(len(values) - 1, draws)
+                for values in (groups[number] for number in repeated)
+            ]
+        )
+        best[repeated] = (means <= means.min(axis=0) + margin).mean(axis=1)
+    return best.tolist()
 
 
 def seeds_needed(differences: Sequence[float], power: float = POWER) -> float:
