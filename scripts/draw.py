@@ -22,7 +22,7 @@ from dualscale.model import Model, load_model
 from dualscale.parts import kinds
 from dualscale.runtime.devices import open_device
 from dualscale.runtime.files import atomic_write, require_unchanged
-from dualscale.sampling import changed, draw, known_drawing
+from dualscale.sampling import changed, draw, in_evaluations, known_drawing
 
 
 def main(options: argparse.Namespace) -> None:
@@ -57,6 +57,8 @@ def drawing_of(options: argparse.Namespace, model: Model) -> Drawing:
     known = known_drawing(options.model, model)
     flags = {key: getattr(options, key) for key in ("prior", "sampler", "spacing")}
     changes = {key: kind for key, kind in flags.items() if kind is not None}
+    if options.evaluations is not None:
+        changes = in_evaluations(options.evaluations) | changes
     drawing = changed(known, changes)
     if options.steps is not None:
         drawing = drawing.model_copy(update={"steps": options.steps})
@@ -75,6 +77,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("output", type=Path, help=named)
     parser.add_argument("--points", type=int, default=10_000, help="how many (default: 10000)")
     parser.add_argument("--seed", type=int, default=0, help="the same seed, the same points")
+    few = "network evaluations per point, by SDE-DPM-Solver++ on levels chosen for so many"
+    parser.add_argument("--evaluations", type=int, help=few)
     parser.add_argument("--sampler", choices=kinds(Sampler))
     parser.add_argument("--prior", choices=kinds(Prior))
     parser.add_argument("--spacing", choices=kinds(Spacing), help="which of its timesteps")

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from pydantic import ValidationError
 
 from dualscale.config.overrides import patch
@@ -15,13 +16,27 @@ from dualscale.runtime.digests import digest_file
 from dualscale.runtime.files import require_unchanged
 from dualscale.runtime.records import read_record
 
+TUNED = {10: (1.5, 0.01, 1.5), 20: (3.0, 0.007, 1.5), 50: (10.0, 0.006, 2.0)}
+"""Highest and lowest sigma / alpha, and eta, by number of evaluations.
 
-def sample(model: Model, points: int = 10_000, seed: int = 0, **changes: Any) -> Array:
+Chosen for `recommended`, as in workflow/protocols/samplers.yaml; docs/recommended has the outcome.
+"""
+
+
+def sample(
+    model: Model,
+    points: int = 10_000,
+    seed: int = 0,
+    evaluations: int | None = None,
+    **changes: Any,
+) -> Array:
     """Draw points from a model, (points, columns) in the data's units and in float32.
 
     Args:
         model: from `load_model`.
         seed: the same seed, the same points.
+        evaluations: how many network function evaluations to take, see `in_evaluations`; None: as
+            many as the settings ask for.
         changes: prior, sampler, spacing or steps, as in the configuration's `sampling`; those in
             the model's file otherwise.
 
@@ -30,9 +45,34 @@ def sample(model: Model, points: int = 10_000, seed: int = 0, **changes: Any) ->
     """
     if points < 1:
         raise ValueError(f"points is {points}: 1 or more is allowed")
-    drawing = changed(model.settings.sampling, changes)
+    few = {} if evaluations is None else in_evaluations(evaluations)
+    drawing = changed(model.settings.sampling, few | changes)
     drawing.require_fit(model.levels, "")
     return draw(model, drawing, points, seed)
+
+
+def in_evaluations(number: int) -> dict[str, Any]:
+    """Return changes of the settings with which a sample takes that many evaluations.
+
+    SDE-DPM-Solver++ on log-spaced levels. Their ends and eta are interpolated between `TUNED`, over
+    the logarithm of the number; below and above, those of the nearest.
+
+    Raises:
+        ValueError: the number is not positive.
+    """
+    if number < 1:
+        raise ValueError(f"evaluations is {number}: 1 or more is allowed")
+    known = np.log([*TUNED])
+    highest, lowest, eta = (
+        float(np.exp(np.interp(np.log(number), known, np.log(values))))
+        for values in zip(*TUNED.values(), strict=True)
+    )
+    return {
+        "prior": "moment_matched",
+        "sampler": {"kind": "sde_dpm_solver", "eta": eta},
+        "spacing": {"kind": "geometric", "sigma_max": highest, "sigma_min": lowest},
+        "steps": number,
+    }
 
 
 def changed(known: Drawing, changes: Mapping[str, Any]) -> Drawing:
