@@ -20,6 +20,7 @@ demo: .venv/run
 	@echo 'Look at demo/results/paper/figure1.png. Next: make paper'
 
 paper: .venv/run
+	$(BIN)/python scripts/estimate.py
 	$(BIN)/snakemake --cores all --resources gpu=1
 
 env: .venv/run

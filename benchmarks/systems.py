@@ -9,12 +9,10 @@ import statistics
 import time
 
 import torch
-import yaml
 from pydantic import TypeAdapter
 
 from benchmark import ROOT, make_trainer, write
-from dualscale.config.check import check
-from dualscale.config.overrides import merge
+from dualscale.config.check import check_files
 from dualscale.config.variants import AnyVariant
 
 STEPS, POINTS = 100, 2000
@@ -37,10 +35,8 @@ def main():
 
 def systems():
     """Settings of every variant of the protocol that has a network."""
-    files = (ROOT / "config.yaml", ROOT / "workflow/protocols/systems.yaml")
-    config = check(merge([yaml.safe_load(file.read_text()) for file in files]), [ROOT])
-    names = config["run"]["variants"]
-    given = {name: config["variants"][name] for name in names}
+    config = check_files([ROOT / "workflow/protocols/systems.yaml"])
+    given = {name: config["variants"][name] for name in config["run"]["variants"]}
     read = TypeAdapter(AnyVariant).validate_python
     return {name: read(kept) for name, kept in given.items() if "classical" not in kept}
 

@@ -11,13 +11,10 @@ from pathlib import Path
 
 import yaml
 
-from dualscale.config.check import check
+from dualscale.config.check import check_files
 from dualscale.config.jobs import model_settings, sampling_settings
-from dualscale.config.overrides import merge
 from dualscale.errors import ConfigurationError, unknown
 from dualscale.networks.settings import DualScale
-
-ROOT = Path(__file__).parents[1]
 
 
 def main(names: list[str], files: list[Path], dimensions: int) -> None:
@@ -30,8 +27,7 @@ def main(names: list[str], files: list[Path], dimensions: int) -> None:
     Raises:
         ConfigurationError: a file or a variant cannot be used.
     """
-    layers = [yaml.safe_load(file.read_text()) or {} for file in [ROOT / "config.yaml", *files]]
-    config = check(merge(layers), [Path(), *(file.absolute().parent for file in files), ROOT])
+    config = check_files(files)
     for name in names or config["run"]["variants"]:
         if name not in config["variants"]:
             raise ConfigurationError(unknown("describe", name, config["variants"]))

@@ -7,15 +7,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import yaml
 from pydantic import ValidationError
 
 from dualscale.config.jobs import has_network, tried_samplings
-from dualscale.config.overrides import patch
+from dualscale.config.overrides import merge, patch
 from dualscale.config.tree import Configuration, Sections, Tried
 from dualscale.config.variants import GivenVariants
 from dualscale.errors import ConfigurationError, explain, kind_of, short, unknown
 from dualscale.parts import Part
 
+PROJECT = Path(__file__).parents[3]
 PATCHED = (
     "network",
     "normalisation",
@@ -60,6 +62,16 @@ def check(
     _check_samplings(filled)
     _find_files(filled, folders, stored)
     return filled
+
+
+def check_files(files: Sequence[Path]) -> dict[str, Any]:
+    """Return the project's configuration with overrides from files, each of those before, checked.
+
+    Raises:
+        ConfigurationError: names the key, its value and what is allowed.
+    """
+    layers = [yaml.safe_load(file.read_text()) or {} for file in [PROJECT / "config.yaml", *files]]
+    return check(merge(layers), [Path(), *(file.absolute().parent for file in files), PROJECT])
 
 
 def _defaults() -> dict[str, Any]:
