@@ -88,7 +88,7 @@ def claims() -> tuple[pd.DataFrame, Table]:
     """Verdicts on the claims, as data and as a table of texts."""
     runs, read_in = read_table(STUDY / "metrics.csv"), read_claims(PUBLISHED / "claims.yaml")
     table = judged((c, findings(c, Runs(runs), measured_or_kept)) for c in read_in)
-    texts = printed(table, read_in, runs["seed"].nunique())
+    texts = printed(table, read_in, runs["seed"].nunique(), "claims.yaml")
     return table, replace(texts, notes=[*texts.notes, KEPT])
 
 

@@ -1,4 +1,4 @@
-"""Judge the paper's claims by their declared rules."""
+"""Judge the claims of a file by their declared rules."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,10 +13,10 @@ from dualscale.reporting.tables import Table, read_records, read_table, write_ta
 from execution.job import run
 
 CAPTION = (
-    "The paper's claims: published value, the release's, and ours with its {level:g} % interval "
+    "Claims: published value, the release's, and ours with its {level:g} % interval "
     "over {seeds} seed{s} per cell. Three questions: does the interval lie within the bound; does "
     "it contain the published value; does it lie within the equivalence margin (± beside it)? The "
-    "verdict follows the claim's rule (workflow/published/claims.yaml)."
+    "verdict follows the claim's rule (workflow/published/{file})."
 )
 HEADER = ["claim", "section", "rule", "dataset", "asked", "published", "release", "measured"]
 HEADER += ["bound", "within bound", "published inside", "within margin", "verdict"]
@@ -33,7 +33,7 @@ def main(claims: Path, metrics: Path, weights: list[Path], tables: list[Path]) -
     metric = read_table(metrics)
     runs, read = Runs(metric, by_cell(read_records(weights))), read_claims(claims)
     table = judged((claim, findings(claim, runs)) for claim in read)
-    write_table(tables, table, printed(table, read, metric["seed"].nunique()))
+    write_table(tables, table, printed(table, read, metric["seed"].nunique(), claims.name))
 
 
 def by_cell(weights: pd.DataFrame) -> dict[tuple[str, str], list[pd.DataFrame]]:
@@ -73,8 +73,12 @@ def judged(claims: Iterable[tuple[Claim, Sequence[Finding]]]) -> pd.DataFrame:
     return pd.DataFrame(rows).astype({"published": float, "release": float})
 
 
-def printed(table: pd.DataFrame, claims: Sequence[Claim], seeds: int) -> Table:
-    """Table of texts; a claim's statement and verdict are on its first row only."""
+def printed(table: pd.DataFrame, claims: Sequence[Claim], seeds: int, file: str) -> Table:
+    """Table of texts; a claim's statement and verdict are on its first row only.
+
+    Args:
+        file: name of the file of claims.
+    """
     rows, last = [], None
     for row in table.to_dict("records"):
         first = row["claim"] != last
@@ -98,7 +102,8 @@ def printed(table: pd.DataFrame, claims: Sequence[Claim], seeds: int) -> Table:
             ]
         )
     notes = [f"{claim.id}: {claim.note}" for claim in claims if claim.note]
-    caption = CAPTION.format(seeds=seeds, s="" if seeds == 1 else "s", level=100 * INTERVAL)
+    plural = "" if seeds == 1 else "s"
+    caption = CAPTION.format(seeds=seeds, s=plural, level=100 * INTERVAL, file=file)
     return Table("Claims", HEADER, rows, caption, notes, text_columns=4)
 
 

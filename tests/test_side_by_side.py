@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from conftest import ROOT
 
+from dualscale.metrics.claims import read_claims
 from dualscale.metrics.statistics import probabilities_of_best
 from plot_systems import draw, pareto
 from tabulate_systems import MORE, printed, systems
@@ -38,6 +39,22 @@ def test_a_single_run_is_not_ranked_among_the_repeated_ones():
     assert ranked == pytest.approx([1, 0], abs=0.01)
     assert math.isnan(single)
     assert all(map(math.isnan, probabilities_of_best([twice, [0.1]], 0.02, seed=0)))
+
+
+def test_claims_of_the_siblings_are_the_figures_of_their_runs():
+    runs = pd.read_csv(ROOT / "workflow/published/sibling_experiments.csv")
+    kl = runs.set_index(["experiment", "run", "dataset"])["kl_bits"]
+    claims = read_claims(ROOT / "workflow/published/sibling_claims.yaml")
+    assert len(claims) == 8
+    for claim in claims:
+        experiment = claim.section.removesuffix(", run 3")
+        (question,) = claim.questions
+        (dataset,) = question.quantity.datasets
+        base = kl[experiment, "run_0", dataset]
+        change = kl[experiment, "run_3", dataset] / base - 1
+        assert question.published == pytest.approx(change, abs=6e-4)
+        assert f"{abs(change):.1%}".replace("%", " %") in claim.statement
+        assert ("lower" in claim.statement) == (question.below == 0) == (change < 0)
 
 
 def tables():

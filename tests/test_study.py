@@ -255,7 +255,7 @@ def test_published_figures_of_claims_are_those_of_table_1_and_of_the_release():
 def test_the_page_of_claims_says_what_is_asked_only_where_it_is():
     read = read_claims(ROOT / "workflow/published/claims.yaml")
     table = judged((said, findings(said, Runs(runs(2, 0.1)))) for said in read)
-    assert printed(table, read, 2).html().count("local, late less early") == 1
+    assert printed(table, read, 2, "claims.yaml").html().count("local, late less early") == 1
 
 
 def test_the_sibling_experiments_hold_the_papers_release():

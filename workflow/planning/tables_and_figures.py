@@ -61,6 +61,7 @@ PAGES = {
         Page("steps/figure5", FIGURE, "Figure 5: KL against NFE", *STEPS),
         Page("systems/measures", ("csv",), "All metrics of the systems", *SYSTEMS),
         Page("systems/systems", TABLE, "Systems side by side", *SYSTEMS),
+        Page("systems/claims", TABLE, "The sibling experiments, judged", *SYSTEMS),
         Page("systems/figure6", FIGURE, "Figure 6: KL against cost", *SYSTEMS),
         Page("weights/hindsight", TABLE, "KL with other weights", *WEIGHTS, True),
         Page("weights/figure7", FIGURE, "Figure 7: weights in hindsight", *WEIGHTS, True),
