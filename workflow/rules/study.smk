@@ -207,6 +207,21 @@ rule judge_claims:
         script_path("judge_claims")
 
 
+use rule judge_claims as judge_siblings with:
+    input:
+        claims=ancient(published("sibling_claims.yaml")),
+        metrics="results/metrics.csv",
+        weights=every(f"results/weights/{RUN}.csv", variant=NETWORKS, dataset=DATASETS, seed=SEEDS),
+    output:
+        tables=page("systems/claims"),
+    log:
+        "results/logs/judge_siblings.log",
+    params:
+        code=code_digest("judge_claims", published("sibling_claims.yaml")),
+    message:
+        "Judge the sibling experiments"
+
+
 rule decompose_kl:
     input:
         metrics="results/metrics.csv",

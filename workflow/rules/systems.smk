@@ -51,21 +51,6 @@ rule tabulate_systems:
         script_path("tabulate_systems")
 
 
-use rule judge_claims as judge_siblings with:
-    input:
-        claims=ancient(published("sibling_claims.yaml")),
-        metrics="results/metrics.csv",
-        weights=every(f"results/weights/{RUN}.csv", variant=NETWORKS, dataset=DATASETS, seed=SEEDS),
-    output:
-        tables=page("systems/claims"),
-    log:
-        "results/logs/judge_siblings.log",
-    params:
-        code=code_digest("judge_claims", published("sibling_claims.yaml")),
-    message:
-        "Judge the sibling experiments"
-
-
 rule plot_systems:
     input:
         systems="results/systems/systems.csv",
