@@ -6,17 +6,21 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.animation import FuncAnimation, PillowWriter
+from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection
+from mpl_toolkits.mplot3d import Axes3D
 from torch import Tensor
 
 from dualscale.diffusion.drawing import Sampling
 from dualscale.model import Model, load_model
 from dualscale.reporting.figures import INK, frame_cloud, use_style
+from dualscale.reporting.space import AZIMUTH, ELEVATION, frame_space, in_space, scatter_in_space
 from dualscale.runtime.devices import open_device
 from dualscale.runtime.files import atomic_write
 from execution.job import run
 
 POINTS, FRAMES, HELD = 2000, 60, 15  # points per panel; frames of motion, then of the result
-DPI = 100
+DPI, TURN = 100, 0.8  # degrees per frame
 
 
 def main(
@@ -27,7 +31,9 @@ def main(
     settings: Sequence[Mapping],
     stream: str,
 ) -> None:
-    """Write a GIF of the first two coordinates; in one dimension, the second is 0.
+    """Write a GIF of points in space or, in other dimensions than three, of two coordinates.
+
+    These are the first two; in one dimension, the second is 0. The view into space turns.
 
     Args:
         models: one file per panel.
@@ -40,7 +46,7 @@ def main(
         model = load_model(path, device, chosen["architecture"])
         paths.append(trajectory(model, Sampling.model_validate(chosen["sampling"]), stream))
     use_style()
-    data = planar(np.load(real, allow_pickle=False))
+    data = shown(np.load(real, allow_pickle=False))
     labels = [chosen["label"] for chosen in settings]
     with atomic_write(animation) as part:
         write_gif(part, paths, labels, data)
@@ -61,10 +67,13 @@ def trajectory(model: Model, sampling: Sampling, stream: str) -> list[np.ndarray
     process.denoise = watched
     process.tile = POINTS  # one tile, so that each call has all points
     end = process.draw()[0]
-    return [planar(points) for points in [*(model.units.into_data(x.numpy()) for x in seen), end]]
+    return [shown(points) for points in [*(model.units.into_data(x.numpy()) for x in seen), end]]
 
 
-def planar(points: np.ndarray) -> np.ndarray:
+def shown(points: np.ndarray) -> np.ndarray:
+    """Return the coordinates of points (n, d) that are drawn, (n, 3) for d = 3, else (n, 2)."""
+    if points.shape[1] == 3:
+        return points
     return np.pad(points[:, :2], ((0, 0), (0, max(0, 2 - points.shape[1]))))
 
 
@@ -72,23 +81,39 @@ def write_gif(
     path: Path, paths: Sequence[list[np.ndarray]], labels: Sequence[str], data: np.ndarray
 ) -> None:
     figure, axes = plt.subplots(1, len(paths), figsize=(2.4 * len(paths), 2.6), squeeze=False)
-    frame_cloud(axes[0], data, margin=0.1)
-    clouds = []
-    for axis, label in zip(axes[0], labels, strict=True):
-        axis.set_title(label, parse_math=False)
-        axis.set_xticks([])
-        axis.set_yticks([])
-        clouds.append(axis.scatter([], [], s=1.2, linewidths=0, color=INK, alpha=0.6))
+    panels, clouds = axes[0], []
+    if data.shape[1] == 3:
+        panels[:] = [in_space(panel) for panel in panels]
+        frame_space(panels, data, margin=0.1)
+    else:
+        frame_cloud(panels, data, margin=0.1)
+        plt.setp(panels, xticks=[], yticks=[])
+    for panel, label in zip(panels, labels, strict=True):
+        panel.set_title(label, parse_math=False)
+    if data.shape[1] == 3:
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")  # which would move the panels as they turn
 
     def show(frame: int) -> list:
+        while clouds:
+            clouds.pop().remove()
         share = min(frame / (FRAMES - 1), 1.0)
-        for cloud, steps in zip(clouds, paths, strict=True):
-            cloud.set_offsets(steps[round(share * (len(steps) - 1))])
+        for panel, steps in zip(panels, paths, strict=True):
+            points = steps[round(share * (len(steps) - 1))]
+            clouds.append(draw_cloud(panel, points, AZIMUTH + TURN * frame))
         return clouds
 
     animation = FuncAnimation(figure, show, frames=FRAMES + HELD)
     animation.save(path, writer=PillowWriter(fps=20), dpi=DPI)
     plt.close(figure)
+
+
+def draw_cloud(panel: Axes, points: np.ndarray, azimuth: float) -> PathCollection:
+    """Draw points in a panel; one into space is turned first."""
+    if isinstance(panel, Axes3D):
+        panel.view_init(ELEVATION, azimuth)
+        return scatter_in_space(panel, points, size=1.2)
+    return panel.scatter(*points.T, s=1.2, linewidths=0, color=INK, alpha=0.6)
 
 
 run(main, globals())

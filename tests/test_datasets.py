@@ -2,13 +2,17 @@ from typing import get_args
 
 import numpy as np
 import pytest
-from scipy import integrate, stats
+from scipy import integrate, spatial, stats
 
-from dualscale.data.datasets import DISTRIBUTION, Gaussians, KnownDistribution, Outline
+from dualscale.data.datasets import Gaussians, KnownDistribution, Outline
+from dualscale.data.shapes import DISTRIBUTION, Shape
 from dualscale.parts import kinds
 
 LEVELS = [(0.999, 0.05), (0.9, 0.4), (0.6, 0.8)]
 each_dataset = pytest.mark.parametrize("name", sorted(kinds(KnownDistribution)))
+in_the_plane = pytest.mark.parametrize(
+    "name", sorted(set(kinds(KnownDistribution)) - set(kinds(Shape)))
+)
 each_level = pytest.mark.parametrize(("alpha", "sigma"), LEVELS)
 
 
@@ -25,11 +29,11 @@ def noisy_sample(name, n, alpha, sigma, seed=0):
 @each_dataset
 def test_a_sample_has_its_shape_and_repeats_with_its_seed(name):
     first, second = (known(name).sample(50, np.random.default_rng(4)) for _ in range(2))
-    assert first.shape == (50, 2)
+    assert first.shape == (50, DISTRIBUTION.validate_python(name).coordinates())
     np.testing.assert_array_equal(first, second)
 
 
-@each_dataset
+@in_the_plane
 @each_level
 def test_density_integrates_to_one(name, alpha, sigma):
     reach = 5 + 7 * sigma
@@ -49,7 +53,7 @@ def test_density_is_that_of_the_samples(name, alpha, sigma):
     points = noisy_sample(name, 4000, alpha, sigma)
     rng = np.random.default_rng(9)
     centre, width = points[0], 0.5 * sigma + 0.2
-    probes = rng.normal(centre, width, size=(4000, 2))
+    probes = rng.normal(centre, width, size=points.shape)
     by_probes = np.exp(distribution.log_density(probes, alpha, sigma))
     by_points = stats.multivariate_normal(centre, width**2).pdf(points)
     error = 5 * np.hypot(by_probes.std(), by_points.std()) / np.sqrt(4000)
@@ -66,7 +70,7 @@ def test_score_is_the_gradient_of_the_log_density(name, alpha, sigma):
         [
             distribution.log_density(points + shift, alpha, sigma)
             - distribution.log_density(points - shift, alpha, sigma)
-            for shift in step * np.eye(2)
+            for shift in step * np.eye(points.shape[1])
         ],
         axis=1,
     ) / (2 * step)
@@ -77,18 +81,20 @@ def test_score_is_the_gradient_of_the_log_density(name, alpha, sigma):
 @each_dataset
 def test_score_far_away_points_home(name):
     distribution = known(name)
-    far = np.array([[60.0, 0.0], [0.0, -60.0]])
-    score = distribution.score(far, 0.9, 0.5)
+    far = 60 * np.eye(distribution.dimensions)
+    score = distribution.score(np.concatenate([far, -far]), 0.9, 0.5)
+    above, below = np.split(score, 2)
     assert np.isfinite(score).all()
-    assert score[0, 0] < -100
-    assert score[1, 1] > 100
+    assert (above.diagonal() < -100).all()
+    assert (below.diagonal() > 100).all()
 
 
 @each_dataset
 def test_pure_noise_is_gaussian(name):
-    x = np.random.default_rng(3).normal(size=(20, 2))
-    expected = stats.multivariate_normal(np.zeros(2), 0.49).logpdf(x)
     distribution = known(name)
+    d = distribution.dimensions
+    x = np.random.default_rng(3).normal(size=(20, d))
+    expected = stats.multivariate_normal(np.zeros(d), 0.49).logpdf(x)
     np.testing.assert_allclose(distribution.log_density(x, 0.0, 0.7), expected)
     np.testing.assert_allclose(distribution.score(x, 0.0, 0.7), -x / 0.49, atol=1e-12)
 
@@ -137,10 +143,23 @@ def test_dino_has_142_narrow_blobs():
     np.testing.assert_allclose(known("dino").width, [4 * 0.15 / 54, 4 * 0.15 / 48])
 
 
+@pytest.mark.parametrize("name", ["trefoil", "sphere", "torus"])
+def test_a_shape_without_ends_is_uniform(name):
+    along = known(name).means[::13]
+    assert np.ptp(known(name).log_density(along)) < 0.05
+
+
+@pytest.mark.parametrize("name", kinds(Shape))
+def test_a_shapes_means_are_closer_than_it_is_blurred_wide(name):
+    means, width = known(name).means, known(name).width[0]
+    nearest = spatial.cKDTree(means).query(means, [2])[0]
+    assert nearest.max() <= 1.25 * width
+
+
 @each_dataset
 def test_score_without_noise_is_refused(name):
     with pytest.raises(ValueError, match="sigma > 0"):
-        known(name).score(np.zeros((1, 2)), 1.0, 0.0)
+        known(name).score(np.zeros((1, known(name).dimensions)), 1.0, 0.0)
 
 
 @pytest.mark.parametrize("shape", get_args(Outline.model_fields["shape"].annotation))

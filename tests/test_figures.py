@@ -1,11 +1,14 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from PIL import Image
 
+import animate
+import plot_samples
 from dualscale.reporting.figures import frame_cloud
+from dualscale.reporting.space import frame_space, in_space, scatter_in_space
 from dualscale.runtime.files import save_points
 from dualscale.runtime.records import write_rows
-from plot_samples import main as plot_samples
 from plot_score_errors import main as plot_score_errors
 from plot_weights import main as plot_weights
 
@@ -45,7 +48,7 @@ def write_scores(path, number):
 @pytest.mark.parametrize(
     ("plot", "write", "ending", "seeds"),
     [
-        (plot_samples, write_points, "npy", [0]),
+        (plot_samples.main, write_points, "npy", [0]),
         (plot_weights, write_weights, "csv", [0, 1]),
         (plot_score_errors, write_scores, "csv", [0, 1]),
     ],
@@ -63,3 +66,49 @@ def test_figures_know_runs_by_their_names_and_not_by_their_order(
     for figure, order in zip(drawn, (files, files[::-1]), strict=True):
         plot(order, [figure], settings=SETTINGS)
     assert drawn[0].read_bytes() == drawn[1].read_bytes()
+
+
+def points_in_space():
+    return np.random.default_rng(0).normal(size=(50, 3)) * [1, 2, 3]
+
+
+def test_points_in_space_are_drawn_within_a_box_of_their_proportions():
+    points = points_in_space()
+    figure, panel = plt.subplots()
+    axis = in_space(panel)
+    assert figure.axes == [axis]
+    frame_space([axis], points, margin=0.01)
+    sides = [np.ptp(get()) for get in (axis.get_xlim, axis.get_ylim, axis.get_zlim)]
+    assert sides == pytest.approx(1.02 * np.ptp(points, axis=0))
+    beyond = np.concatenate([points, 10 * points[:1] + 100])
+    assert len(scatter_in_space(axis, beyond, 1.0).get_offsets()) == len(points)
+    plt.close(figure)
+
+
+def test_figure_1_shows_points_of_three_coordinates_in_space_beside_the_plane(
+    tmp_path, monkeypatch
+):
+    clouds = {"dino": np.random.default_rng(0).normal(size=(5, 2)), "knot": points_in_space()}
+    files = []
+    for name, cloud in clouds.items():
+        files.append(tmp_path / f"mine/{name}/0.npy")
+        files[-1].parent.mkdir(parents=True)
+        save_points(files[-1], cloud)
+    drawn = []
+    monkeypatch.setattr(plot_samples, "write_figure", lambda figure, paths: drawn.append(figure))
+    plot_samples.main(files, [], settings={"labels": {"mine": "Mine"}, "datasets": [*clouds]})
+    panels = {axis.get_title(): axis for axis in drawn[0].axes}
+    assert [panels[name].name for name in clouds] == ["rectilinear", "3d"]
+    assert panels["dino"].get_ylabel() == "Mine"
+    plt.close(drawn[0])
+
+
+def test_an_animation_into_space_turns(tmp_path, monkeypatch):
+    monkeypatch.setattr(animate, "FRAMES", 2)
+    monkeypatch.setattr(animate, "HELD", 0)
+    points = points_in_space()
+    animate.write_gif(tmp_path / "a.gif", [[points]], ["Mine"], points)
+    with Image.open(tmp_path / "a.gif") as animation:
+        first = np.asarray(animation.convert("L"), dtype=float)
+        animation.seek(animation.n_frames - 1)
+        assert np.abs(np.asarray(animation.convert("L"), dtype=float) - first).mean() > 1

@@ -70,9 +70,12 @@ ADDED = {
         "not trainer.optimiser_state",
     ),
     "distribution": (
-        "data/datasets.py",
+        "data/shapes.py",
         "AnyDistribution",
-        '''class Dot(KnownDistribution):
+        '''from pydantic import Field
+
+
+class Dot(KnownDistribution):
     """One Gaussian."""
 
     kind: Literal["dot"] = "dot"

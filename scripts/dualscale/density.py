@@ -19,8 +19,8 @@ def log_density(model: Model, points: ArrayLike, prior: Any = None) -> Array:
     """Log-density of points under a model, in nats and in the data's units, (n,).
 
     It is that of the probability-flow ODE from the noisiest timestep to the first (`likelihood`),
-    whose little noise blurs the density. Over columns that are constant there is no integral: off
-    their values the density is 0, as it is outside the range of quantiles.
+    whose noise blurs it. It is a density over the columns that are not constant, and 0 off a
+    constant column's value and outside the range of quantiles.
 
     Args:
         model: from `load_model`.

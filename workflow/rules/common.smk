@@ -23,6 +23,7 @@ sys.path[:0] = [str(SCRIPTS), str(HOME / "workflow")]
 from dualscale.config import jobs
 from dualscale.config.check import check
 from dualscale.config.overrides import merge
+from dualscale.data.sources import distribution_of
 from dualscale.errors import ConfigurationError
 from dualscale.metrics.distances import METRICS
 from dualscale.metrics.table import RUN_COLUMNS, study_columns

@@ -1,6 +1,4 @@
-PLANAR = [
-    name for name in STUDIED if CONFIG["datasets"][name]["distribution"].get("dimensions", 2) == 2
-]
+PLANAR = [name for name in STUDIED if distribution_of(CONFIG["datasets"][name]).coordinates() == 2]
 
 
 rule animate:

@@ -1,12 +1,12 @@
-"""Datasets that are known distributions, by name."""
+"""Datasets in the plane that are known distributions, by name, and Gaussians in any dimension."""
 
 from abc import abstractmethod
 from collections.abc import Callable
 from importlib import resources
-from typing import Annotated, Literal
+from typing import Literal
 
 import numpy as np
-from pydantic import Field, TypeAdapter
+from pydantic import Field
 
 from dualscale.data.discs import Discs
 from dualscale.data.distributions import (
@@ -17,11 +17,15 @@ from dualscale.data.distributions import (
     UniformBox,
     along_curves,
 )
-from dualscale.parts import Choice, OneOf
+from dualscale.parts import Choice
 
 
 class KnownDistribution(Choice):
     """Distribution with an exact density and score."""
+
+    def coordinates(self) -> int:
+        """Return the number of coordinates d, without building the distribution."""
+        return 2
 
     @abstractmethod
     def build(self) -> Distribution: ...
@@ -208,6 +212,9 @@ class Gaussians(KnownDistribution):
     kind: Literal["gaussians"] = "gaussians"
     dimensions: int = Field(2, ge=1, le=64, description="Number of coordinates d.")
 
+    def coordinates(self) -> int:
+        return self.dimensions
+
     def build(self) -> GaussianMixture:
         means = np.random.default_rng(0).normal(0, 2, (10, self.dimensions))
         return GaussianMixture(means, np.full(10, 1 / 10), np.full(self.dimensions, 0.3))
@@ -222,7 +229,3 @@ def outline_points(shape: str) -> Array:
 
 def polar(radius: Array, angle: Array) -> Array:
     return radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
-
-
-AnyDistribution = Annotated[KnownDistribution, OneOf()]
-DISTRIBUTION: TypeAdapter[KnownDistribution] = TypeAdapter(AnyDistribution)

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from dualscale.data.datasets import DISTRIBUTION, AnyDistribution, KnownDistribution
+from dualscale.data.datasets import KnownDistribution
 from dualscale.data.distributions import Array
+from dualscale.data.shapes import DISTRIBUTION, AnyDistribution
 from dualscale.parts import Part, Seed
 
 
