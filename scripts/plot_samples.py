@@ -1,25 +1,30 @@
 """Figure 1: generated samples, one row per variant and one column per dataset."""
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from mpl_toolkits.mplot3d import Axes3D
+from scipy.ndimage import gaussian_filter
 
 from dualscale.reporting.figures import INK, frame_cloud, use_style, write_figure
 from dualscale.reporting.space import frame_space, in_space, scatter_in_space
 from dualscale.runtime.records import run_of
 from execution.job import run
 
+CELLS, SMOOTHED = 80, 1.5  # along each side of a map of densities; cells that it is smoothed by
+FULL = 0.5  # share of the largest difference at which the colours end
 
-def main(samples: list[Path], figures: list[Path], *, settings: Mapping) -> None:
-    """Draw the samples and save the figure.
+
+def main(samples: list[Path], real: list[Path], figures: list[Path], *, settings: Mapping) -> None:
+    """Draw the samples, and beside them where they are more or less dense than real points.
 
     Args:
         samples: one file per (variant, dataset).
+        real: one file per dataset; none: the samples alone.
         settings: labels by variant; datasets.
     """
     use_style()
@@ -27,19 +32,36 @@ def main(samples: list[Path], figures: list[Path], *, settings: Mapping) -> None
     points = {
         tuple(run_of(path).values())[:2]: np.load(path, allow_pickle=False) for path in samples
     }
+    truth = {path.stem: np.load(path, allow_pickle=False) for path in real}
+    columns, rows = len(datasets), len(labels)
+    widths, heights = [1.0] * columns, [1.0] * rows
+    if truth:
+        widths += [0.1, *widths]  # the gap is a column of its own, the colour bars a row
+        heights.append(0.04)
     figure, axes = plt.subplots(
-        len(labels),
-        len(datasets),
-        figsize=(1.75 * len(datasets) + 0.4, 1.75 * len(labels) + 0.3),
+        len(heights),
+        len(widths),
+        figsize=(1.75 * sum(widths) + 0.4, 1.75 * rows + (0.6 if truth else 0.3)),
         squeeze=False,
-        sharex="col",
-        sharey="col",
+        sharex=False if truth else "col",
+        sharey=False if truth else "col",
+        width_ratios=widths,
+        height_ratios=heights,
     )
-    for column, dataset in zip(axes.T, datasets, strict=True):
-        draw_column(column, [points[variant, dataset] for variant in labels])
+    clouds = {name: [points[variant, name] for variant in labels] for name in datasets}
+    for column, dataset in zip(axes[:rows].T, datasets, strict=False):
+        draw_column(column, clouds[dataset])
         column[0].set_title(dataset)
-    for panel, label in zip(axes[:, 0], labels.values(), strict=True):
+    for panel, label in zip(axes[:rows, 0], labels.values(), strict=True):
         name_row(panel, textwrap.fill(label, 18))
+    if truth:
+        for axis in [*axes[:, columns], *axes[rows, :columns]]:
+            axis.axis("off")
+        for axis in axes[: rows - 1, :columns].flat:
+            axis.tick_params(labelbottom=False)
+        for beside, column, dataset in zip(axes.T, axes.T[columns + 1 :], datasets, strict=False):
+            column[0].set_title(f"{dataset}: generated − real")
+            draw_differences(column, beside[0], clouds[dataset], truth[dataset])
     write_figure(figure, figures)
 
 
@@ -79,6 +101,45 @@ def name_row(panel: Axes, label: str) -> None:
         panel.text2D(-0.12, 0.5, label, parse_math=False, **place)
     else:
         panel.set_ylabel(label, parse_math=False)
+
+
+def draw_differences(
+    column: Sequence[Axes], beside: Axes, clouds: Sequence[np.ndarray], real: np.ndarray
+) -> None:
+    """Draw the density of each cloud less that of real points, as a share of the latter's highest.
+
+    Args:
+        column: a panel for each cloud, and the place of the colour bar.
+        beside: panel of a cloud, whose range the maps have.
+    """
+    ranges = [beside.get_xlim(), beside.get_ylim()][: min(2, real.shape[1])]
+    edges = [np.linspace(*ends, CELLS + 1) for ends in ranges]
+    exact = density(real, edges)
+    maps = [(density(cloud, edges) - exact) / exact.max() for cloud in clouds]
+    *panels, bar = column
+    if len(edges) == 1:
+        bar.axis("off")
+        for axis, values in zip(panels, maps, strict=True):
+            axis.stairs(values, edges[0], fill=True, color=INK)
+        return
+    most = FULL * np.abs(maps).max()
+    for axis, values in zip(panels, maps, strict=True):
+        axis.set_box_aspect(1)
+        axis.set_xticks([])
+        axis.set_yticks([])
+        image = axis.pcolormesh(
+            *edges, values.T, cmap="RdBu_r", vmin=-most, vmax=most, rasterized=True
+        )
+    legend = axis.figure.colorbar(
+        image, cax=bar, orientation="horizontal", ticks=[-most, 0, most], extend="both"
+    )
+    legend.set_ticklabels([f"−{most:.2f}\ntoo few", "0", f"{most:.2f}\ntoo many"])
+
+
+def density(points: np.ndarray, edges: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the share of points (n, d) in each cell of their first coordinates, smoothed."""
+    counts, _ = np.histogramdd(points[:, : len(edges)], edges)
+    return gaussian_filter(counts / len(points), SMOOTHED)
 
 
 run(main, globals())

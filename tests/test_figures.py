@@ -1,3 +1,5 @@
+from functools import partial
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -48,7 +50,7 @@ def write_scores(path, number):
 @pytest.mark.parametrize(
     ("plot", "write", "ending", "seeds"),
     [
-        (plot_samples.main, write_points, "npy", [0]),
+        (partial(plot_samples.main, real=[]), write_points, "npy", [0]),
         (plot_weights, write_weights, "csv", [0, 1]),
         (plot_score_errors, write_scores, "csv", [0, 1]),
     ],
@@ -64,7 +66,7 @@ def test_figures_know_runs_by_their_names_and_not_by_their_order(
         files += [path] * (seed in seeds)
     drawn = [tmp_path / "one.svg", tmp_path / "two.svg"]
     for figure, order in zip(drawn, (files, files[::-1]), strict=True):
-        plot(order, [figure], settings=SETTINGS)
+        plot(order, figures=[figure], settings=SETTINGS)
     assert drawn[0].read_bytes() == drawn[1].read_bytes()
 
 
@@ -96,7 +98,7 @@ def test_figure_1_shows_points_of_three_coordinates_in_space_beside_the_plane(
         save_points(files[-1], cloud)
     drawn = []
     monkeypatch.setattr(plot_samples, "write_figure", lambda figure, paths: drawn.append(figure))
-    plot_samples.main(files, [], settings={"labels": {"mine": "Mine"}, "datasets": [*clouds]})
+    plot_samples.main(files, [], [], settings={"labels": {"mine": "Mine"}, "datasets": [*clouds]})
     panels = {axis.get_title(): axis for axis in drawn[0].axes}
     assert [panels[name].name for name in clouds] == ["rectilinear", "3d"]
     assert panels["dino"].get_ylabel() == "Mine"
@@ -112,3 +114,33 @@ def test_an_animation_into_space_turns(tmp_path, monkeypatch):
         first = np.asarray(animation.convert("L"), dtype=float)
         animation.seek(animation.n_frames - 1)
         assert np.abs(np.asarray(animation.convert("L"), dtype=float) - first).mean() > 1
+
+
+def test_maps_are_positive_where_generated_points_are_too_many():
+    rng = np.random.default_rng(0)
+    real, right = rng.uniform(-1, 1, (2000, 2)), rng.uniform(0, 1, (2000, 2))
+    figure, (beside, column) = plt.subplots(2, 3)
+    beside[0].set(xlim=(-1, 1), ylim=(-1, 1))
+    plot_samples.draw_differences(column, beside[0], [real, right], real)
+    equal, other = (axis.collections[0].get_array().reshape(80, 80) for axis in column[:2])
+    assert not equal.any()
+    quarters = [
+        [other[y, x].mean() for x in (slice(40), slice(40, 80))] for y in (slice(40), slice(40, 80))
+    ]
+    assert np.sign(quarters).tolist() == [[-1, -1], [-1, 1]]
+    assert other.min() >= -1
+    plt.close(figure)
+
+
+@pytest.mark.parametrize("dimensions", [1, 2, 3])
+def test_figure_1_sets_differences_beside_the_samples(dimensions, tmp_path):
+    paths = [tmp_path / "mine/dino/0.npy", tmp_path / "dino.npy"]
+    paths[0].parent.mkdir(parents=True)
+    for seed, path in enumerate(paths):
+        save_points(path, np.random.default_rng(seed).normal(size=(50, dimensions)))
+    settings = {"labels": {"mine": "Mine"}, "datasets": ["dino"]}
+    figures = [tmp_path / "alone.svg", tmp_path / "beside.svg"]
+    for figure, real in zip(figures, ([], paths[1:]), strict=True):
+        plot_samples.main(paths[:1], real, [figure], settings=settings)
+    said = ["generated − real" in figure.read_text(encoding="utf-8") for figure in figures]
+    assert said == [False, True]

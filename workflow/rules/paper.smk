@@ -38,6 +38,11 @@ rule plot_samples:
         samples=expand(
             f"results/samples/{RUN}.npy", variant=VARIANTS, dataset=DATASETS, seed=SEEDS[0]
         ),
+        real=[
+            path
+            for name in DATASETS
+            for path in expand(real_points(SimpleNamespace(dataset=name)), dataset=name)
+        ],
     output:
         figures=page("paper/figure1"),
     log:

@@ -28,6 +28,7 @@ rule plot_recommended:
             dataset=DATASETS,
             seed=SEEDS[0],
         ),
+        real=[],
     output:
         figures=page("recommended/samples"),
     log:
