@@ -24,6 +24,7 @@ include: "workflow/rules/steps.smk"
 include: "workflow/rules/systems.smk"
 include: "workflow/rules/weights.smk"
 include: "workflow/rules/pictures.smk"
+include: "workflow/rules/explorer.smk"
 include: "workflow/rules/messages.smk"
 
 

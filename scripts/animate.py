@@ -9,11 +9,11 @@ from matplotlib.animation import FuncAnimation, PillowWriter
 from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 from mpl_toolkits.mplot3d import Axes3D
-from torch import Tensor
 
 from dualscale.diffusion.drawing import Sampling
-from dualscale.model import Model, load_model
-from dualscale.reporting.figures import INK, frame_cloud, use_style
+from dualscale.diffusion.trajectory import trajectory
+from dualscale.model import load_model
+from dualscale.reporting.figures import INK, frame_cloud, planar, use_style
 from dualscale.reporting.space import AZIMUTH, ELEVATION, frame_space, in_space, scatter_in_space
 from dualscale.runtime.devices import open_device
 from dualscale.runtime.files import atomic_write
@@ -44,7 +44,9 @@ def main(
     device, paths = open_device(0, 1), []
     for path, chosen in zip(models, settings, strict=True):
         model = load_model(path, device, chosen["architecture"])
-        paths.append(trajectory(model, Sampling.model_validate(chosen["sampling"]), stream))
+        sampling = Sampling.model_validate(chosen["sampling"])
+        states = trajectory(model.sampler(sampling, POINTS, [stream])).points
+        paths.append([shown(points) for points in states])
     use_style()
     data = shown(np.load(real, allow_pickle=False))
     labels = [chosen["label"] for chosen in settings]
@@ -52,29 +54,9 @@ def main(
         write_gif(part, paths, labels, data)
 
 
-def trajectory(model: Model, sampling: Sampling, stream: str) -> list[np.ndarray]:
-    """Points at every noise level that the sampler visits and at its end, in the data's units."""
-    seen: list[Tensor] = []
-    process = model.sampler(sampling, POINTS, [stream])
-    denoiser, levels, alpha = process.denoise, set(), model.levels.alpha.tolist()
-
-    def watched(x: Tensor, t: int) -> Tensor:
-        if t not in levels:  # two-stage samplers evaluate a level twice
-            levels.add(t)
-            seen.append(x[0] / max(alpha[t], 0.05))
-        return denoiser(x, t)
-
-    process.denoise = watched
-    process.tile = POINTS  # one tile, so that each call has all points
-    end = process.draw()[0]
-    return [shown(points) for points in [*(model.units.into_data(x.numpy()) for x in seen), end]]
-
-
 def shown(points: np.ndarray) -> np.ndarray:
     """Return the coordinates of points (n, d) that are drawn, (n, 3) for d = 3, else (n, 2)."""
-    if points.shape[1] == 3:
-        return points
-    return np.pad(points[:, :2], ((0, 0), (0, max(0, 2 - points.shape[1]))))
+    return points if points.shape[1] == 3 else planar(points)
 
 
 def write_gif(

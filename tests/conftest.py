@@ -112,6 +112,34 @@ def copy_run(project, target):
     return copy
 
 
+@pytest.fixture(scope="module")
+def browser():
+    """A browser for which no host resolves, so that requests to the outside show as failed."""
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if chromium is None or driver is None:
+        pytest.skip("there is no browser (Debian: chromium chromium-driver)")
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for argument in ("--headless", "--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    opened = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    yield opened
+    opened.quit()
+
+
+def requests(browser):
+    """Addresses that pages have requested since the last call."""
+    return [
+        word
+        for entry in browser.get_log("performance")
+        for word in entry["message"].split('"')
+        if "Network.requestWillBeSent" in entry["message"] and word.startswith(("http", "ws:"))
+    ]
+
+
 @pytest.fixture
 def project(finished, tmp_path):
     """A private copy of the finished run, which a test may change."""

@@ -1,36 +1,15 @@
 """Snakemake's report of a run, opened in a browser."""
 
-import shutil
 import zipfile
 
 import pytest
-from selenium import webdriver
+from conftest import requests
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
 PATIENCE = 60  # seconds, for a page on a busy machine
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 
-pytestmark = [
-    pytest.mark.system,
-    pytest.mark.skipif(
-        CHROMIUM is None or DRIVER is None,
-        reason="there is no browser (Debian: chromium chromium-driver)",
-    ),
-]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    # No host resolves, so requests to the outside show as failed.
-    for argument in ("--headless", "--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
-    yield driver
-    driver.quit()
+pytestmark = pytest.mark.system
 
 
 @pytest.fixture(scope="module")
@@ -41,16 +20,6 @@ def report(finished, tmp_path_factory):
     with zipfile.ZipFile(folder / "report.zip") as packed:
         packed.extractall(folder)
     return folder / "report"
-
-
-def requests(browser):
-    """Addresses that pages have requested since the last call."""
-    return [
-        word
-        for entry in browser.get_log("performance")
-        for word in entry["message"].split('"')
-        if "Network.requestWillBeSent" in entry["message"] and word.startswith(("http", "ws:"))
-    ]
 
 
 def click(browser, text):

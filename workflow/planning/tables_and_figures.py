@@ -67,5 +67,6 @@ PAGES = {
         Page("weights/figure7", FIGURE, "Figure 7: weights in hindsight", *WEIGHTS, True),
         Page("weights/upscales", TABLE, "Up-projections and KL", *UPSCALES),
         Page("weights/figure8", FIGURE, "Figure 8: KL against the up-projection", *UPSCALES),
+        Page("explorer/explorer", ("html",), "Explorer", "explorer", "2 Figures", "explorer"),
     )
 }

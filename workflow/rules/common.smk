@@ -101,6 +101,7 @@ FILES = [name for name, dataset in CONFIG["datasets"].items() if "file" in datas
 KNOWN = [name for name in CONFIG["datasets"] if name not in FILES]  # with an exact density
 READ = [name for name in DATASETS if name in FILES]
 STUDIED = [name for name in DATASETS if name in KNOWN]
+PLANAR = [name for name in STUDIED if distribution_of(CONFIG["datasets"][name]).coordinates() == 2]
 ALL_NETWORKS = [name for name in CONFIG["variants"] if jobs.has_network(CONFIG, name)]
 NETWORKS = [name for name in VARIANTS if name in ALL_NETWORKS]  # the others are classical
 COMPARED = [name for name in VARIANTS if jobs.has_optimum(CONFIG, name)]  # with it
@@ -123,9 +124,14 @@ def script_path(name):
     return str(SCRIPTS / f"{name}.py")
 
 
+def shipped(path):
+    """Path of a file in workflow/: relative, so equal in every clone, and always local."""
+    return local(os.path.relpath(HOME / "workflow" / path))
+
+
 def published(name):
-    """Path of a file of published figures: relative, so equal in every clone, and always local."""
-    return local(os.path.relpath(HOME / "workflow/published" / name))
+    """Path of a file of published figures."""
+    return shipped(f"published/{name}")
 
 
 def page(stem):

@@ -1,6 +1,3 @@
-PLANAR = [name for name in STUDIED if distribution_of(CONFIG["datasets"][name]).coordinates() == 2]
-
-
 rule animate:
     input:
         models=lambda wildcards: expand(

@@ -42,10 +42,15 @@ def use_style() -> None:
     mpl.rcParams.update(STYLE)
 
 
-def frame_cloud(axes: Iterable[Axes], points: np.ndarray, margin: float) -> None:
-    """Set square panels to one range that contains all points (n, 2).
+def planar(points: np.ndarray) -> np.ndarray:
+    """Return the first two coordinates of points, (n, 2); in one dimension, the second is 0."""
+    return np.pad(points[:, :2], ((0, 0), (0, max(0, 2 - points.shape[1]))))
 
-    Both axes have the same scale, unless one coordinate spreads at least five times as far.
+
+def frame(points: np.ndarray, margin: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the lower and the upper corner of a panel that contains all points (n, 2).
+
+    Both sides have the same length, unless one coordinate spreads at least five times as far.
 
     Args:
         margin: added on each side, as a share of the range.
@@ -54,7 +59,12 @@ def frame_cloud(axes: Iterable[Axes], points: np.ndarray, margin: float) -> None
     if spread.max() < 5 * spread.min() or spread.min() == 0:
         spread[:] = spread.max()
     middle = (points.min(axis=0) + points.max(axis=0)) / 2
-    low, high = middle - (0.5 + margin) * spread, middle + (0.5 + margin) * spread
+    return middle - (0.5 + margin) * spread, middle + (0.5 + margin) * spread
+
+
+def frame_cloud(axes: Iterable[Axes], points: np.ndarray, margin: float) -> None:
+    """Set square panels to the one frame of all points (n, 2), with a margin as in `frame`."""
+    low, high = frame(points, margin)
     for axis in axes:
         axis.set_box_aspect(1)
         axis.set_xlim(low[0], high[0])
