@@ -43,11 +43,16 @@ def main(samples: list[Path], real: list[Path], figures: list[Path], *, settings
         len(widths),
         figsize=(1.75 * sum(widths) + 0.4, 1.75 * rows + (0.6 if truth else 0.3)),
         squeeze=False,
-        sharex=False if truth else "col",
-        sharey=False if truth else "col",
+        sharex=not truth and "col",
+        sharey=not truth and "col",
         width_ratios=widths,
         height_ratios=heights,
     )
+    if truth:  # all but the colour bars
+        for first, *others in axes[:rows].T:
+            for axis in others:
+                axis.sharex(first)
+                axis.sharey(first)
     clouds = {name: [points[variant, name] for variant in labels] for name in datasets}
     for column, dataset in zip(axes[:rows].T, datasets, strict=False):
         draw_column(column, clouds[dataset])
