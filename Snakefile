@@ -32,3 +32,4 @@ rule all:
     default_target: True
     input:
         pages("all"),
+        list(synthetic_tables()),

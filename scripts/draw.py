@@ -44,8 +44,9 @@ def main(options: argparse.Namespace) -> None:
     steps = len(drawing.visited(model.levels).t)
     print(f"draw: {prior} prior, {kind} sampler, {steps} steps", file=sys.stderr)
     points = draw(model, drawing, options.points, options.seed)
+    table = points if model.encoding is None else model.encoding.decode(points)
     with atomic_write(options.output, checksum=False) as part:
-        form.write(part, points)
+        form.write(part, table)
 
 
 def drawing_of(options: argparse.Namespace, model: Model) -> Drawing:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dualscale.data.units import standard_units
+from dualscale.data.encoding import metric_units, read_encoding
 from dualscale.metrics.kl import Reference
 from dualscale.runtime.files import atomic_write
 from execution.job import run, within_runtime
@@ -16,6 +16,7 @@ def main(
     real: Path,
     neighbours: Path,
     training: Path | None = None,
+    encoding: Path | None = None,
     *,
     settings: Mapping,
     k: str,
@@ -26,11 +27,13 @@ def main(
 
     Args:
         real: the points that generated ones are compared with.
-        training: the points whose mean and standard deviation the models standardise with, or None.
+        training, encoding: of a dataset from a file, which give the units; or None.
         settings: real_points, the number to use, from the first on; None: all.
         k: numbers of neighbours, joined by underscores, found in one search.
     """
-    units = None if training is None else standard_units(np.load(training, mmap_mode="r"))
+    columns, units = read_encoding(encoding), None
+    if training is not None and columns is not None:
+        units = metric_units(np.load(training, mmap_mode="r"), columns)
     points = np.load(real, allow_pickle=False)[: settings["real_points"]]
     ks = [int(each) for each in k.split("_")]
     reference = Reference.of(points, ks, units, threads, within_runtime(runtime))

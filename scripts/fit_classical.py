@@ -11,6 +11,7 @@ import numpy as np
 from sklearn import mixture, model_selection, neighbors  # noqa: F401
 
 from dualscale.classical.generators import CLASSICAL
+from dualscale.data.encoding import read_encoding
 from dualscale.data.normalisations import NORMALISATION
 from dualscale.runtime.devices import device_name, open_device
 from dualscale.runtime.files import save_points
@@ -24,6 +25,7 @@ def main(
     samples: Path,
     training: Path,
     sampling: Path,
+    encoding: Path | None = None,
     *,
     settings: Mapping,
     digests: Mapping[str, str],
@@ -39,12 +41,15 @@ def main(
     Args:
         points: the dataset.
         training, sampling: paths of the records.
+        encoding: of a dataset from a file, or None.
         settings: classical, normalisation, and sampling with the number of points.
         digests: of all settings that determine each record, by its folder.
     """
     device = device_name(open_device(0, threads))
     data = np.load(points, allow_pickle=False)
-    units = NORMALISATION.validate_python(settings["normalisation"]).units(data)
+    columns = read_encoding(encoding)
+    flags = None if columns is None else columns.flags
+    units = NORMALISATION.validate_python(settings["normalisation"]).units(data, flags)
     generator, inside = CLASSICAL.validate_python(settings["classical"]), units.into_model(data)
     start = time.perf_counter()
     fitted = generator.fit(inside, stream_seed(stream, "fit") % 2**32)

@@ -1,4 +1,4 @@
-"""Import a dataset from a file: check it, shuffle it, and hold some points out."""
+"""Import a dataset from a file: check it, encode and shuffle it, and hold some points out."""
 
 import logging
 from collections.abc import Mapping
@@ -8,43 +8,63 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from dualscale.data.columns import Integer
+from dualscale.data.encoding import Encoding
 from dualscale.data.files import read_table
 from dualscale.data.table import Table
-from dualscale.runtime.files import save_points
+from dualscale.runtime.files import atomic_write, save_points
 from dualscale.runtime.streams import stream_seed
 from execution.job import run
 
 FEWEST = 100  # points; fewer suffice neither for training nor for evaluation
 
 
-def main(source: Path, training: Path, held_out: Path, *, settings: Mapping, k: int) -> None:
-    """Write training and held-out points, each (n, d) in float32.
+def main(
+    source: Path, training: Path, held_out: Path, encoding: Path, *, settings: Mapping, k: int
+) -> None:
+    """Write training and held-out points, each (n, d) in float32, and their encoding as JSON.
 
     Args:
         settings: of the dataset: columns, header, delimiter, decimal, held_out (a share), seed.
         k: neighbour of the KL estimator.
     """
     text = {key: settings[key] for key in ("columns", "header", "delimiter", "decimal")}
-    table = read_table(source, **text)
-    points = table.values.astype(np.float32)
-    require_usable(source, table)
-    require_distinct(source, points, k)
-    logging.info("%s: %d points of %d columns, %s", source, *points.shape, table.describe())
-    order = np.random.default_rng(stream_seed(settings["seed"], "hold out")).permutation(
-        len(points)
-    )
+    table, found = read_table(source, **text)
+    seed = settings["seed"]
+    points = found.encode(table.cells, np.random.default_rng(stream_seed(seed, "spread")))
+    require_usable(source, points, found)
+    require_distinct(source, points, found, k)
+    logging.info("%s: %d points of %s", source, len(points), understood(table, found))
+    order = np.random.default_rng(stream_seed(seed, "hold out")).permutation(len(points))
     count = int(np.ceil(settings["held_out"] * len(points)))
     save_points(held_out, points[order[:count]])
     save_points(training, points[order[count:]])
+    with atomic_write(encoding) as part:
+        part.write_text(found.model_dump_json(indent=2) + "\n")
 
 
-def require_usable(source: str | Path, table: Table) -> None:
+def understood(table: Table, encoding: Encoding) -> str:
+    """Summarise in a few lines: the first rows, and type, range and missing cells of columns."""
+    columns = {
+        "column": [column.name for column in encoding.columns],
+        "in the file": table.stored,
+        "type": [column.describe() for column in encoding.columns],
+        "missing": [f"{share:.1%}" for share in table.cells.isna().mean()],
+    }
+    shown = (table.cells.head(3), pd.DataFrame(columns))
+    first, each = (frame.to_string(index=False) for frame in shown)
+    return (
+        f"{len(encoding.columns)} columns in {len(encoding.flags)} coordinates, "
+        f"first rows:\n{first}\n{each}"
+    )
+
+
+def require_usable(source: str | Path, points: NDArray[np.float64], encoding: Encoding) -> None:
     """Check the number and the spread of the points.
 
     Raises:
         ValueError: too few points, no column that varies, or a spread too large for float32.
     """
-    points = table.values
     if len(points) < FEWEST:
         raise ValueError(f"{source} has {len(points)} points: {FEWEST} or more are needed")
     deviation, size = points.std(axis=0), np.abs(points).max(axis=0)
@@ -54,27 +74,34 @@ def require_usable(source: str | Path, table: Table) -> None:
     smallest = np.maximum(1e-5 * size, np.finfo(np.float32).tiny)
     for column in np.flatnonzero((deviation <= smallest) & ~constant):
         raise ValueError(
-            f"{source}: column {table.names[column]} is nearly constant: values about "
+            f"{source}: column {encoding.names[column]} is nearly constant: values about "
             f"{points[:, column].mean():g} with standard deviation {deviation[column]:g}; "
             "leave it out with `columns`, or subtract what all values have in common"
         )
 
 
-def require_distinct(source: str | Path, points: NDArray[np.float32], k: int) -> None:
+def require_distinct(
+    source: str | Path, points: NDArray[np.float64], encoding: Encoding, k: int
+) -> None:
     """Check that distances to the k-th neighbour are positive.
 
     Raises:
         ValueError: more than k - 1 points are equal.
     """
-    table = pd.DataFrame(points)
+    compared = points.astype(np.float32)
+    if not encoding.plain:
+        compared = encoding.spread(compared, np.random.default_rng(0))
+    table = pd.DataFrame(compared)
     repeated = table[table.duplicated(keep=False)]
     equal = repeated.groupby(list(table.columns)).indices
     most = max(equal.values(), key=len, default=[])
     if len(most) >= k:
         rows = ", ".join(str(repeated.index[place] + 1) for place in most[:3])
+        whole = [each.name for each in encoding.columns if isinstance(each, Integer)]
+        spread = f", or say `columns: {{{whole[0]}: integer}}`" if whole else ""
         raise ValueError(
             f"{source} has {len(most)} equal points, in rows {rows}{', …' * (len(most) > 3)}: the "
-            f"KL needs fewer than kl.k, {k}; remove the repeats or raise kl.k"
+            f"KL needs fewer than kl.k, {k}; remove the repeats, raise kl.k{spread}"
         )
 
 

@@ -34,10 +34,14 @@ def main(options: argparse.Namespace) -> None:
     require_unchanged([options.model])
     model = load_model(options.model, architecture=options.architecture)
     text = {key: getattr(options, key) for key in ("header", "delimiter", "decimal")}
-    points = read_table(options.points, options.columns, **text).values
+    table, found = read_table(options.points, options.columns, **text)
+    for source, encoding in ((options.model, model.encoding), (options.points, found)):
+        if encoding is not None and not encoding.plain:
+            raise ValueError(f"{source} has words, dates or missing cells, which have no density")
+    points = table.cells.to_numpy()
     prior = options.prior or known_drawing(options.model, model).prior.model_dump()
-    table = pd.DataFrame({"log_density_nats": log_density(model, points, prior)})
-    lines = table.to_csv(index=False, lineterminator="\n", float_format="%.9g")
+    densities = pd.DataFrame({"log_density_nats": log_density(model, points, prior)})
+    lines = densities.to_csv(index=False, lineterminator="\n", float_format="%.9g")
     if options.output is None:
         print(lines, end="")
         return

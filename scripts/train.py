@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from dualscale.data.encoding import read_encoding
 from dualscale.data.moments import moments_of
 from dualscale.data.normalisations import NORMALISATION
 from dualscale.model import SETTINGS, Model
@@ -31,6 +32,7 @@ def main(
     points: Path,
     models: list[Path],
     records: list[Path],
+    encoding: Path | None = None,
     *,
     settings: Mapping,
     sampling: Mapping,
@@ -50,6 +52,7 @@ def main(
         sampling: the variant's sampling, stored in the models' files only.
         records: paths of the records: seconds, loss, parameters, device, and the seeds of the
             stack.
+        encoding: of a dataset from a file, or None.
         digest: of all settings that determine a model, stored in its file and its record.
         stream_suffix: part of the names of the random streams after the seed.
         code: digest of the training code.
@@ -58,12 +61,14 @@ def main(
     streams = [f"{seed}/{stream_suffix}" for seed in seeds]
     device = open_device(gpu, threads)
     loaded = np.load(points, allow_pickle=False)
-    units = NORMALISATION.validate_python(settings["normalisation"]).units(loaded)
+    columns = read_encoding(encoding)
+    flags = None if columns is None else columns.flags
+    units = NORMALISATION.validate_python(settings["normalisation"]).units(loaded, flags)
     data = torch.from_numpy(units.into_model(loaded)).to(device)
     training = Training.model_validate(settings["training"])
     kept = {key: settings[key] for key in settings if key not in ("normalisation", "training")}
     chosen = SETTINGS.validate_python({**kept, "sampling": sampling})
-    stack = Model(chosen, moments_of(data), len(seeds), device, units)
+    stack = Model(chosen, moments_of(data), len(seeds), device, units, columns)
     stack.backbone.initialise(streams)
     trainer = Trainer(stack, data, training, streams)
     logging.info("training seeds %s on %s", ", ".join(map(str, seeds)), device_name(device))

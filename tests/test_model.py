@@ -271,6 +271,15 @@ def put(*keys_and_value):
     return change
 
 
+def quantiles(found):
+    """Return a change of a file that gives quantiles to both columns."""
+
+    def change(about, tensors):
+        about |= {"quantiles": found, "scale": [1.0, 1.0]}
+
+    return change
+
+
 def nested(depth):
     return lambda about, tensors: json.dumps(about)[:-1] + f', "x": {"[" * depth}{"]" * depth}}}'
 
@@ -328,8 +337,8 @@ MUTATIONS = {
     "scale of another length": (put("scale", [1.0]), "scale"),
     "scale a number": (put("scale", 1.0), "scale"),
     "shift NaN": (put("shift", 1, float("nan")), "shift"),
-    "quantiles NaN": (put("quantiles", [[0.0, float("nan")], [1.0, 1.0]]), "quantiles are NaN"),
-    "quantiles falling": (put("quantiles", [[0.0, 1.0], [1.0, 0.0]]), "or do not rise"),
+    "quantiles NaN": (quantiles([[0.0, float("nan")], [1.0, 1.0]]), "quantiles are NaN"),
+    "quantiles falling": (quantiles([[0.0, 1.0], [1.0, 0.0]]), "or do not rise"),
     "quantiles of a column": (put("quantiles", [[0.0], [1.0]]), "quantiles have shape (2, 1)"),
     "shift of another length": (put("shift", [0.0, 0.0, 0.0]), "shift"),
     "deep nesting": (nested(100_000), "RecursionError"),

@@ -276,9 +276,11 @@ FORMAT = '''class Blanks(Format):
     kind: Literal["txt"] = "txt"
 
     def read(self, path, columns):
-        values = np.loadtxt(path, ndmin=2)
-        chosen = choose([str(number) for number in range(values.shape[1])], columns)
-        return Table([str(index) for index in chosen], ["number"] * len(chosen), values[:, chosen])
+        import pandas as pd
+
+        values = pd.DataFrame(np.loadtxt(path, ndmin=2)).rename(columns=str)
+        chosen = choose(list(values), columns)
+        return Table(values.iloc[:, chosen], ["number"] * len(chosen))
 
     def write(self, path, points):
         np.savetxt(path, points)
@@ -286,7 +288,7 @@ FORMAT = '''class Blanks(Format):
 
 
 def test_a_format_of_files_is_added_in_one_file_and_read_and_written(tmp_path):
-    scripts = add(tmp_path, "data/files.py", "def extensions(base:", FORMAT)
+    scripts = add(tmp_path, "data/typed.py", "def _cells(name:", FORMAT)
     config = CONFIG | {"datasets": {"mine": {"file": "points.txt", "columns": [2, 0]}}}
     with pytest.raises(ConfigurationError, match=r"\.tsv, \.npy or \.parquet is allowed"):
         check(config)
@@ -308,7 +310,8 @@ def test_a_format_of_files_is_added_in_one_file_and_read_and_written(tmp_path):
         format_of(source).write(source, points)
         filled = check(yaml.safe_load(sys.argv[1]), [folder])
         parts = [folder / "training.npy", folder / "held_out.npy"]
-        main(source, *parts, settings=import_settings(filled, "mine"), k=5)
+        settings = import_settings(filled, "mine")
+        main(source, *parts, folder / "encoding.json", settings=settings, k=5)
         read = np.concatenate([np.load(path) for path in parts])
         print(np.allclose(np.sort(read, axis=0), np.sort(points[:, [2, 0]], axis=0), atol=1e-6))
     """

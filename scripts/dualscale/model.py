@@ -13,6 +13,7 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from dualscale.data.encoding import Encoding
 from dualscale.data.moments import Moments
 from dualscale.data.units import QuantileUnits, Units, own_units
 from dualscale.diffusion.denoiser import Denoiser
@@ -35,10 +36,11 @@ class Model:
         moments: of the data, in the model's units.
         units: the model's; None: the data's own.
         models: S.
+        encoding: of a file's columns in the data; None: the data are not from a file.
 
     Raises:
         ValueError: the number of non-constant columns of the units differs from that of the
-            moments.
+            moments, or the number of columns from that of the encoding.
     """
 
     def __init__(
@@ -48,13 +50,17 @@ class Model:
         models: int = 1,
         device: torch.device | None = None,
         units: Units | None = None,
+        encoding: Encoding | None = None,
     ):
-        self.settings, self.moments = settings, moments
+        self.settings, self.moments, self.encoding = settings, moments, encoding
         dimensions = len(moments.mean)
         self.units = units or own_units(dimensions)
         if self.units.varying.sum() != dimensions:
             varying = self.units.varying.sum()
             raise ValueError(f"{varying} columns vary, but the moments are of {dimensions}")
+        if encoding is not None and len(encoding.flags) != self.units.coordinates:
+            found, needed = self.units.coordinates, len(encoding.flags)
+            raise ValueError(f"there are {found} coordinates, but the columns have {needed}")
         self.levels = settings.schedule.levels()
         self.coefficients = settings.prediction.coefficients(self.levels, moments.scale)
         shape = dimensions, self.levels.timesteps, models, device
@@ -125,6 +131,8 @@ class Model:
         }
         if isinstance(self.units, QuantileUnits):
             about["quantiles"] = self.units.quantiles.tolist()
+        if self.encoding is not None:
+            about["encoding"] = self.encoding.model_dump()
         path.write_bytes(save(tensors, metadata={"dualscale": json.dumps(about)}))
 
 
@@ -170,7 +178,8 @@ def _load(path: Path, device: torch.device | None, architecture: str | None) -> 
         units = _units(about["shift"], about["scale"], about.get("quantiles"))
         if isinstance(settings, BranchesModel):
             _require_parameters(settings, len(moments.mean), file)
-        model = Model(settings, moments, device=device, units=units)
+        encoding = Encoding.model_validate(about["encoding"]) if "encoding" in about else None
+        model = Model(settings, moments, device=device, units=units, encoding=encoding)
         for name, view in model.backbone.named_views(model.backbone.flat).items():
             view.copy_(_tensor(file, name, view.shape[1:])[None])
         for name, constant in model.backbone.constants(0).items():
@@ -190,7 +199,7 @@ def _units(shift: Any, scale: Any, quantiles: Any) -> Units:
     """Return the units that a file holds.
 
     They have one shift and one scale of 0 or more per column, and perhaps rising quantiles of each
-    column that varies.
+    column of scale 1.
     """
     with np.errstate(over="ignore"):
         units = Units(np.array(shift, np.float32), np.array(scale, np.float32))
@@ -203,7 +212,7 @@ def _units(shift: Any, scale: Any, quantiles: Any) -> Units:
     if quantiles is None:
         return units
     found = np.array(quantiles, np.float32)
-    if found.ndim != 2 or len(found) < 2 or found.shape[1] != units.varying.sum():
+    if found.ndim != 2 or len(found) < 2 or found.shape[1] != (units.scale == 1).sum():
         raise ValueError(f"quantiles have shape {found.shape}")
     if not (np.isfinite(found).all() and (np.diff(found, axis=0) >= 0).all()):
         raise ValueError("quantiles are NaN or infinite, or do not rise")

@@ -164,6 +164,21 @@ def training_points(wildcards):
     return {"training": f"results/datasets/{wildcards.dataset}.npy"} if files else {}
 
 
+def synthetic_tables():
+    """Tables of generated rows, as in Figure 1, one per variant and dataset from a file."""
+    for dataset in READ:
+        extension = Path(CONFIG["datasets"][dataset]["file"]).suffix.lower()
+        extension = ".csv" if extension == ".npy" else extension
+        for variant in VARIANTS:
+            yield f"results/synthetic/{variant}/{dataset}/{SEEDS[0]}{extension}"
+
+
+def encoding(wildcards):
+    """Encoding of a file's columns; none for a distribution."""
+    files = wildcards.dataset in FILES
+    return {"encoding": f"results/encodings/{wildcards.dataset}.json"} if files else {}
+
+
 def neighbours(*ks):
     """Path of the real points' distances to their k-th neighbours, for every KL with these k."""
     return f"results/neighbours/{{dataset}}/{'_'.join(map(str, ks))}.npz"

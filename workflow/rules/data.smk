@@ -24,6 +24,7 @@ rule import_dataset:
     output:
         training="results/datasets/{dataset}.npy",
         held_out="results/held_out/{dataset}.npy",
+        encoding="results/encodings/{dataset}.json",
     log:
         "results/logs/import_dataset/{dataset}.log",
     benchmark:
@@ -46,6 +47,7 @@ rule import_dataset:
 rule find_neighbours:
     input:
         unpack(training_points),
+        unpack(encoding),
         real=real_points,
     output:
         neighbours=neighbours("{k}"),

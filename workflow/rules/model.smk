@@ -7,6 +7,7 @@ for batch, variants in [(ANY_SEED, "|".join(ALL_NETWORKS)), *STACKS]:
         name:
             batch_rule("train", batch)
         input:
+            unpack(encoding),
             points="results/datasets/{dataset}.npy",
         output:
             models=of_batch(f"results/models/{RUN}.safetensors", batch),
@@ -80,6 +81,7 @@ for batch, variants in [(ANY_SEED, "|".join(ALL_NETWORKS)), *STACKS]:
 # Samples of a classical generator follow its fit at once: it is not stored.
 rule fit_classical:
     input:
+        unpack(encoding),
         points="results/datasets/{dataset}.npy",
     output:
         samples=f"results/samples/{RUN}.npy",
@@ -108,3 +110,25 @@ rule fit_classical:
         "Fit {wildcards.variant} to {wildcards.dataset} and sample it, seed {wildcards.seed}"
     script:
         script_path("fit_classical")
+
+
+rule tabulate_sample:
+    input:
+        samples=f"results/samples/{RUN}.npy",
+        encoding="results/encodings/{dataset}.json",
+    output:
+        table=f"results/synthetic/{RUN}.{{extension}}",
+    log:
+        f"results/logs/tabulate_sample/{RUN}.{{extension}}.log",
+    wildcard_constraints:
+        dataset="|".join(FILES) or "$",
+        extension="csv|tsv|parquet",
+    localrule: True
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        code=code_digest("tabulate_sample"),
+    message:
+        "Tabulate the sample of {wildcards.variant} on {wildcards.dataset}, seed {wildcards.seed}"
+    script:
+        script_path("tabulate_sample")

@@ -54,7 +54,7 @@ def has_optimum(config: Mapping[str, Any], name: str) -> bool:
 
 def import_settings(config: Mapping[str, Any], dataset: str) -> dict[str, Any]:
     """Settings for reading and splitting a dataset's file."""
-    return {key: config["datasets"][dataset][key] for key in IMPORTED}
+    return {key: in_order(config["datasets"][dataset][key]) for key in IMPORTED}
 
 
 def sampling_settings(config: Mapping[str, Any], name: str) -> dict[str, Any]:

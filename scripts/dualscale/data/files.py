@@ -1,82 +1,18 @@
-"""Files of points: their formats, each one class told by the extension, and their settings."""
+"""Files of points and tables: how they are read, and their settings."""
 
 import csv
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Discriminator, Field, Tag, model_validator
 
+from dualscale.data.columns import COLUMN_TYPES
+from dualscale.data.encoding import Encoding
 from dualscale.data.sources import Known
-from dualscale.data.table import (
-    Columns,
-    Format,
-    Table,
-    TableError,
-    choose,
-    frame,
-    listed,
-    require_usable_numbers,
-)
+from dualscale.data.table import LEFT_OUT, Columns, Format, Table, TableError
 from dualscale.data.text import Text
+from dualscale.data.typed import NPY, Parquet  # noqa: F401  # parts are found by their base
 from dualscale.parts import Once, Part, Seed, kinds, matching, parts_of, suggestion
-
-
-class NPY(Format):
-    """Array of NumPy."""
-
-    kind: Literal["npy"] = "npy"
-
-    def read(self, path: Path, columns: Columns) -> Table:
-        array = np.lib.format.open_memmap(path, mode="r")
-        if array.ndim != 2 or array.shape[1] == 0:
-            raise TableError(f"has shape {array.shape}: a table of points by columns is needed")
-        if array.dtype.kind not in "iuf":
-            raise TableError(f"holds {array.dtype}: integers or floating-point numbers can be used")
-        names = [str(number) for number in range(array.shape[1])]
-        chosen = choose(names, columns)
-        values = np.asarray(array[:, chosen], dtype=np.float64)
-        return Table([names[index] for index in chosen], [str(array.dtype)] * len(chosen), values)
-
-    def write(self, path: Path, points: NDArray) -> None:
-        np.save(path, points)
-
-
-class Parquet(Format):
-    """Table of Apache Parquet."""
-
-    kind: Literal["parquet"] = "parquet"
-
-    def read(self, path: Path, columns: Columns) -> Table:
-        import pyarrow as pa
-        import pyarrow.parquet
-
-        with pa.parquet.ParquetFile(path) as file:
-            schema = file.schema_arrow
-            stored = (schema.pandas_metadata or {}).get("index_columns", [])
-            index = [part if isinstance(part, str) else part.get("name") for part in stored]
-            if columns is None and any(index):
-                raise TableError(
-                    f"has the pandas index {', '.join(filter(None, index))} beside its columns "
-                    f"{listed(name for name in schema.names if name not in index)}: "
-                    "say with `columns` which are the points"
-                )
-            chosen = [schema.field(number) for number in choose(schema.names, columns)]
-            usable = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)
-            for field in chosen:
-                if not any(kind(field.type) for kind in usable):
-                    raise TableError(
-                        f"holds {field.type} in column {field.name}: "
-                        "integers, floating-point or decimal numbers can be used"
-                    )
-            names = [field.name for field in chosen]
-            table = file.read(columns=names)
-        values = [table.column(name).cast(pa.float64(), safe=False).to_numpy() for name in names]
-        return Table(names, [str(field.type) for field in chosen], np.column_stack(values))
-
-    def write(self, path: Path, points: NDArray) -> None:
-        frame(points).to_parquet(path, index=False)
 
 
 def extensions(base: type[Format] = Format) -> list[str]:
@@ -100,13 +36,13 @@ def format_of(path: Path) -> Format:
     return found[extension].model_validate({})
 
 
-def read_table(path: Path, columns: Columns = None, **options: Any) -> Table:
-    """Read the chosen columns of a file, or all of them.
+def read_table(path: Path, columns: Columns = None, **options: Any) -> tuple[Table, Encoding]:
+    """Read the chosen columns of a file, or all of them, and find their types.
 
     Raises an error where the file is ambiguous instead of guessing.
 
     Args:
-        columns: names, or numbers from 0.
+        columns: names, or numbers from 0; or types by name.
         options: header, delimiter and decimal of a text file.
 
     Raises:
@@ -119,19 +55,22 @@ def read_table(path: Path, columns: Columns = None, **options: Any) -> Table:
     try:
         given = options if isinstance(form, Text) else {}
         table = form.read(path, columns, **given)
-        require_usable_numbers(table)
+        return table, Encoding.fit(table, columns)
     except TableError as error:
         raise ValueError(f"{path} {error}") from error
     except (EOFError, OSError, ValueError, csv.Error, pa.ArrowException) as error:
         raise ValueError(f"{path} cannot be read: {error}") from error
-    return table
 
 
 _EXTENSIONS = " or ".join(", ".join(extensions()).rsplit(", ", 1))
 
 
+KINDS = (*COLUMN_TYPES, LEFT_OUT)
+ColumnKind = Annotated[str, matching(rf"^({'|'.join(KINDS)})\Z", f"one of {', '.join(KINDS)}")]
+
+
 class PointsFile(Part):
-    """Points read from a file."""
+    """Points, or a table, read from a file."""
 
     file: Annotated[
         str,
@@ -141,10 +80,12 @@ class PointsFile(Part):
     )
     columns: (
         Annotated[list[Annotated[int, Field(ge=0)] | str], Field(min_length=1, max_length=64), Once]
+        | dict[str, ColumnKind]
         | None
     ) = Field(
         None,
-        description="Columns to take, by name or by number from 0; null, all.",
+        description="Columns to take, by name or by number from 0, or types of columns by name; "
+        "null, all, with the types that their cells suggest.",
     )
     header: bool | None = Field(
         None,

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import TypeAdapter
 
-from dualscale.data.units import Array, Units, own_units, quantile_units, standard_units
+from dualscale.data.units import Array, Mask, Units, own_units, quantile_units, standard_units
 from dualscale.parts import Choice, OneOf
 
 
@@ -13,8 +13,12 @@ class Normalisation(Choice):
     """Map from the data's units to the model's, column by column."""
 
     @abstractmethod
-    def units(self, data: Array) -> Units:
-        """Return the units of a model that is trained on data (n, d)."""
+    def units(self, data: Array, flags: Mask | None = None) -> Units:
+        """Return the units of a model that is trained on data (n, d).
+
+        Args:
+            flags: mask of the coordinates that are 0 or 1; None: there are none.
+        """
 
 
 class Own(Normalisation):
@@ -22,7 +26,7 @@ class Own(Normalisation):
 
     kind: Literal["none"] = "none"
 
-    def units(self, data: Array) -> Units:
+    def units(self, data: Array, flags: Mask | None = None) -> Units:
         return own_units(data.shape[1])
 
 
@@ -31,7 +35,7 @@ class Standard(Normalisation):
 
     kind: Literal["standard"] = "standard"
 
-    def units(self, data: Array) -> Units:
+    def units(self, data: Array, flags: Mask | None = None) -> Units:
         return standard_units(data)
 
 
@@ -39,13 +43,14 @@ class Quantile(Normalisation):
     """A standard normal distribution, by quantiles (TabDDPM; Kotelnikov et al. 2023, section 4).
 
     One quantile per 30 points, from 10 to 1000, between which the map is linear. Points that are
-    drawn do not leave the range of the training data.
+    drawn do not leave the range of the training data. Coordinates that are 0 or 1 get mean 0 and
+    variance 1.
     """
 
     kind: Literal["quantile"] = "quantile"
 
-    def units(self, data: Array) -> Units:
-        return quantile_units(data, max(min(len(data) // 30, 1000), 10))
+    def units(self, data: Array, flags: Mask | None = None) -> Units:
+        return quantile_units(data, max(min(len(data) // 30, 1000), 10), flags)
 
 
 AnyNormalisation = Annotated[Normalisation, OneOf()]

@@ -1,56 +1,44 @@
-"""Tables of numbers in files: which columns are taken, and which values can be used."""
+"""Tables in files: which columns are taken, and which values can be used."""
 
 import re
 from abc import abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from dualscale.parts import Choice, short
 
 MOST_COLUMNS = 64
 LARGEST = 1e38  # float32 holds the difference of two such numbers
+MISSING = {"n/a", "na", "nan", "nil", "none", "null"}
+"""Words, in any case, that stand for a missing number or date."""
 
-Columns = Sequence[str | int] | None
-"""Names of columns, or numbers from 0; None: all."""
+Columns = Sequence[str | int] | Mapping[str, str] | None
+"""Names of columns, or numbers from 0; or types by name; None: all."""
+LEFT_OUT = "left_out"
+"""Type of a column that is not taken."""
+VERBATIM = "category"
+"""Type of a column whose cells stay as they are, numbers too."""
 
 
-class TableError(Exception):
+class TableError(ValueError):
     """Fault of a file, phrased to follow the file's name."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """Numeric columns read from a file.
+    """Columns read from a file.
 
     Args:
-        names: column names; without a header, column numbers from 0.
-        types: the columns' types in the file; "number" for text files.
-        values: (n, d).
+        cells: a pandas DataFrame: numbers in float64, dates as texts in the form 2026-11-24, words,
+            truth values; NaN or None where a cell is missing. Without a header, the columns' names
+            are their numbers from 0.
+        stored: the columns' types in the file; "text" for text files.
     """
 
-    names: list[str]
-    types: list[str]
-    values: NDArray[np.float64]
-
-    def describe(self) -> str:
-        """Summarise in a few lines: the first rows, and type and range of each column."""
-        import pandas as pd
-
-        first = pd.DataFrame(self.values[:3], columns=self.names)
-        columns = pd.DataFrame(
-            {
-                "column": self.names,
-                "type": self.types,
-                "smallest": self.values.min(axis=0),
-                "largest": self.values.max(axis=0),
-            }
-        )
-        return f"first rows:\n{first.to_string(index=False)}\n{columns.to_string(index=False)}"
+    cells: Any
+    stored: list[str]
 
 
 class Format(Choice):
@@ -61,36 +49,47 @@ class Format(Choice):
         """Read the chosen columns; a TableError says why a file cannot be used."""
 
     @abstractmethod
-    def write(self, path: Path, points: NDArray) -> None:
-        """Write points (n, d)."""
+    def write(self, path: Path, points: Any) -> None:
+        """Write points (n, d), or a pandas DataFrame."""
 
 
-def frame(points: NDArray) -> Any:
-    """Return points as a pandas table with columns x0, x1, …."""
+def frame(points: Any) -> Any:
+    """Return points as a pandas DataFrame with columns x0, x1, …; a DataFrame as it is."""
     import pandas as pd
 
+    if isinstance(points, pd.DataFrame):
+        return points
     return pd.DataFrame(points, columns=[f"x{index}" for index in range(points.shape[1])])
 
 
 def choose(names: Sequence[str], columns: Columns) -> list[int]:
     """Indices of the chosen columns."""
-    if columns is not None:
+    if columns is not None and not isinstance(columns, Mapping):
         chosen = [_find(names, column) for column in columns]
         for number in chosen:
             if chosen.count(number) > 1:
                 raise TableError(f"has one column {names[number]}, which `columns` chooses twice")
         return chosen
-    if len(names) > MOST_COLUMNS:
+    kinds = {_find(names, name): kind for name, kind in (columns or {}).items()}
+    chosen = [number for number in range(len(names)) if kinds.get(number) != LEFT_OUT]
+    if len(chosen) > MOST_COLUMNS:
         raise TableError(
-            f"has {len(names)} columns: at most {MOST_COLUMNS} can be used; "
+            f"has {len(chosen)} columns: at most {MOST_COLUMNS} can be used; "
             "choose some with `columns`"
         )
-    if "" in names:
-        raise TableError(
-            f"has no name for column {names.index('')}, perhaps an index: "
-            "say with `columns` which are the points"
-        )
-    return list(range(len(names)))
+    for number in chosen:
+        if not names[number]:
+            raise TableError(
+                f"has no name for column {number}, perhaps an index: "
+                "say with `columns` which are the points"
+            )
+    return chosen
+
+
+def are_verbatim(columns: Columns) -> set[str]:
+    """Names of columns whose cells stay as they are, numbers too."""
+    typed = columns.items() if isinstance(columns, Mapping) else ()
+    return {name for name, kind in typed if kind == VERBATIM}
 
 
 def _find(names: Sequence[str], column: str | int) -> int:
@@ -112,18 +111,11 @@ def listed(names: Iterable[str]) -> str:
     return ", ".join(list(names)[:MOST_COLUMNS])
 
 
-def require_usable_numbers(table: Table) -> None:
-    """Reject values outside the range of float32."""
-    for name, column in zip(table.names, table.values.T, strict=True):
-        broken = np.flatnonzero(~(np.abs(column) <= LARGEST))
-        if len(broken):
-            raise unusable(broken[0] + 1, name, f"{column[broken[0]]:g}")
-
-
 def unusable(row: int, column: str, value: str) -> TableError:
-    if value in ("", "nan"):
-        return TableError(f"is empty in row {row} of column {column}: a number is needed")
-    hint = ", with `decimal` for decimal commas" if re.fullmatch(r"\s*-?\d*,\d+", value) else ""
+    """Return the error for a cell that is not a number."""
+    hint = ", with `decimal` for decimal commas" if re.fullmatch(r"-?\d*,\d+", value) else ""
+    if not re.search(r"\d|inf", value):
+        hint = f"; if its values are words, say `columns: {{{column}: category}}`"
     return TableError(
         f"holds {short(value)} in row {row} of column {column}: "
         f"numbers up to {LARGEST:g} in size can be used{hint}"

@@ -1,23 +1,31 @@
-"""Delimited text files of numbers, read strictly: what is ambiguous is an error."""
+"""Delimited text files, read strictly: what is ambiguous is an error."""
 
 import csv
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
-from dualscale.data.table import Columns, Format, Table, TableError, choose, frame, unusable
+from dualscale.data.table import (
+    MISSING,
+    Columns,
+    Format,
+    Table,
+    TableError,
+    are_verbatim,
+    choose,
+    frame,
+)
 from dualscale.parts import short
 
 LONGEST_LINE = 2**24  # bytes
-MISSING = {"inf", "infinity", "n/a", "na", "nan", "nil", "none", "null"}
-CONVERSION = re.compile(r"In CSV column #(\d+): Row #(\d+): .*? invalid value '(.*)'\Z", re.DOTALL)
+NOT_NAMES = MISSING | {"inf", "infinity"}
+CONVERSION = re.compile(r"In CSV column #\d+: Row #\d+: .*? invalid value", re.DOTALL)
+DECIMAL_COMMA = r"^([-+]?\d*),(\d+([eE][-+]?\d+)?)$"
 
 
 class Text(Format):
-    """Lines of numbers with a delimiter between them."""
+    """Lines of cells with a delimiter between them."""
 
     usual: ClassVar[str]
 
@@ -29,67 +37,34 @@ class Text(Format):
         delimiter: str | None = None,
         decimal: str = ".",
     ) -> Table:
+        import pandas as pd
         import pyarrow as pa
-        import pyarrow.csv
 
         line = _first_line(path)
         if delimiter is None:
             delimiter = self.usual
             _require_usual(delimiter, line)
         row = csv.reader([line], delimiter=delimiter, skipinitialspace=True, strict=True)
-        cells = [cell.strip() for cell in next(row, [])]
-        if not cells:
+        first = [cell.strip() for cell in next(row, [])]
+        if not first:
             raise TableError("has an empty first line")
         if header is None:
-            _require_names(cells)
+            _require_names(first)
         named = header is not False
-        names = cells if named else [str(number) for number in range(len(cells))]
+        names = first if named else [str(number) for number in range(len(first))]
         chosen = choose(names, columns)
-        keys = [str(number) for number in range(len(cells))]  # names may repeat
-        ragged: list[Any] = []
+        layout = len(first), named, delimiter, decimal
+        verbatim = are_verbatim(columns)
+        cells = None if verbatim else _numbers(path, chosen, *layout)
+        if cells is None:
+            texts = _parsed(path, chosen, pa.string(), *layout)
+            mark = {number: None if names[number] in verbatim else decimal for number in chosen}
+            parts = zip(chosen, texts.columns, strict=True)
+            cells = pd.DataFrame({number: _cells(texts, mark[number]) for number, texts in parts})
+        cells.columns = [names[number] for number in chosen]
+        return Table(cells, ["text"] * len(chosen))
 
-        def note(row: Any) -> str:
-            ragged.append(row)
-            return "error"
-
-        try:
-            table = pa.csv.read_csv(
-                _without_blank_end(path, len(cells)),
-                pa.csv.ReadOptions(
-                    use_threads=False,  # multithreaded reading reports no row in its errors
-                    block_size=LONGEST_LINE,
-                    column_names=keys,
-                    skip_rows=int(named),
-                ),
-                pa.csv.ParseOptions(
-                    delimiter=delimiter,
-                    newlines_in_values=True,
-                    ignore_empty_lines=False,
-                    invalid_row_handler=note,
-                ),
-                pa.csv.ConvertOptions(
-                    check_utf8=False,
-                    column_types={keys[index]: pa.float64() for index in chosen},
-                    include_columns=[keys[index] for index in chosen],
-                    null_values=[],
-                    decimal_point=decimal,
-                ),
-            )
-        except pa.ArrowInvalid as error:
-            if ragged:
-                number, count = ragged[0].number - named, ragged[0].actual_columns
-                raise TableError(
-                    f"has {count} cell{'s' * (count > 1)} in row {number} and {len(cells)} in its "
-                    f"first line: {short(ragged[0].text)}"
-                ) from error
-            if found := CONVERSION.search(str(error)):
-                place, at, value = found.groups()
-                raise unusable(int(at) - named, names[int(place)], value) from error
-            raise
-        values = np.column_stack([column.to_numpy() for column in table.columns])
-        return Table([names[index] for index in chosen], ["number"] * len(chosen), values)
-
-    def write(self, path: Path, points: NDArray) -> None:
+    def write(self, path: Path, points: Any) -> None:
         frame(points).to_csv(path, index=False, sep=self.usual, lineterminator="\n")
 
 
@@ -132,7 +107,7 @@ def _require_usual(delimiter: str, line: str) -> None:
 def _require_names(cells: list[str]) -> None:
     """Reject a first line that does not clearly name the columns."""
     for number, cell in enumerate(cells):
-        if cell.lower() in MISSING or not re.match(r"[^\W\d]", cell):
+        if cell.lower() in NOT_NAMES or not re.match(r"[^\W\d]", cell):
             raise TableError(
                 f"holds {short(cell)} in column {number} of its first line: say with "
                 "`header: true` that this line names the columns, or with `header: false` that it "
@@ -140,12 +115,101 @@ def _require_names(cells: list[str]) -> None:
             )
 
 
-def _without_blank_end(path: Path, columns: int) -> Any:
-    """Content of the file without trailing blank lines, which in a single column are cells."""
+def _numbers(path: Path, chosen: Sequence[int], *layout: Any) -> Any:
+    """Return the chosen columns as a DataFrame of float64; None if a cell is not a number."""
+    import pyarrow as pa
+
+    try:
+        return _parsed(path, chosen, pa.float64(), *layout).to_pandas()
+    except pa.ArrowInvalid as error:
+        if CONVERSION.search(str(error)):
+            return None
+        raise
+
+
+def _cells(texts: Any, decimal: str | None) -> Any:
+    """Return texts as numbers, if all are, or else without blanks around them; None where empty.
+
+    Args:
+        texts: of a column, from pyarrow.
+        decimal: mark of the numbers; None: numbers are texts, too.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    texts = pc.utf8_trim_whitespace(texts)
+    texts = pc.if_else(pc.equal(texts, ""), None, texts)
+    if decimal is None:
+        return texts.to_pandas()
+    if decimal == ",":
+        texts = pc.replace_substring_regex(texts, DECIMAL_COMMA, r"\1.\2")
+    missing = pc.is_in(pc.utf8_lower(texts), pa.array(MISSING, pa.string()))
+    numbers = pc.utf8_ltrim(pc.if_else(missing, None, texts), "+")
+    try:
+        return numbers.cast(pa.float64()).to_pandas()
+    except pa.ArrowInvalid:
+        return texts.to_pandas()
+
+
+def _parsed(
+    path: Path,
+    chosen: Sequence[int],
+    kind: Any,
+    count: int,
+    named: bool,
+    delimiter: str,
+    decimal: str,
+) -> Any:
+    """Return the chosen of `count` columns as a pyarrow table, named by their numbers."""
+    import pyarrow as pa
+    import pyarrow.csv
+
+    keys = [str(number) for number in range(count)]  # names may repeat
+    ragged: list[Any] = []
+
+    def note(row: Any) -> str:
+        ragged.append(row)
+        return "error"
+
+    try:
+        return pa.csv.read_csv(
+            _without_blank_end(path),
+            pa.csv.ReadOptions(
+                use_threads=False,  # multithreaded reading reports no row in its errors
+                block_size=LONGEST_LINE,
+                column_names=keys,
+                skip_rows=int(named),
+            ),
+            pa.csv.ParseOptions(
+                delimiter=delimiter,
+                newlines_in_values=True,
+                ignore_empty_lines=False,
+                invalid_row_handler=note,
+            ),
+            pa.csv.ConvertOptions(
+                check_utf8=kind == pa.string(),
+                column_types={keys[number]: kind for number in chosen},
+                include_columns=[keys[number] for number in chosen],
+                null_values=[],
+                decimal_point=decimal,
+            ),
+        )
+    except pa.ArrowInvalid as error:
+        if ragged:
+            number, found = ragged[0].number - named, ragged[0].actual_columns
+            raise TableError(
+                f"has {found} cell{'s' * (found > 1)} in row {number} and {count} in its "
+                f"first line: {short(ragged[0].text)}"
+            ) from error
+        raise
+
+
+def _without_blank_end(path: Path) -> Any:
+    """Content of the file without trailing blank lines."""
     import pyarrow as pa
 
     content = pa.memory_map(str(path)).read_buffer()
     size = content.size
-    while columns > 1 and size and content[size - 1] in b"\r\n":
+    while size and content[size - 1] in b"\r\n":
         size -= 1
     return pa.BufferReader(content.slice(0, size))

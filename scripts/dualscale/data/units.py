@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.floating]
+Mask = NDArray[np.bool_]
 BLOCK = 2**17  # rows that are copied to float64 at a time
 LOG_ROOT_TAU = np.log(2 * np.pi) / 2
 OUTERMOST = 1e-7  # probability of the smallest normal number, -5.2, and of the largest
@@ -32,7 +33,12 @@ class Units:
         return not self.shift.any() and bool((self.scale == 1).all())
 
     @property
-    def varying(self) -> NDArray[np.bool_]:
+    def coordinates(self) -> int:
+        """Number of coordinates of a point in the data's units."""
+        return len(self.scale)
+
+    @property
+    def varying(self) -> Mask:
         """Mask of the columns that are not constant, (d,)."""
         return self.scale > 0
 
@@ -64,13 +70,14 @@ class Units:
 
 @dataclass(frozen=True)
 class QuantileUnits(Units):
-    """Monotone map of each column to a standard normal: y = Phi^-1(F(x)).
+    """Monotone map of columns to a standard normal: y = Phi^-1(F(x)).
 
     F is linear between the quantiles; where several are equal, it is the middle of its jump. The
-    way back ends at the outermost quantiles. The scale is 0 for constant columns, 1 for others.
+    way back ends at the outermost quantiles. These columns have shift 0 and scale 1; the others are
+    constant or have the affine map of `Units`.
 
     Args:
-        quantiles: at evenly spaced probabilities from 0 to 1, rising, (q, v).
+        quantiles: at evenly spaced probabilities from 0 to 1, rising, (q, mapped columns).
     """
 
     quantiles: Array
@@ -80,28 +87,32 @@ class QuantileUnits(Units):
         return False
 
     @property
+    def _mapped(self) -> NDArray[np.intp]:
+        """Places, among the varying columns, of those with quantiles."""
+        return np.flatnonzero(self.scale[self.varying] == 1)
+
+    @property
     def probabilities(self) -> NDArray[np.float64]:
         return np.linspace(0, 1, len(self.quantiles))
 
     def into_model(self, x: Array) -> Array:
         from scipy.special import ndtri  # here, since planning a workflow loads this module
 
-        p, x = self.probabilities, x[..., self.varying]
-        y = np.empty_like(x)
-        for j, q in enumerate(self.quantiles.T):
+        p, y = self.probabilities, super().into_model(x)
+        for j, q in zip(self._mapped, self.quantiles.T, strict=True):
+            x = y[..., j].copy()  # its shift is 0 and its scale 1
             # Of equal quantiles, interpolation takes the last; of their negatives, the first.
-            last, first = np.interp(x[..., j], q, p), 1 - np.interp(-x[..., j], -q[::-1], p)
+            last, first = np.interp(x, q, p), 1 - np.interp(-x, -q[::-1], p)
             y[..., j] = ndtri(((last + first) / 2).clip(OUTERMOST, 1 - OUTERMOST))
         return y
 
     def into_data(self, y: Array) -> Array:
         from scipy.special import ndtr
 
-        x = np.empty((*y.shape[:-1], len(self.shift)), y.dtype)
-        x[...] = self.shift
-        p, columns = ndtr(y.astype(np.float64)), np.flatnonzero(self.varying)
-        for j, (column, q) in enumerate(zip(columns, self.quantiles.T, strict=True)):
-            x[..., column] = np.interp(p[..., j], self.probabilities, q)
+        x, columns = super().into_data(y), np.flatnonzero(self.varying)
+        for j, q in zip(self._mapped, self.quantiles.T, strict=True):
+            p = ndtr(y[..., j].astype(np.float64))
+            x[..., columns[j]] = np.interp(p, self.probabilities, q)
         return x
 
     def log_slope(self, x: Array) -> NDArray[np.float64]:
@@ -148,12 +159,23 @@ def standard_units(data: Array) -> Units:
     return Units(shift.astype(np.float32), np.where(constant, 0, deviation).astype(np.float32))
 
 
-def quantile_units(data: Array, count: int) -> QuantileUnits:
-    """Units in which each column is standard normal, by `count` quantiles of the data (n, d)."""
+def quantile_units(data: Array, count: int, affine: Mask | None = None) -> QuantileUnits:
+    """Units in which each column is standard normal, by `count` quantiles of the data (n, d).
+
+    Args:
+        affine: mask of the columns that are standardised instead.
+    """
     constant = data.min(axis=0) == data.max(axis=0)
     p = np.linspace(0, 1, count)
-    quantiles = [np.quantile(column, p) for column in data[:, ~constant].T]
     shift, scale = np.where(constant, data[0], 0), np.where(constant, 0, 1)
+    mapped = ~constant
+    if affine is not None:
+        standard = standard_units(data)
+        shift, scale = (
+            np.where(affine, *pair) for pair in ((standard.shift, shift), (standard.scale, scale))
+        )
+        mapped &= ~affine
+    quantiles = [np.quantile(column, p) for column in data[:, mapped].T]
     return QuantileUnits(
         shift.astype(np.float32),
         scale.astype(np.float32),

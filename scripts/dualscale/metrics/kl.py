@@ -11,6 +11,7 @@ import numpy as np
 import scipy  # loads its modules when used, so that planning a workflow is fast
 from numpy.typing import NDArray
 
+from dualscale.data.encoding import loaded_units, stored_units
 from dualscale.data.units import Units, own_units
 
 Array = NDArray[np.floating]
@@ -84,15 +85,14 @@ class Reference:
 
     def save(self, file: BinaryIO) -> None:
         """Write everything but the points, as npz."""
-        shift, scale = self.units.shift, self.units.scale
-        np.savez(file, distances=self.distances, ks=np.array(self.ks), shift=shift, scale=scale)
+        np.savez(file, distances=self.distances, ks=np.array(self.ks), **stored_units(self.units))
 
     @classmethod
     def load(cls, path: str | Path, real: Array) -> Self:
         """Load a saved reference for the first of the real points, as many as it has distances."""
         with np.load(path, allow_pickle=False) as file:
             distances, ks = file["distances"], file["ks"].tolist()
-            units = Units(file["shift"], file["scale"])
+            units = loaded_units(file)
         points = units.into_model(real[: len(distances)].astype(np.float64))
         return cls(points, distances, ks, units)
 
@@ -141,7 +141,7 @@ class Reference:
         self, generated: Array, workers: int, expect: Callable[[float], None]
     ) -> Array:
         """Chebyshev distance of each real point to its k-th nearest generated point, (n, ks)."""
-        columns = len(self.units.scale)
+        columns = self.units.coordinates
         if generated.shape[1] != columns:
             raise ValueError(
                 f"real points have {columns} dimensions, generated ones {generated.shape[1]}"

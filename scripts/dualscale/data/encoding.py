@@ -1,0 +1,174 @@
+"""Encoding of a table as points: the coordinates of all its columns side by side, and back."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from dualscale.data.columns import AnyColumnType, ColumnType, Integer, Number, inferred, type_of
+from dualscale.data.table import MOST_COLUMNS, Columns, Table, TableError
+from dualscale.data.units import Array, Units, standard_units
+from dualscale.parts import Part
+from dualscale.runtime.digests import digest_settings
+from dualscale.runtime.streams import stream_seed
+
+MOST_COORDINATES = 512
+
+
+class Encoding(Part):
+    """Columns of a table, and how each becomes coordinates of a point."""
+
+    columns: list[AnyColumnType] = Field(
+        description="Columns, in the table's order.", min_length=1, max_length=MOST_COLUMNS
+    )
+    plain: bool = Field(
+        description="Whether the coordinates are the file's numbers as they are, which is so where "
+        "all cells are numbers, none is missing, and the configuration gives no types."
+    )
+
+    @classmethod
+    def fit(cls, table: Table, columns: Columns = None) -> Self:
+        """Return the encoding of a table.
+
+        Args:
+            columns: types by name; types of other columns follow from their cells.
+
+        Raises:
+            TableError: names the cell or the column that cannot be used.
+        """
+        given = columns if isinstance(columns, Mapping) else {}
+        fitted: list[ColumnType] = []
+        for (name, cells), stored in zip(table.cells.items(), table.stored, strict=True):
+            kind = type_of(given[name]) if name in given else inferred(name, cells, stored)
+            fitted.append(kind.fit(name, cells))
+        plain = not given and all(
+            type(column) in (Number, Integer) and not column.missing for column in fitted
+        )
+        found = cls(columns=fitted, plain=plain)
+        if len(found.flags) > MOST_COORDINATES:
+            widest = max(fitted, key=lambda column: len(column.flags))
+            raise TableError(
+                f"takes {len(found.flags)} coordinates, one for each value of a category: at most "
+                f"{MOST_COORDINATES} can be used; leave out {widest.name}, which takes the most"
+            )
+        return found
+
+    @property
+    def flags(self) -> NDArray[np.bool_]:
+        """Mask of the coordinates that are 0 or 1, (d,)."""
+        if self.plain:
+            return np.zeros(len(self.columns), bool)
+        return np.concatenate([column.flags for column in self.columns])
+
+    @property
+    def names(self) -> list[str]:
+        """Name of the column of every coordinate."""
+        return [column.name for column, width in self._widths() for _ in range(width)]
+
+    def encode(self, cells: Any, rng: np.random.Generator) -> NDArray[np.float64]:
+        """Return the rows of a pandas DataFrame as points, (n, d), for storage in float32.
+
+        Args:
+            rng: of the noise that spreads whole numbers.
+        """
+        if self.plain:
+            return cells.to_numpy(np.float64)
+        series = (cells.iloc[:, number] for number in range(cells.shape[1]))
+        parts = [
+            column.encode(each, rng) for column, each in zip(self.columns, series, strict=True)
+        ]
+        return np.column_stack(parts)
+
+    def decode(self, points: Array) -> Any:
+        """Return points (n, d), of data or generated, as a pandas DataFrame.
+
+        It has the file's columns in their order and types. Numbers keep to the range of the data.
+        """
+        import pandas as pd
+
+        decoded = [column.decode(part) for column, part in self._parts(points)]
+        return pd.concat(decoded, axis=1, keys=range(len(decoded))).set_axis(
+            [column.name for column in self.columns], axis=1
+        )
+
+    def spread(self, points: Array, rng: np.random.Generator) -> NDArray[np.float64]:
+        """Return points as one number per column, equal cells spread by noise, (n, columns)."""
+        return np.column_stack([column.spread(part, rng) for column, part in self._parts(points)])
+
+    def describe(self) -> str:
+        """Return a line on every column."""
+        width = max(len(column.name) for column in self.columns)
+        return "\n".join(f"{each.name:<{width}}  {each.describe()}" for each in self.columns)
+
+    def _widths(self) -> list[tuple[ColumnType, int]]:
+        """Columns, each with its number of coordinates."""
+        return [(column, 1 if self.plain else len(column.flags)) for column in self.columns]
+
+    def _parts(self, points: Array) -> Iterator[tuple[ColumnType, Array]]:
+        """Iterate over the columns, each with its coordinates, (n, w)."""
+        start = 0
+        for column, width in self._widths():
+            yield column, points[:, start : start + width]
+            start += width
+
+
+def read_encoding(path: Path | None) -> Encoding | None:
+    """Return the encoding that an import wrote; None for a dataset that is not from a file."""
+    return None if path is None else Encoding.model_validate_json(path.read_text(encoding="utf-8"))
+
+
+@dataclass(frozen=True)
+class TableUnits(Units):
+    """Units in which metrics compare tables: a standardised number per column, spread by noise.
+
+    Points are decoded first, so that only what a table shows is compared.
+
+    Args:
+        shift, scale: of the spread columns, (columns,).
+    """
+
+    encoding: Encoding
+
+    @property
+    def coordinates(self) -> int:
+        return len(self.encoding.flags)
+
+    def into_model(self, x: Array) -> Array:
+        rng = np.random.default_rng(stream_seed(digest_settings(x), "spread"))
+        return Units(self.shift, self.scale).into_model(self.encoding.spread(x, rng))
+
+    def into_data(self, y: Array) -> Array:
+        raise NotImplementedError("a table's cells do not follow from their spread numbers")
+
+
+def stored_units(units: Units) -> dict[str, Any]:
+    """Return the units of metrics as arrays, for an npz file."""
+    arrays: dict[str, Any] = {"shift": units.shift, "scale": units.scale}
+    if isinstance(units, TableUnits):
+        arrays["encoding"] = np.array(units.encoding.model_dump_json())
+    return arrays
+
+
+def loaded_units(file: Mapping[str, Array]) -> Units:
+    """Return the units that an npz file holds."""
+    if "encoding" not in file:
+        return Units(file["shift"], file["scale"])
+    encoding = Encoding.model_validate_json(str(file["encoding"]))
+    return TableUnits(file["shift"], file["scale"], encoding)
+
+
+def metric_units(training: Array, encoding: Encoding) -> Units:
+    """Return the units in which metrics compare points of a file: standardised.
+
+    Args:
+        training: (n, d).
+    """
+    if encoding.plain:
+        return standard_units(training)
+    rng = np.random.default_rng(stream_seed(digest_settings(training), "spread"))
+    units = standard_units(encoding.spread(training, rng))
+    return TableUnits(units.shift, units.scale, encoding)
