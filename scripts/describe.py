@@ -1,4 +1,4 @@
-"""Print variants' resolved settings and their number of parameters.
+"""Print the columns of datasets from files, and variants' resolved settings and parameters.
 
     python scripts/describe.py adaptive improved --configfile workflow/protocols/released.yaml
 
@@ -13,27 +13,44 @@ import yaml
 
 from dualscale.config.check import check_files
 from dualscale.config.jobs import model_settings, sampling_settings
+from dualscale.data.encoding import Encoding
+from dualscale.data.files import read_table
 from dualscale.errors import ConfigurationError, unknown
 from dualscale.networks.settings import DualScale
 
 
-def main(names: list[str], files: list[Path], dimensions: int) -> None:
-    """Print one YAML document per variant.
+def main(names: list[str], files: list[Path], dimensions: int | None) -> None:
+    """Print one YAML document per dataset from a file, and one per variant.
 
     Args:
         files: configurations, each an override of those before.
-        dimensions: d, of the points.
+        dimensions: d, of the points; None: those of the first dataset from a file, or 2.
 
     Raises:
-        ConfigurationError: a file or a variant cannot be used.
+        ConfigurationError: a configuration or a variant cannot be used.
+        ValueError: a dataset's file cannot be used.
     """
     config = check_files(files)
+    for dataset in config["run"]["datasets"]:
+        if "file" in config["datasets"][dataset]:
+            encoding = encoding_of(config["datasets"][dataset])
+            count, width = len(encoding.columns), len(encoding.flags)
+            columns = {column.name: column.describe() for column in encoding.columns}
+            text = yaml.safe_dump({"columns": columns}, sort_keys=False, allow_unicode=True)
+            print(f"---\n# {dataset}: {count} columns in {width} coordinates\n{text}", end="")
+            dimensions = dimensions or width
     for name in names or config["run"]["variants"]:
         if name not in config["variants"]:
             raise ConfigurationError(unknown("describe", name, config["variants"]))
         settings = model_settings(config, name)
         text = yaml.safe_dump({**settings, "sampling": sampling_settings(config, name)})
-        print(f"---\n# {name}: {parameters(settings, dimensions)}\n{text}", end="")
+        print(f"---\n# {name}: {parameters(settings, dimensions or 2)}\n{text}", end="")
+
+
+def encoding_of(dataset: dict) -> Encoding:
+    """Return the encoding of a dataset's file."""
+    text = {key: dataset[key] for key in ("columns", "header", "delimiter", "decimal")}
+    return read_table(Path(dataset["file"]), **text)[1]
 
 
 def parameters(settings: dict, dimensions: int) -> str:
@@ -50,7 +67,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("variants", nargs="*", help="names (default: those of run.variants)")
     parser.add_argument("--configfile", nargs="+", type=Path, default=[], help="overrides")
-    parser.add_argument("--dimensions", type=int, default=2, help="of the points (default: 2)")
+    parser.add_argument("--dimensions", type=int, help="of the points (default: a file's, or 2)")
     return parser.parse_args(arguments)
 
 
