@@ -15,17 +15,22 @@ from matplotlib.figure import Figure
 import compare_variants
 import plot_decomposition
 import plot_steps
+import plot_systems
+from dualscale.config.check import check_files
 from dualscale.metrics.claims import Measured, findings, measure, read_claims
 from dualscale.metrics.quantities import Quantity, Runs, WeightShift
 from dualscale.reporting.tables import Table, read_table
 from judge_claims import judged, printed
 from tabulate_excess import excess
 from tabulate_fewest import fewest
+from tabulate_systems import systems
 
 ROOT = Path(__file__).parents[1]
+PROTOCOL = check_files([ROOT / "workflow/protocols/systems.yaml"])
 CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
-STUDY, RECOMMENDED = ROOT / "docs/study", ROOT / "docs/recommended"
+STUDY, RECOMMENDED, SYSTEMS = (ROOT / "docs" / name for name in ("study", "recommended", "systems"))
 PUBLISHED = ROOT / "workflow/published"
+SYSTEM_LABELS = {name: PROTOCOL["variants"][name]["label"] for name in PROTOCOL["run"]["variants"]}
 LABELS = {name: variant["label"] for name, variant in CONFIG["variants"].items()}
 
 
@@ -84,6 +89,40 @@ def measured_or_kept(quantity: Quantity, runs: Runs) -> dict[str, Measured]:
     }
 
 
+@cache
+def side_by_side() -> pd.DataFrame:
+    """Systems on every dataset, ranked; times of networks are those of steps measured in turns.
+
+    The runs themselves were made several at a time, on a busy machine.
+    """
+    runs, floors = read_table(SYSTEMS / "metrics.csv"), read_table(SYSTEMS / "floors.csv")
+    steps = read_table(ROOT / "benchmarks/systems.csv").set_index("variant")
+    training = PROTOCOL["training"]["steps"] / 1e3 * steps["ms_a_step"]
+    sampling = PROTOCOL["sampling"]["points"] / 1e6 * steps["us_a_point"]
+    for column, seconds in (("train_seconds", training), ("sample_seconds", sampling)):
+        runs[column] = runs["variant"].map(seconds).fillna(runs[column])
+    names = [name for name in SYSTEM_LABELS if name in set(runs["variant"])]
+    classical = [name for name in names if "classical" in PROTOCOL["variants"][name]]
+    published = read_table(PUBLISHED / "sibling_experiments.csv")
+    published = published[published["dataset"].isin(runs["dataset"])]
+    more, margin = read_table(SYSTEMS / "measures.csv"), PROTOCOL["study"]["margin_bits"]
+    return systems(runs, more, floors, published, names, classical, margin)
+
+
+def kl_against_cost() -> Figure:
+    """Figure 6 of the systems."""
+    table = side_by_side()
+    labels = {name: SYSTEM_LABELS[name] for name in SYSTEM_LABELS if name in set(table["variant"])}
+    return plot_systems.draw(table, labels)
+
+
+def sibling_claims() -> pd.DataFrame:
+    """Verdicts on two of the authors' sibling experiments."""
+    runs = Runs(read_table(SYSTEMS / "metrics.csv"))
+    read_in = read_claims(PUBLISHED / "sibling_claims.yaml")
+    return judged((claim, findings(claim, runs)) for claim in read_in)
+
+
 def claims() -> tuple[pd.DataFrame, Table]:
     """Verdicts on the claims, as data and as a table of texts."""
     runs, read_in = read_table(STUDY / "metrics.csv"), read_claims(PUBLISHED / "claims.yaml")
@@ -102,6 +141,8 @@ DERIVED: dict[str, Callable[[], str]] = {
     "docs/recommended/fresh_excess.csv": lambda: above_floor("fresh.csv"),
     "docs/recommended/untuned_excess.csv": lambda: above_floor("untuned.csv"),
     "docs/recommended/fewest.csv": few_steps,
+    "docs/systems/systems.csv": lambda: csv(side_by_side()),
+    "docs/systems/claims.csv": lambda: csv(sibling_claims()),
     "docs/study/comparisons.csv": lambda: csv(comparisons()[0]),
     "docs/study/comparisons.md": lambda: comparisons()[1].md(),
     "docs/study/claims.csv": lambda: csv(claims()[0]),
@@ -111,5 +152,6 @@ DERIVED: dict[str, Callable[[], str]] = {
 FIGURES: dict[str, Callable[[], Figure]] = {
     "docs/study/figure3.png": parts_of_kl,
     "docs/recommended/figure5.png": kl_against_nfe,
+    "docs/systems/figure6.png": kl_against_cost,
 }
 """Functions that draw each figure."""

@@ -16,18 +16,26 @@ ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "workflow")]
 
 from blocks import fill
-from derived import DERIVED, FIGURES
-from dualscale.metrics.statistics import INTERVAL, mean_interval, welch_interval
+from derived import DERIVED, FIGURES, SYSTEM_LABELS, side_by_side
+from dualscale.metrics.statistics import (
+    INTERVAL,
+    mean_interval,
+    probabilities_of_best,
+    welch_interval,
+)
 from dualscale.metrics.table import COLUMNS, RUN_COLUMNS
 from dualscale.reporting.figures import save_figure
 from dualscale.reporting.tables import read_table
 from dualscale.reporting.texts import bracket, number, with_interval
+from dualscale.runtime.streams import stream_seed
 from planning.tables_and_figures import PAGES
 from tabulate_hindsight import OTHERS
 from tabulate_hindsight import compared as in_hindsight
 from tabulate_hindsight import printed as printed_in_hindsight
+from tabulate_systems import title
 
 STUDY, RECOMMENDED = "docs/study/README.md", "docs/recommended/README.md"
+SYSTEMS = "docs/systems/README.md"
 DATASETS = ["circle", "dino", "line", "moons"]
 LABELS = {
     "baseline": "Baseline",
@@ -450,6 +458,95 @@ def weights_in_hindsight() -> str:
     rows = printed_in_hindsight(in_hindsight(read("docs/study/hindsight.csv")))
     header = ["dino", "learned", *OTHERS.values()]
     return pipe(header, [[LABELS[variant], *texts] for variant, _, *texts in rows])
+
+
+SAME_SIZE, SAME_TIME = 0.02, 1.1
+"""Largest deviation from the baseline's parameters, and largest multiple of its training time."""
+
+
+def kinds_of_systems(cell: pd.DataFrame) -> dict[str, pd.Series]:
+    """Return which systems of a dataset are of each kind, by the kind's name."""
+    networks, base = cell["kind"] == "network", cell.loc["baseline"]
+    same_size = networks & ((cell["parameters"] / base["parameters"] - 1).abs() <= SAME_SIZE)
+    in_time = cell["train_seconds"] <= SAME_TIME * base["train_seconds"]
+    return {
+        "of the baseline's size": same_size,
+        "and of its training time": same_size & in_time,
+        "wider networks": networks & ~same_size,
+        "classical": cell["kind"] == "classical",
+    }
+
+
+@block(SYSTEMS, "best of each kind")
+def best_of_each_kind() -> str:
+    """Lowest KL of each kind of system, and what is as good, per dataset."""
+    runs, margin, rows = read("docs/systems/metrics.csv"), 0.02, []
+    for dataset, cell in side_by_side().set_index("variant").groupby("dataset", sort=False):
+        for kind, chosen in kinds_of_systems(cell).items():
+            names = cell.index[chosen & (cell["seeds"] > 1)]
+            kls = [
+                runs[(runs["variant"] == name) & (runs["dataset"] == dataset)]["kl_bits"].tolist()
+                for name in names
+            ]
+            seed = stream_seed("probability of being the best", str(dataset), kind)
+            found = pd.Series(probabilities_of_best(kls, margin, seed), names)
+            first, *others = found[found > 0.05].sort_values(ascending=False).index
+            best = cell.loc[first]
+            rows.append(
+                [
+                    str(dataset),
+                    kind,
+                    SYSTEM_LABELS[first],
+                    f"{found[first]:.2f}",
+                    with_interval(best["excess_bits"], best["low_bits"], best["high_bits"], ".3f"),
+                    "; ".join(f"{SYSTEM_LABELS[name]} ({found[name]:.2f})" for name in others),
+                ]
+            )
+    header = ["dataset", "systems", "most probably best", "P(best)", "KL above the floor"]
+    return pipe([*header, "others with more than 0.05"], once(rows), texts=3)
+
+
+@block(SYSTEMS, "systems")
+def every_system() -> str:
+    """Every system and reference on every dataset, by KL."""
+    table = side_by_side()
+    base = table[table["variant"] == "baseline"].set_index("dataset")["train_seconds"]
+    measures = ["off_support_share", "classifier_accuracy", "coverage", "nearest_training"]
+    shown = table[table["kind"] != "published"].sort_values(
+        "excess_bits", key=lambda bits: bits.where(table["kind"] != "reference", bits + 100)
+    )
+    rows = [
+        [
+            row["dataset"],
+            title(row["variant"], row["kind"], SYSTEM_LABELS),
+            str(row["seeds"]),
+            number(row["parameters"], ",.0f"),
+            number(row["train_seconds"] / base[row["dataset"]], ".2f"),
+            with_interval(row["excess_bits"], row["low_bits"], row["high_bits"], ".3f"),
+            number(row["p_best"], ".2f"),
+            *(number(row[name], f".{COLUMNS[name].digits}f") for name in measures),
+        ]
+        for row in shown.sort_values("dataset", kind="stable").to_dict("records")
+    ]
+    header = ["dataset", "system", "runs", "parameters", "training time, of the baseline's"]
+    header += ["KL above the floor", "P(best)", *(COLUMNS[name].label for name in measures)]
+    return pipe(header, once(rows), texts=2)
+
+
+@block(SYSTEMS, "siblings judged")
+def siblings_judged() -> str:
+    """What two of the authors' sibling experiments found, and what we find."""
+    rows = [
+        [
+            row["statement"],
+            f"{row['published']:+.1%}",
+            f"{row['mean']:+.1%} [{row['low']:+.1%}, {row['high']:+.1%}]",
+            row["verdict"],
+        ]
+        for row in read("docs/systems/claims.csv").to_dict("records")
+        if row["seeds"]
+    ]
+    return pipe(["claim", "published", "measured", "verdict"], rows)
 
 
 def in_dimensions(variant: str, column: str) -> pd.DataFrame:

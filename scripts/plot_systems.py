@@ -6,6 +6,7 @@ from itertools import product
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -51,6 +52,9 @@ def draw(table: pd.DataFrame, labels: Mapping[str, str]) -> Figure:
         row[0].set_ylabel(f"{dataset}\nKL above the floor (bits)", parse_math=False)
     for axis, cost in zip(axes[-1], COST, strict=True):
         axis.set_xlabel(COLUMNS[cost].label)
+        # Whole decades, without copies, which may cost next to nothing.
+        costs = np.log10(table.loc[table["kind"].isin(["network", "classical"]), cost])
+        axis.set_xlim(10.0 ** math.floor(costs.min()), 10.0 ** math.ceil(costs.max()))
     handles, texts = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, texts, loc="outside lower center", ncols=COLUMNS_OF_LEGEND)
     return figure
@@ -61,10 +65,11 @@ def draw_panel(
 ) -> None:
     """Draw the systems of a dataset; those on the front are named.
 
-    Systems that copy the training points are hollow, and at the lower border if below it.
+    Intervals are cut at the axis. Copies of the training points are hollow, and at the lower border
+    if below it.
     """
     copies = cell["kind"] == "copy"
-    bottom = min(-LINEAR, 1.5 * cell.loc[~copies, ["excess_bits", "low_bits"]].min(axis=None))
+    bottom = min(-LINEAR, 2 * cell.loc[~copies, "excess_bits"].min())
     axis.set_xscale("log")
     axis.set_yscale("symlog", linthresh=LINEAR)
     axis.axhline(0, color="0.4", linewidth=0.8, label="floor: fresh real points")
@@ -87,7 +92,6 @@ def draw_panel(
             markerfacecolor="white" if copies[name] else colour,
             markersize=4,
             elinewidth=0.8,
-            clip_on=False,
             label=label,
         )
     for number, (name, point) in enumerate(front.iterrows()):

@@ -17,9 +17,9 @@ from dualscale.metrics.kl import EVERY_PAIR_FROM
 from dualscale.metrics.statistics import INTERVAL, SIGNIFICANCE, mean_interval, welch_interval
 from dualscale.reporting.figures import save_figure
 
-STUDY, RECOMMENDED = tables.STUDY, tables.RECOMMENDED
+STUDY, RECOMMENDED, SYSTEMS = tables.STUDY, tables.RECOMMENDED, tables.SYSTEMS
 SPEED, RELIABILITY, METHOD = "benchmarks/README.md", "docs/reliability.md", "docs/method.md"
-PAGES = ["README.md", STUDY, RECOMMENDED, SPEED, RELIABILITY, METHOD]
+PAGES = ["README.md", STUDY, RECOMMENDED, SYSTEMS, SPEED, RELIABILITY, METHOD]
 PAGES += sorted(str(page.relative_to(ROOT)) for page in (ROOT / "docs/guides").glob("*.md"))
 
 LEVEL = f"{INTERVAL:.0%}".replace("%", " %")
@@ -30,8 +30,10 @@ DEFINED = {
         0.820, 0.871, 1.034 and 0.862|12.8 %|3.3 %|0.090 to 0.093""",
     STUDY: f"""2.13.0|{LEVEL}|0.02 bits|0.01 bits|0.364|accuracy of 0.5|0.989""",
     RECOMMENDED: f"""0.364|0.002 to 10|mean -2.5|0.0025|to 0.5|{LEVEL}|0.02 bits|2.13.0""",
+    SYSTEMS: f"2.13.0|0.02 bits|{LEVEL}",
     SPEED: """2.13|1.05|target: 1.15""",
     RELIABILITY: "9.27.1|22.05|2.8.0|1 %",
+    "docs/guides/modules.md": "0.17.1",
 }
 
 
@@ -81,6 +83,12 @@ def readme():
     yield f"ahead by {min(circle):.3f} to {max(circle):.3f} bits"
     assert max(circle) < 0.02
     yield f"of the paper's best, is {shares('docs/recommended/excess.csv')}"
+    systems = tables.side_by_side().set_index("variant")
+    above = systems["excess_bits"]
+    yield f"EDM has {above['edm']:.3f}, the recipe {above['recommended']:.3f}"
+    yield (
+        f"a mixture with {systems.loc['mixture', 'parameters']:,.0f} numbers {above['mixture']:.3f}"
+    )
 
 
 def study_page():
@@ -135,6 +143,42 @@ def study_page():
     yield f"lie {min(above):.2f} to {max(above):.2f} bits above"
 
 
+def systems_page():
+    table = tables.side_by_side().set_index("variant")
+    names = ["edm", "recommended", "baseline", "mixture", "adaptive"]
+    for name in (*names, "flow_matching", "flow_matching_ot"):
+        row = table.loc[name]
+        yield tables.with_interval(row["excess_bits"], row["low_bits"], row["high_bits"], ".3f")
+    kinds = tables.kinds_of_systems(table)
+    above, size = table["excess_bits"], kinds["of the baseline's size"]
+    named = above[size].drop("recommended")
+    assert named.idxmin() == "edm"
+    assert table.loc["edm", "low_bits"] > table.loc["recommended", "high_bits"] + 0.02
+    yield f"with {table.loc['mixture', 'parameters']:,.0f} numbers"
+    assert "142" in (ROOT / "docs/method.md").read_text()
+    yield "a mixture of 142 Gaussians"
+    weighings = ["attention_weighting", "graph_weighting", "dual_expert"]
+    wide = above[[f"{name}_wide" for name in weighings]]
+    yield f"{wide.min():.3f} to {wide.max():.3f}, single branches"
+    single = above[["parameter_matched", "dual_expert_matched"]]
+    yield f"at {single.iloc[0]:.3f} and {single.iloc[1]:.3f}, the adaptive"
+    narrow = above[[*weighings, "adaptive_narrow"]]
+    yield f"the four lie at {narrow.min():.3f} to {narrow.max():.3f}"
+    runs = tables.read("docs/systems/metrics.csv")
+    runs = runs.pivot(index="seed", columns="variant", values="kl_bits")
+    for variant, against in (
+        ("flow_matching_dual", "flow_matching"),
+        ("grid_noise_corrected", "grid_noise"),
+        ("dual_expert_wide", "dual_expert_matched"),
+    ):
+        yield paired(runs[[variant, against]].dropna(), variant, against)
+    yield f"{table.loc['baseline', 'parameters']:,.0f} parameters within 2 %"
+    assert (
+        table.loc[size, "parameters"] / table.loc["baseline", "parameters"] - 1
+    ).abs().max() < 0.02
+    yield f"at most {tables.SAME_TIME} times the baseline's"
+
+
 def recommended_page():
     yield from ways_of_sampling()
     runs = tables.read("docs/recommended/metrics.csv").set_index(["variant", "dataset", "seed"])
@@ -147,9 +191,9 @@ def recommended_page():
     cell = runs["kl_bits"].unstack("variant").xs("circle", level="dataset")
     _, _, high = mean_interval((cell["recommended_dual"] - cell["recommended"]).tolist())
     yield f"the interval reaches {high:.3f} bits to the worse"
-    recipe = tables.read("benchmarks/recipe.csv").set_index("variant").loc["recommended"]
-    yield f"{recipe['ratio']:.3f} times"
-    yield f"median of {recipe['rounds']:.0f} rounds"
+    recipe = tables.read("benchmarks/systems.csv").set_index("variant").loc["recommended"]
+    yield f"{recipe['training_ratio']:.3f} times"
+    yield f"the median of {recipe['rounds']:.0f} rounds"
     measures = tables.read("docs/recommended/measures.csv").set_index(["dataset", "variant"])
     off = measures["off_support_share"]
     yield f"on circle {100 * off['circle', 'recommended']:.1f} % of the points"
@@ -200,10 +244,15 @@ def speed_page():
         f"{each['groups of 4']:.1f} s in groups of 4 and {each['local']:.1f} s without Slurm"
     )
     assert each["one allocation"] < each.filter(like="groups").min()
-    recipe = tables.read("benchmarks/recipe.csv").set_index("variant")
-    steps = recipe["ms_a_step"]
+    systems = tables.read("benchmarks/systems.csv").set_index("variant")
+    steps = systems["ms_a_step"]
     yield f"{steps['baseline']:.2f} and {steps['recommended']:.2f} ms"
-    yield f"the median ratio is {recipe['ratio']['recommended']:.3f}"
+    yield f"a ratio of {systems['training_ratio']['recommended']:.3f}"
+    slowest = systems["training_ratio"].drop(["mdeq", "tmsa"])
+    yield f"Attention and the deep equilibrium cost {systems['training_ratio']['tmsa']:.1f} and"
+    yield f"{systems['training_ratio']['mdeq']:.1f} times a step of the baseline"
+    yield f"all others {slowest.min():.1f} to {slowest.max():.1f} times"
+    assert systems["training_ratio"]["recommended"] < 1.05
     run = tables.read("benchmarks/workflow.csv").set_index("quantity")["value"]
     yield f"{float(run['ratio']):.2f} times the plain loop"
     whole = float(run["ceiling_seconds"]) / float(run["workflow_wall_seconds"])
@@ -269,6 +318,7 @@ STATED = {
     "README.md": readme,
     STUDY: study_page,
     RECOMMENDED: recommended_page,
+    SYSTEMS: systems_page,
     SPEED: speed_page,
     RELIABILITY: reliability_page,
 }
