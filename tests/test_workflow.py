@@ -209,10 +209,10 @@ def test_points_of_ones_own_go_from_a_file_to_samples_in_their_units(project):
     assert {row["dataset"] for row in rows(results / "metrics.csv")} == {"mine"}
     project.configure(kl={"k": 4})  # checked by the import, which does not rerun for it
     assert not {done for done in project.waiting() if done.startswith(("Import", "Train"))}
-    (project.path / "mine.csv").write_text("x,y,z\n1,2,oops\n")
+    (project.path / "mine.csv").write_text("x,y,z\n1,2,3\n4,5,oops\n")
     failed = project.snakemake()
     assert failed.returncode != 0
-    assert "mine.csv holds 'oops' in row 1 of column z" in failed.stdout + failed.stderr
+    assert "mine.csv holds 'oops' in row 2 of column z" in failed.stdout + failed.stderr
 
 
 def test_a_configfile_can_give_a_part_another_kind(project):

@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from dualscale.config.jobs import has_network, tried_samplings
@@ -70,6 +69,8 @@ def check_files(files: Sequence[Path]) -> dict[str, Any]:
     Raises:
         ConfigurationError: names the key, its value and what is allowed.
     """
+    import yaml  # here, since machines that only train may lack it
+
     layers = [yaml.safe_load(file.read_text()) or {} for file in [PROJECT / "config.yaml", *files]]
     return check(merge(layers), [Path(), *(file.absolute().parent for file in files), PROJECT])
 
