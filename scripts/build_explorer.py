@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 from plotly.offline import get_plotlyjs
 
-from dualscale.reporting.figures import COLOURS, frame, planar
-from dualscale.reporting.grids import ARROWS, CELLS
+from dualscale.reporting.figures import COLOURS, planar
+from dualscale.reporting.grids import ARROWS, CELLS, panel
 from dualscale.reporting.tables import read_records, read_table
 from dualscale.runtime.files import atomic_write
 from dualscale.runtime.records import RUN, run_of
@@ -134,7 +134,7 @@ def about(found: Mapping[str, np.ndarray]) -> Found:
 def shown_points(path: Path) -> Found:
     """Return some of the real points, evenly spaced in the file, and the panel that frames all."""
     points = planar(np.load(path, allow_pickle=False))
-    low, high = frame(points, margin=0.08)
+    low, high = panel(points)
     some = np.linspace(0, len(points) - 1, min(REAL_POINTS, len(points))).astype(int)
     return {"low": low.tolist(), "high": high.tolist(), "points": packed(points[some])}
 

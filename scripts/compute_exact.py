@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dualscale.data.shapes import DISTRIBUTION
+from dualscale.data.sources import DISTRIBUTION
 from dualscale.diffusion.oracle import ExactDenoiser
 from dualscale.diffusion.schedules import SCHEDULE
 from dualscale.runtime.files import atomic_write

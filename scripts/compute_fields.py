@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dualscale.data.shapes import DISTRIBUTION
+from dualscale.data.sources import DISTRIBUTION
 from dualscale.diffusion.schedules import SCHEDULE
 from dualscale.diffusion.trajectory import rescaling
 from dualscale.reporting.grids import ARROWS, CELLS, lattice

@@ -10,8 +10,8 @@ from dualscale.diffusion.cascade import Cascaded
 from dualscale.diffusion.drawing import Sampling
 from dualscale.diffusion.trajectory import rescaling, trajectory
 from dualscale.model import Model, load_model
-from dualscale.reporting.figures import frame, planar
-from dualscale.reporting.grids import ARROWS, lattice
+from dualscale.reporting.figures import planar
+from dualscale.reporting.grids import ARROWS, lattice, panel
 from dualscale.runtime.devices import open_device
 from dualscale.runtime.files import atomic_write
 from execution.job import run
@@ -46,7 +46,7 @@ def main(
     chosen = np.linspace(0, len(drawn.t), FRAMES).round().astype(int)
     timesteps = np.array([*drawn.t, END])[chosen]
     levels = np.where(timesteps == END, drawn.t[-1], timesteps)
-    low, high = frame(planar(np.load(real, allow_pickle=False)), margin=0.08)
+    low, high = panel(np.load(real, allow_pickle=False))
     found = {
         "timesteps": timesteps,
         "ratios": np.where(timesteps == END, 0, np.exp(trained.levels.log_ratio[levels])),

@@ -48,8 +48,9 @@ def main(
     device = device_name(open_device(0, threads))
     data = np.load(points, allow_pickle=False)
     columns = read_encoding(encoding)
-    flags = None if columns is None else columns.flags
-    units = NORMALISATION.validate_python(settings["normalisation"]).units(data, flags)
+    units = NORMALISATION.validate_python(settings["normalisation"]).units(
+        data, columns and columns.flags
+    )
     generator, inside = CLASSICAL.validate_python(settings["classical"]), units.into_model(data)
     start = time.perf_counter()
     fitted = generator.fit(inside, stream_seed(stream, "fit") % 2**32)

@@ -90,7 +90,9 @@ def require_distinct(
     """
     compared = points.astype(np.float32)
     if not encoding.plain:
-        compared = encoding.spread(compared, np.random.default_rng(0))
+        compared = encoding.spread(
+            compared, np.random.default_rng(stream_seed("tell equal points"))
+        )
     table = pd.DataFrame(compared)
     repeated = table[table.duplicated(keep=False)]
     equal = repeated.groupby(list(table.columns)).indices

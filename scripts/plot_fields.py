@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 
-from dualscale.data.shapes import DISTRIBUTION
+from dualscale.data.sources import DISTRIBUTION
 from dualscale.model import load_model
 from dualscale.reporting.figures import use_style, write_figure
 from dualscale.runtime.devices import open_device

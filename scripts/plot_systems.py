@@ -54,7 +54,7 @@ def draw(table: pd.DataFrame, labels: Mapping[str, str]) -> Figure:
         axis.set_xlabel(COLUMNS[cost].label)
         # Whole decades, without copies, which may cost next to nothing.
         costs = np.log10(table.loc[table["kind"].isin(["network", "classical"]), cost])
-        axis.set_xlim(10.0 ** math.floor(costs.min()), 10.0 ** math.ceil(costs.max()))
+        axis.set_xlim(10.0 ** math.floor(costs.min()), 10.0 ** (math.floor(costs.max()) + 1))
     handles, texts = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, texts, loc="outside lower center", ncols=COLUMNS_OF_LEGEND)
     return figure

@@ -62,8 +62,9 @@ def main(
     device = open_device(gpu, threads)
     loaded = np.load(points, allow_pickle=False)
     columns = read_encoding(encoding)
-    flags = None if columns is None else columns.flags
-    units = NORMALISATION.validate_python(settings["normalisation"]).units(loaded, flags)
+    units = NORMALISATION.validate_python(settings["normalisation"]).units(
+        loaded, columns and columns.flags
+    )
     data = torch.from_numpy(units.into_model(loaded)).to(device)
     training = Training.model_validate(settings["training"])
     kept = {key: settings[key] for key in settings if key not in ("normalisation", "training")}

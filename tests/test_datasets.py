@@ -5,7 +5,8 @@ import pytest
 from scipy import integrate, spatial, stats
 
 from dualscale.data.datasets import Gaussians, KnownDistribution, Outline
-from dualscale.data.shapes import DISTRIBUTION, Shape
+from dualscale.data.shapes import Shape
+from dualscale.data.sources import DISTRIBUTION
 from dualscale.parts import kinds
 
 LEVELS = [(0.999, 0.05), (0.9, 0.4), (0.6, 0.8)]

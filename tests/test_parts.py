@@ -24,7 +24,7 @@ CONFIG = {
 ADDED = {
     "schedule": (
         "diffusion/schedules.py",
-        "AnySchedule",
+        "AnySchedule =",
         '''class Exponential(Schedule):
     """Data whose variance decays at one rate."""
 
@@ -40,7 +40,7 @@ ADDED = {
     ),
     "sampler": (
         "diffusion/samplers.py",
-        "AnySampler",
+        "AnySampler =",
         '''class OneJump(Sampler):
     """Denoise once."""
 
@@ -54,7 +54,7 @@ ADDED = {
     ),
     "optimiser": (
         "training/optimisers.py",
-        "AnyOptimiser",
+        "AnyOptimiser =",
         '''class Descent(Optimiser):
     """Steepest descent."""
 
@@ -70,8 +70,8 @@ ADDED = {
         "not trainer.optimiser_state",
     ),
     "distribution": (
-        "data/shapes.py",
-        "AnyDistribution",
+        "data/datasets.py",
+        "def outline_points(shape:",
         '''from pydantic import Field
 
 
@@ -149,8 +149,8 @@ def output(scripts, program, *arguments):
 
 @pytest.mark.parametrize("part", ADDED)
 def test_a_part_is_added_in_one_file(part, tmp_path):
-    file, union, code, change, sign = ADDED[part]
-    scripts = add(tmp_path, file, f"{union} =", code)
+    file, anchor, code, change, sign = ADDED[part]
+    scripts = add(tmp_path, file, anchor, code)
     config = CONFIG | change
     if part == "optimiser":
         config["training"] = CONFIG["training"] | change["training"]

@@ -88,3 +88,17 @@ def test_quantile_units_restore_constant_columns_and_keep_to_the_range_of_the_da
 def test_there_is_a_quantile_per_thirty_points_from_ten_to_a_thousand(points, quantiles):
     data = np.linspace(0, 1, points, dtype=np.float32)[:, None]
     assert len(Quantile().units(data).quantiles) == quantiles
+
+
+def test_the_slope_of_quantile_units_is_that_of_the_map_beside_columns_of_flags():
+    rng = np.random.default_rng(0)
+    data = np.column_stack([rng.normal(size=500), rng.random(500) < 0.3, rng.exponential(size=500)])
+    units = quantile_units(data, 20, np.array([False, True, False]))
+    x = np.array([[0.1, 1.0, 0.7], [-0.4, 0.0, 1.3]])
+    step = 1e-5
+    slopes = [
+        np.diff(units.into_model(x + step * np.array([[[-1]], [[1]]]) * axis), axis=0)[0]
+        for axis in np.eye(3)
+    ]
+    numerical = np.log([slopes[j][:, j] / (2 * step) for j in range(3)]).sum(axis=0)
+    np.testing.assert_allclose(units.log_slope(x), numerical, rtol=1e-3)

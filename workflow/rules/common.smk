@@ -104,6 +104,11 @@ STUDIED = [name for name in DATASETS if name in KNOWN]
 PLANAR = [name for name in STUDIED if distribution_of(CONFIG["datasets"][name]).coordinates() == 2]
 ALL_NETWORKS = [name for name in CONFIG["variants"] if jobs.has_network(CONFIG, name)]
 NETWORKS = [name for name in VARIANTS if name in ALL_NETWORKS]  # the others are classical
+LEARNED = [  # with weights that are learned
+    name
+    for name in NETWORKS
+    if CONFIG["variants"][name].get("weighting", {}).get("kind") == "learned"
+]
 COMPARED = [name for name in VARIANTS if jobs.has_optimum(CONFIG, name)]  # with it
 PROCESS = {name: jobs.same_process(CONFIG, name) for name in COMPARED}
 MEASURED = SEEDS[: CONFIG["study"]["seeds"]]  # with metrics other than the KL

@@ -81,11 +81,7 @@ rule build_explorer:
         settings={
             "labels": {name: LABELS[name] for name in NETWORKS},
             "processes": SHARED,
-            "weighted": [
-                name
-                for name in NETWORKS
-                if CONFIG["variants"][name].get("weighting", {}).get("kind") == "learned"
-            ],
+            "weighted": LEARNED,
         },
         code=code_digest(
             "build_explorer",

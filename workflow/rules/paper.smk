@@ -1,9 +1,5 @@
 # Figure 2 shows the variants with learned weights, or all networks if there are none.
-WEIGHTED = [
-    name
-    for name in NETWORKS
-    if CONFIG["variants"][name].get("weighting", {}).get("kind") == "learned"
-] or NETWORKS
+WEIGHTED = LEARNED or NETWORKS
 
 
 rule tabulate_paper:

@@ -2,8 +2,7 @@
 OF_TIME = [
     name
     for name in COMPARED
-    if CONFIG["variants"][name].get("weighting", {}).get("kind") == "learned"
-    and CONFIG["variants"][name]["weighting"]["inputs"] == "t"
+    if name in LEARNED and CONFIG["variants"][name]["weighting"]["inputs"] == "t"
 ]
 
 

@@ -17,13 +17,12 @@ from dualscale.data.table import (
     TableError,
     unusable,
 )
-from dualscale.parts import Choice, OneOf, kinds, parts_of, short
+from dualscale.parts import Choice, OneOf, kinds, short
 
 Array = NDArray[np.floating]
 
 MOST_CATEGORIES = 256
 NUMBER = r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?"
-NUMERIC = r"[-+]?[.,]?\d[\d.,' ]*([eE][-+]?\d+)?"  # a number as some write it
 DATE = r"\d{4}-\d\d-\d\d"
 BEYOND = 0.1  # share of a column's range between its values and the place of its missing cells
 
@@ -271,11 +270,6 @@ AnyColumnType = Annotated[ColumnType, OneOf()]
 COLUMN_TYPES = kinds(ColumnType)
 
 
-def type_of(kind: str) -> type[ColumnType]:
-    """Return the type of columns of a kind."""
-    return dict(zip(COLUMN_TYPES, parts_of(ColumnType), strict=True))[kind]
-
-
 def reflected(values: Array, low: float, high: float) -> Array:
     """Reflect values at both ends of an interval, as often as it takes."""
     if low == high:
@@ -296,24 +290,3 @@ def without_words_for_missing(cells: Any) -> Any:
     """Return cells as texts, None for words that stand for a missing number or date."""
     cells = cells.map(str, na_action="ignore").astype("str")
     return cells.mask(cells.str.lower().isin(MISSING), None)
-
-
-def inferred(name: str, cells: Any, stored: str) -> type[ColumnType]:
-    """Return the type of a column by its cells, and by how they are stored.
-
-    Numbers are integers where all are whole; dates have the form 2026-11-24; words without a number
-    or a date among them are categories, and so are truth values and what a file stores as words.
-
-    Raises:
-        TableError: numbers or dates stand among words.
-    """
-    if cells.dtype.kind == "f":
-        return Integer if (np.rint(cells) == cells)[cells.notna()].all() else Number
-    if "string" in stored or "bool" in stored:
-        return Category
-    present = without_words_for_missing(cells).dropna()
-    for kind, pattern in ((Number, NUMERIC), (Date, DATE)):
-        if present.str.fullmatch(pattern).any():
-            kind.values(name, cells)  # says which cell is another
-            return kind
-    return Category

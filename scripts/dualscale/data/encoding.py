@@ -9,14 +9,25 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from dualscale.data.columns import AnyColumnType, ColumnType, Integer, Number, inferred, type_of
+from dualscale.data.columns import (
+    COLUMN_TYPES,
+    DATE,
+    AnyColumnType,
+    Category,
+    ColumnType,
+    Date,
+    Integer,
+    Number,
+    without_words_for_missing,
+)
 from dualscale.data.table import MOST_COLUMNS, Columns, Table, TableError
 from dualscale.data.units import Array, Units, standard_units
-from dualscale.parts import Part
+from dualscale.parts import Part, parts_of
 from dualscale.runtime.digests import digest_settings
 from dualscale.runtime.streams import stream_seed
 
 MOST_COORDINATES = 512
+NUMERIC = r"[-+]?[.,]?\d[\d.,' ]*([eE][-+]?\d+)?"  # a number as some write it
 
 
 class Encoding(Part):
@@ -114,6 +125,32 @@ class Encoding(Part):
         for column, width in self._widths():
             yield column, points[:, start : start + width]
             start += width
+
+
+def type_of(kind: str) -> type[ColumnType]:
+    """Return the type of columns of a kind."""
+    return dict(zip(COLUMN_TYPES, parts_of(ColumnType), strict=True))[kind]
+
+
+def inferred(name: str, cells: Any, stored: str) -> type[ColumnType]:
+    """Return the type of a column by its cells, and by how they are stored.
+
+    Numbers are integers where all are whole; dates have the form 2026-11-24; words without a number
+    or a date among them are categories, and so are truth values and what a file stores as words.
+
+    Raises:
+        TableError: numbers or dates stand among words.
+    """
+    if cells.dtype.kind == "f":
+        return Integer if (np.rint(cells) == cells)[cells.notna()].all() else Number
+    if "string" in stored or "bool" in stored:
+        return Category
+    present = without_words_for_missing(cells).dropna()
+    for kind, pattern in ((Number, NUMERIC), (Date, DATE)):
+        if present.str.fullmatch(pattern).any():
+            kind.values(name, cells)  # says which cell is another
+            return kind
+    return Category
 
 
 def read_encoding(path: Path | None) -> Encoding | None:

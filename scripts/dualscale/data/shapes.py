@@ -1,14 +1,12 @@
 """Curves and surfaces in space: many points on each, blurred, so that the density is exact."""
 
 from abc import abstractmethod
-from typing import Annotated, Literal
+from typing import Literal
 
 import numpy as np
-from pydantic import TypeAdapter
 
 from dualscale.data.datasets import KnownDistribution
 from dualscale.data.distributions import Array, GaussianMixture
-from dualscale.parts import OneOf
 
 
 class Shape(KnownDistribution):
@@ -96,7 +94,3 @@ def blurred(points: Array, width: float, weights: Array | None = None) -> Gaussi
     """Mixture of N(point, width² I) over points (n, d), of equal weights unless given, (n,)."""
     weights = np.ones(len(points)) if weights is None else weights
     return GaussianMixture(points, weights / weights.sum(), np.full(points.shape[1], width))
-
-
-AnyDistribution = Annotated[KnownDistribution, OneOf()]
-DISTRIBUTION: TypeAdapter[KnownDistribution] = TypeAdapter(AnyDistribution)

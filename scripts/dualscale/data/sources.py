@@ -2,15 +2,18 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, TypeAdapter
 
 from dualscale.data.datasets import KnownDistribution
 from dualscale.data.distributions import Array
-from dualscale.data.shapes import DISTRIBUTION, AnyDistribution
-from dualscale.parts import Part, Seed
+from dualscale.data.shapes import Shape  # noqa: F401  # parts are found by their base
+from dualscale.parts import OneOf, Part, Seed
+
+AnyDistribution = Annotated[KnownDistribution, OneOf()]
+DISTRIBUTION: TypeAdapter[KnownDistribution] = TypeAdapter(AnyDistribution)
 
 
 class Known(Part):

@@ -125,7 +125,8 @@ class QuantileUnits(Units):
         found = super().log_slope(x)
         columns, quantiles = np.flatnonzero(self.varying), self.quantiles.T.astype(np.float64)
         y = self.into_model(x).astype(np.float64)
-        for j, (column, q) in enumerate(zip(columns, quantiles, strict=True)):
+        for j, q in zip(self._mapped, quantiles, strict=True):
+            column = columns[j]
             widths = np.diff(q)
             if not widths.all():
                 value = q[widths.argmin()]

@@ -1,11 +1,18 @@
-"""Lattices of places in a panel."""
+"""Panels of points, and lattices of places in them."""
 
 import numpy as np
+
+from dualscale.reporting.figures import frame, planar
 
 ARROWS = 17
 """Arrows of a score field along each side of a panel."""
 CELLS = 100
 """Places along each side of a panel where a density is known."""
+
+
+def panel(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the corners of the panel in which points (n, d) are shown by two coordinates."""
+    return frame(planar(points), margin=0.08)
 
 
 def lattice(low: np.ndarray, high: np.ndarray, count: int) -> np.ndarray:
