@@ -18,6 +18,7 @@ include: "workflow/rules/data.smk"
 include: "workflow/rules/model.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/paper.smk"
+include: "workflow/rules/images.smk"
 include: "workflow/rules/study.smk"
 include: "workflow/rules/recommended.smk"
 include: "workflow/rules/steps.smk"
@@ -32,4 +33,5 @@ rule all:
     default_target: True
     input:
         pages("all"),
+        pages("images"),
         list(synthetic_tables()),

@@ -290,11 +290,12 @@ def test_the_shipped_config_says_every_default_of_the_schema():
         ),
         (
             {"datasets": {"dino": {"file": "mine.csv"}}},
-            "datasets.dino has distribution and file: one of distribution and file is needed",
+            "datasets.dino has distribution and file: "
+            "one of distribution, file and images is needed",
         ),
         (
             {"datasets": {"mine": {"columns": ["x"]}}},
-            "datasets.mine has no source: one of distribution and file is needed",
+            "datasets.mine has no source: one of distribution, file and images is needed",
         ),
         (
             {"datasets": {"mine": {"file": "mine.xlsx"}}},

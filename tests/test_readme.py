@@ -41,6 +41,7 @@ def user(project):
     shutil.copytree(ROOT / "examples", project.path / "examples")
     (project.path / "examples/fair.csv").write_text("age,work\n42,skilled\n")
     (project.path / "people.csv").write_text("zip,name,age\n12345,Ada,36\n")
+    (project.path / "mine.npz").touch()
     return project
 
 

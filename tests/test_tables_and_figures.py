@@ -18,12 +18,15 @@ def test_every_page_has_its_caption_and_a_title_of_its_own():
 def test_targets_make_their_pages_in_whatever_order_the_rules_are_included(tmp_path):
     project = copy_project(ROOT, tmp_path / "project")
     project.configure(**TINY)
+    project.configure(
+        datasets={"digits": {"images": "digits"}}, run={"datasets": ["circle", "digits"]}
+    )
     snakefile = project.path / "Snakefile"
     lines = snakefile.read_text().splitlines()
     places = [i for i, line in enumerate(lines) if re.match(r'include: "(?!.*common)', line)]
     turned = dict(zip(places, [lines[i] for i in reversed(places)], strict=True))
     snakefile.write_text("\n".join(turned.get(i, line) for i, line in enumerate(lines)) + "\n")
-    assert len(places) == 12
+    assert len(places) == 13
     done = project.run("--dry-run", *{page.target for page in PAGES.values()})
     missing = [file for page in PAGES.values() for file in page.files if file not in done.stdout]
     assert missing == []

@@ -103,7 +103,9 @@ def _allowed(kind: str, context: Mapping[str, Any]) -> str:
 def _given(found: object) -> str:
     """Return the sources of a dataset that has none or two."""
     sources = [
-        key for key in ("distribution", "file") if isinstance(found, Mapping) and key in found
+        key
+        for key in ("distribution", "file", "images")
+        if isinstance(found, Mapping) and key in found
     ]
     return " and ".join(sources) or "no source"
 

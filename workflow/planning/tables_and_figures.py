@@ -67,6 +67,10 @@ PAGES = {
         Page("weights/figure7", FIGURE, "Figure 7: weights in hindsight", *WEIGHTS, True),
         Page("weights/upscales", TABLE, "Up-projections and KL", *UPSCALES),
         Page("weights/figure8", FIGURE, "Figure 8: KL against the up-projection", *UPSCALES),
+        Page("images/metrics", ("csv",), "Metrics of images", "images", "9 Runs", "images"),
+        Page("images/measures", TABLE, "Means for images", "images", "1 Table", "images"),
+        Page("images/samples", FIGURE, "Images beside real ones", "images", "2 Figures", "images"),
+        Page("images/classes", FIGURE, "Images by class", "images", "2 Figures", "images"),
         Page("explorer/explorer", ("html",), "Explorer", "explorer", "2 Figures", "explorer"),
     )
 }

@@ -23,6 +23,7 @@ sys.path[:0] = [str(SCRIPTS), str(HOME / "workflow")]
 from dualscale.config import jobs
 from dualscale.config.check import check
 from dualscale.config.overrides import merge
+from dualscale.data.images import DIGITS
 from dualscale.data.sources import distribution_of
 from dualscale.errors import ConfigurationError
 from dualscale.metrics.distances import METRICS
@@ -95,10 +96,12 @@ except ConfigurationError as error:
 except plan.PlanError as error:
     sys.exit(f"Plan: {error}")
 
-VARIANTS, DATASETS = CONFIG["run"]["variants"], CONFIG["run"]["datasets"]
-SEEDS = CONFIG["run"]["seeds"]
-FILES = [name for name, dataset in CONFIG["datasets"].items() if "file" in dataset]
-KNOWN = [name for name in CONFIG["datasets"] if name not in FILES]  # with an exact density
+VARIANTS, SEEDS = CONFIG["run"]["variants"], CONFIG["run"]["seeds"]
+KNOWN = [name for name, dataset in CONFIG["datasets"].items() if "distribution" in dataset]
+OF_IMAGES = [name for name, dataset in CONFIG["datasets"].items() if "images" in dataset]
+FILES = [name for name in CONFIG["datasets"] if name not in [*KNOWN, *OF_IMAGES]]
+IMAGES = [name for name in CONFIG["run"]["datasets"] if name in OF_IMAGES]
+DATASETS = [name for name in CONFIG["run"]["datasets"] if name not in OF_IMAGES]  # of points
 READ = [name for name in DATASETS if name in FILES]
 STUDIED = [name for name in DATASETS if name in KNOWN]
 PLANAR = [name for name in STUDIED if distribution_of(CONFIG["datasets"][name]).coordinates() == 2]
@@ -148,11 +151,13 @@ def page(stem):
 
 
 def pages(target):
-    """Files of all pages of a target."""
+    """Files of all pages of a target; none where the run has no dataset that it shows."""
     return [
         file
         for found in PAGES.values()
-        if found.target == target and ((STUDIED and COMPARED) or not found.needs_density)
+        if found.target == target
+        and (IMAGES if target == "images" else DATASETS)
+        and ((STUDIED and COMPARED) or not found.needs_density)
         for file in found.files
     ]
 
@@ -179,9 +184,15 @@ def synthetic_tables():
 
 
 def encoding(wildcards):
-    """Encoding of a file's columns; none for a distribution."""
-    files = wildcards.dataset in FILES
-    return {"encoding": f"results/encodings/{wildcards.dataset}.json"} if files else {}
+    """Encoding of a file's columns or of images; none for a distribution."""
+    known = wildcards.dataset in KNOWN
+    return {} if known else {"encoding": f"results/encodings/{wildcards.dataset}.json"}
+
+
+def image_file(wildcards):
+    """File of the images; none for those that a package ships."""
+    source = CONFIG["datasets"][wildcards.dataset]["images"]
+    return {} if source == DIGITS else {"source": source}
 
 
 def neighbours(*ks):
@@ -303,9 +314,9 @@ def reference_settings(wildcards):
 
 def dataset_settings(dataset):
     """All settings that determine the points of a dataset."""
-    if dataset in FILES:
-        return jobs.import_settings(CONFIG, dataset)
-    return CONFIG["datasets"][dataset]
+    if dataset in KNOWN:
+        return CONFIG["datasets"][dataset]
+    return jobs.import_settings(CONFIG, dataset)
 
 
 def distances_settings(wildcards):
@@ -343,6 +354,8 @@ def settings_digest(folder, variant, dataset):
         case "distances":
             settings = distances_settings(cell) | {"real_points": CONFIG["kl"]["real_points"]}
             made_from = "sampling"
+        case "image_measures":
+            settings, made_from = {}, "sampling"
         case "likelihoods":
             settings, made_from = likelihood_settings(cell), "models"
     return digest_settings(settings_digest(made_from, variant, dataset), settings)

@@ -129,8 +129,14 @@ def where_it_computes():
     return f"Training and sampling: on CPUs, {reason}"
 
 
+def where_images_are():
+    """Line on datasets of images; empty without any."""
+    found = ", ".join(IMAGES)
+    return found and f"{found}: images, judged in results/images/, not by the KL"
+
+
 onstart:
-    say(filter(None, [where_it_computes()]))
+    say(filter(None, [where_it_computes(), where_images_are()]))
 
 
 onsuccess:

@@ -13,6 +13,7 @@ from dualscale.config.jobs import has_network, tried_samplings
 from dualscale.config.overrides import merge, patch
 from dualscale.config.tree import Configuration, Sections, Tried
 from dualscale.config.variants import GivenVariants
+from dualscale.data.images import DIGITS
 from dualscale.errors import ConfigurationError, explain, kind_of, short, unknown
 from dualscale.parts import Part
 
@@ -185,32 +186,33 @@ def _find_files(
     """Replace the name of every used user-defined file by its path where it was found, in place."""
     for name in config["run"]["datasets"]:
         dataset = config["datasets"][name]
-        if "file" not in dataset:
+        source = next((key for key in ("file", "images") if key in dataset), None)
+        if source is None or dataset[source] == DIGITS:
             continue
         if stored is None:
-            _find_file(dataset, f"datasets.{name}.file", folders)
-        elif not stored(dataset["file"]):
+            _find_file(dataset, source, f"datasets.{name}", folders)
+        elif not stored(dataset[source]):
             raise ConfigurationError(
-                f"datasets.{name}.file is {short(dataset['file'])}: "
+                f"datasets.{name}.{source} is {short(dataset[source])}: "
                 "there is no such file in the object store"
             )
     for name, chosen in config["variants"].items():
         if "architecture" in chosen:
-            _find_file(chosen["architecture"], f"variants.{name}.architecture.file", folders)
+            _find_file(chosen["architecture"], "file", f"variants.{name}.architecture", folders)
 
 
-def _find_file(settings: dict[str, Any], key: str, folders: Sequence[Path]) -> None:
-    file = Path(settings["file"])
+def _find_file(settings: dict[str, Any], key: str, at: str, folders: Sequence[Path]) -> None:
+    file = Path(settings[key])
     for path in (folder / file for folder in folders):
         with suppress(OSError):  # name too long, or unreadable folder
             if path.is_file():
                 found = str(file if file.is_absolute() else os.path.relpath(path))
                 if "{" in found or "}" in found:
                     raise ConfigurationError(
-                        f"{key} is {short(found)}: Snakemake takes braces for wildcards; "
+                        f"{at}.{key} is {short(found)}: Snakemake takes braces for wildcards; "
                         "rename the file or its folder"
                     )
-                settings["file"] = found
+                settings[key] = found
                 return
     where = "" if file.is_absolute() else f" in {' or '.join(dict.fromkeys(map(str, folders)))}"
-    raise ConfigurationError(f"{key} is {short(str(file))}: there is no such file{where}")
+    raise ConfigurationError(f"{at}.{key} is {short(str(file))}: there is no such file{where}")

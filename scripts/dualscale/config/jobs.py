@@ -28,8 +28,9 @@ def model_settings(config: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 def training_settings(config: Mapping[str, Any], name: str, dataset: str) -> dict[str, Any]:
     """Settings of `model_settings`, and the normalisation of the data."""
-    usual = {"kind": "standard" if "file" in config["datasets"][dataset] else "none"}
-    normalisation = config["variants"][name]["normalisation"] or usual
+    usual = {"distribution": "none", "file": "standard", "images": "shared"}
+    kind = next(usual[key] for key in usual if key in config["datasets"][dataset])
+    normalisation = config["variants"][name]["normalisation"] or {"kind": kind}
     return {"normalisation": normalisation, **model_settings(config, name)}
 
 
@@ -53,8 +54,9 @@ def has_optimum(config: Mapping[str, Any], name: str) -> bool:
 
 
 def import_settings(config: Mapping[str, Any], dataset: str) -> dict[str, Any]:
-    """Settings for reading and splitting a dataset's file."""
-    return {key: in_order(config["datasets"][dataset][key]) for key in IMPORTED}
+    """Settings for reading and splitting a dataset's file or images."""
+    chosen = config["datasets"][dataset]
+    return {key: in_order(chosen[key]) for key in IMPORTED if key in chosen}
 
 
 def sampling_settings(config: Mapping[str, Any], name: str) -> dict[str, Any]:

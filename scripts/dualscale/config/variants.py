@@ -42,8 +42,8 @@ Note = Annotated[
     _text(r"\A[^\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]*\Z", "text without control characters"),
 ]
 NORMALISED = (
-    "Units in which the network sees the data; null, standard for a file and none for a "
-    "distribution."
+    "Units in which the network sees the data; null, standard for a file, shared for images and "
+    "none for a distribution."
 )
 
 

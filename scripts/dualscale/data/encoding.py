@@ -20,7 +20,7 @@ from dualscale.data.columns import (
     Number,
     without_words_for_missing,
 )
-from dualscale.data.table import MOST_COLUMNS, Columns, Table, TableError
+from dualscale.data.table import Columns, Table, TableError
 from dualscale.data.units import Array, Units, standard_units
 from dualscale.parts import Part, parts_of
 from dualscale.runtime.digests import digest_settings
@@ -34,7 +34,7 @@ class Encoding(Part):
     """Columns of a table, and how each becomes coordinates of a point."""
 
     columns: list[AnyColumnType] = Field(
-        description="Columns, in the table's order.", min_length=1, max_length=MOST_COLUMNS
+        description="Columns, in the table's order.", min_length=1, max_length=MOST_COORDINATES
     )
     plain: bool = Field(
         description="Whether the coordinates are the file's numbers as they are, which is so where "

@@ -8,6 +8,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from dualscale.data.columns import COLUMN_TYPES
 from dualscale.data.encoding import Encoding
+from dualscale.data.images import Images
 from dualscale.data.sources import Known
 from dualscale.data.table import LEFT_OUT, Columns, Format, Table, TableError
 from dualscale.data.text import Text
@@ -125,17 +126,20 @@ class PointsFile(Part):
 def _source(value: object) -> str | None:
     """Return the tag of a dataset's only source; None if it has none or two."""
     if not isinstance(value, dict):
-        return "a file" if isinstance(value, PointsFile) else "a distribution"
-    sources = {"distribution": "a distribution", "file": "a file"}
+        tags = {PointsFile: "a file", Images: "images"}
+        return tags.get(type(value), "a distribution")
+    sources = {"distribution": "a distribution", "file": "a file", "images": "images"}
     given = [tag for key, tag in sources.items() if key in value]
     return given[0] if len(given) == 1 else None
 
 
 AnyDataset = Annotated[
-    Annotated[Known, Tag("a distribution")] | Annotated[PointsFile, Tag("a file")],
+    Annotated[Known, Tag("a distribution")]
+    | Annotated[PointsFile, Tag("a file")]
+    | Annotated[Images, Tag("images")],
     Discriminator(
         _source,
         custom_error_type="one_source",
-        custom_error_message="one of distribution and file is needed",
+        custom_error_message="one of distribution, file and images is needed",
     ),
 ]

@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from typing import Annotated, Literal
 
+import numpy as np
 from pydantic import TypeAdapter
 
 from dualscale.data.units import Array, Mask, Units, own_units, quantile_units, standard_units
@@ -37,6 +38,20 @@ class Standard(Normalisation):
 
     def units(self, data: Array, flags: Mask | None = None) -> Units:
         return standard_units(data)
+
+
+class Shared(Normalisation):
+    """Mean 0, and one scale for all columns, with which their mean variance is 1: for images.
+
+    Pixels that hardly vary keep to be small beside the others.
+    """
+
+    kind: Literal["shared"] = "shared"
+
+    def units(self, data: Array, flags: Mask | None = None) -> Units:
+        own = standard_units(data)
+        scale = np.sqrt(np.square(own.scale[own.varying], dtype=np.float64).mean())
+        return Units(own.shift, np.where(own.varying, scale, 0).astype(np.float32))
 
 
 class Quantile(Normalisation):
