@@ -119,6 +119,8 @@ def means(model: Model, points: np.ndarray, of: Callable[[Tensor, int], Tensor])
         zip(levels.alpha.tolist(), levels.sigma.tolist(), strict=True)
     ):
         seen = c_in[t] * (alpha * clean + sigma * noise)
+        if model.one_hots is not None:
+            seen = model.one_hots.among(seen, clean, noise, t)
         rows.append(of(seen[None], t)[0].float().mean(dim=0))
     return torch.stack(rows)
 

@@ -24,7 +24,10 @@ import sample
 import train
 from dualscale.config import jobs
 from dualscale.config.check import check
+from dualscale.data.encoding import Encoding
 from dualscale.data.moments import Moments, moments_of
+from dualscale.data.normalisations import Standard
+from dualscale.data.table import Table
 from dualscale.diffusion.drawing import Drawing
 from dualscale.diffusion.reverse_process import BLOCK
 from dualscale.diffusion.samplers import Sampler
@@ -33,6 +36,8 @@ from dualscale.model import SETTINGS, Model
 from dualscale.networks.layers import ReLU
 from dualscale.parts import parts_of
 from dualscale.training.checkpoint import VARIABLE
+from dualscale.training.settings import Training
+from dualscale.training.trainer import Trainer
 
 CUDA = torch.device("cuda", 0)
 ADAM = {torch.ops.aten._fused_adam_, torch.ops.aten._fused_adamw_}
@@ -358,6 +363,34 @@ def test_every_sampler_of_a_stack_is_captured(kind, cuda):
     sampler.warm_up()
     assert sampler.draw().shape == (2, BLOCK + 1, 2)
     assert cuda.graphs, cuda.replays == (1, 2)
+
+
+@pytest.fixture(scope="module")
+def table():
+    """Encoding of a table of words and numbers, and its rows as points."""
+    import pandas as pd
+
+    rng = np.random.default_rng(0)
+    cells = pd.DataFrame({"word": rng.choice(list("abc"), 300), "number": rng.random(300)})
+    encoding = Encoding.fit(Table(cells, ["string", "double"]))
+    return encoding, encoding.encode(cells, rng).astype("f4")
+
+
+@pytest.mark.parametrize("kind", ["absorbing", "multinomial"])
+def test_categories_with_discrete_noise_are_captured(kind, table, cuda):
+    encoding, points = table
+    chosen = jobs.model_settings(CONFIG, "adaptive") | {"categories": {"kind": kind}}
+    training = Training.model_validate(chosen.pop("training"))
+    parts = Moments(np.zeros(4), np.eye(4)), 2, CUDA, Standard().units(points), encoding
+    model = Model(SETTINGS.validate_python(chosen), *parts)
+    trainer = Trainer(model, torch.from_numpy(points).to(CUDA), training, ["0", "1"])
+    trainer.warm_up()
+    sampler = model.sampler(Drawing(steps=4), BLOCK + 1, ["0", "1"])
+    sampler.warm_up()
+    for _ in trainer.run():
+        pass
+    assert sampler.draw().shape == (2, BLOCK + 1, 4)
+    assert (cuda.graphs, cuda.replays) == (2, 4)
 
 
 def test_points_are_drawn_on_a_gpu(saved, cuda, tmp_path):

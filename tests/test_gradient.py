@@ -2,6 +2,9 @@ import pytest
 import torch
 from test_backbone import LEARNED, VARIANTS, make, settings
 
+from dualscale.diffusion.categories import Absorbing, Multinomial
+from dualscale.diffusion.one_hots import OneHots
+from dualscale.diffusion.schedules import Cosine
 from dualscale.networks.backbone import Backbone
 from dualscale.training.loss import LossGradient, weighted_loss
 
@@ -15,14 +18,17 @@ THREE = settings(
 )
 
 
-def check(backbone, streams):
+def check(backbone, streams, one_hots=None):
     backbone.initialise(streams)
     models, n = backbone.models, 40
     x, target = torch.randn(2, models, n, backbone.dimensions)
     t, weight = torch.randint(0, 100, (models, n)), torch.rand(models, n)
-    expected = weighted_loss(backbone, x, t, target, weight)
+    if one_hots is not None:
+        flags = torch.eye(3)[torch.randint(3, (models, n))]
+        x[..., :3], target[..., :3] = flags * torch.randint(2, (models, n, 1)), flags
+    expected = weighted_loss(backbone, x, t, target, weight, one_hots)
     pieces = torch.autograd.grad(expected.sum(), backbone.views.values())
-    gradient = LossGradient(backbone, n)
+    gradient = LossGradient(backbone, n, one_hots)
     gradient(target, t, x, weight)  # state of an earlier step must have no effect
     torch.testing.assert_close(gradient(x, t, target, weight), expected.detach())
     for view, piece in zip(gradient.views.values(), pieces, strict=True):
@@ -39,6 +45,12 @@ def test_loss_and_gradient_are_autograds(name, models):
 @pytest.mark.parametrize("dimensions", [1, 2, 5])
 def test_any_branches_and_dimensions(dimensions):
     check(Backbone(THREE, dimensions, 100, 2), ["a", "b"])
+
+
+@pytest.mark.parametrize("process", [Absorbing(), Multinomial()], ids=lambda each: each.kind)
+def test_gradient_of_categories_with_discrete_noise(process):
+    units, levels = (torch.zeros(5), torch.ones(5)), Cosine(timesteps=100).levels()
+    check(Backbone(THREE, 5, 100, 2), ["a", "b"], OneHots(process, [slice(0, 3)], *units, levels))
 
 
 def test_upscaled_dimensions_that_no_branch_sees_have_no_gradient():

@@ -36,7 +36,16 @@ def make_table(rng):
     return table
 
 
-@pytest.fixture(scope="module", params=["standard", "quantile"])
+@pytest.fixture(
+    scope="module",
+    params=[
+        ("standard", "gaussian"),
+        ("quantile", "gaussian"),
+        ("quantile", "multinomial"),
+        ("quantile", "absorbing"),
+    ],
+    ids="-".join,
+)
 def tables(request):
     """The table, and one drawn from a model of it after a short training."""
     torch.set_num_threads(1)
@@ -44,9 +53,10 @@ def tables(request):
     table = make_table(rng)
     encoding = Encoding.fit(Table(table, ["text"] * table.shape[1]))
     points = encoding.encode(table, rng).astype(np.float32)
-    units = NORMALISATION.validate_python(request.param).units(points, encoding.flags)
+    normalisation, categories = request.param
+    units = NORMALISATION.validate_python(normalisation).units(points, encoding.flags)
     data = torch.from_numpy(units.into_model(points))
-    settings = SETTINGS.validate_python(SETTINGS_OF_MODEL)
+    settings = SETTINGS.validate_python(SETTINGS_OF_MODEL | {"categories": {"kind": categories}})
     model = Model(settings, moments_of(data), units=units, encoding=encoding)
     model.backbone.initialise(["0"])
     training = Training(steps=300, batch_size=128, learning_rate=3e-3)

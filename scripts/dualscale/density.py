@@ -41,6 +41,11 @@ def log_density(model: Model, points: ArrayLike, prior: Any = None) -> Array:
     known = model.settings.sampling
     if isinstance(known.sampler, Cascaded):
         raise ValueError("the model has two stages: there is no density of one ODE")
+    if model.one_hots is not None:
+        raise ValueError(
+            f"the model has categories of {model.settings.categories.kind} noise: there is no ODE "
+            "and no density of points"
+        )
     drawing = known if prior is None else changed(known, {"prior": prior})
     levels = model.levels
     if levels.end_in_noise:  # where the ODE's variable, x / alpha, is infinite

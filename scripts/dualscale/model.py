@@ -16,8 +16,10 @@ from torch import Tensor
 from dualscale.data.encoding import Encoding
 from dualscale.data.moments import Moments
 from dualscale.data.units import QuantileUnits, Units, own_units
+from dualscale.diffusion.categories import Discrete
 from dualscale.diffusion.denoiser import Denoiser
 from dualscale.diffusion.drawing import Drawing
+from dualscale.diffusion.one_hots import OneHots
 from dualscale.diffusion.reverse_process import ReverseProcess
 from dualscale.errors import ConfigurationError, explain
 from dualscale.networks.backbone import Backbone
@@ -75,10 +77,30 @@ class Model:
         else:
             noise = torch.from_numpy(self.coefficients.c_in * self.levels.sigma)
             self.backbone = Backbone(settings, *shape, noise, precision)
+        self.one_hots = self._one_hots(device)
+
+    def _one_hots(self, device: torch.device | None) -> OneHots | None:
+        """Return the categories with discrete noise, by their coordinates that vary."""
+        process, varying = self.settings.categories, self.units.varying
+        if self.encoding is None or not isinstance(process, Discrete):
+            return None
+        if isinstance(self.backbone, ModuleBackbone) and self.backbone.has("errors"):
+            raise ArchitectureError(
+                f"{self.backbone.kind.__name__} has errors of its own: with categories "
+                f"{process.kind!r} they cannot be used, 'gaussian' is allowed"
+            )
+        ends = [0, *np.cumsum(varying).tolist()]
+        groups = [slice(ends[group.start], ends[group.stop]) for group in self.encoding.groups]
+        groups = [group for group in groups if group.stop > group.start]
+        shift, scale = (
+            torch.from_numpy(each[varying]).to(device)
+            for each in (self.units.shift, self.units.scale)
+        )
+        return OneHots(process, groups, shift, scale, self.levels) if groups else None
 
     @property
     def denoiser(self) -> Denoiser:
-        return Denoiser(self.backbone, self.levels, self.coefficients)
+        return Denoiser(self.backbone, self.levels, self.coefficients, self.one_hots)
 
     def sampler(
         self, drawing: Drawing, points: int, streams: Sequence[int | str]
@@ -95,7 +117,7 @@ class Model:
         device, levels = self.backbone.flat.device, self.levels
         parts = self.denoiser, levels, self.moments, drawing, points, streams, device
         try:
-            return ReverseProcess(*parts, units=self.units)
+            return ReverseProcess(*parts, units=self.units, one_hots=self.one_hots)
         except torch.linalg.LinAlgError as error:
             raise ValueError("the prior's covariance is not positive definite") from error
 

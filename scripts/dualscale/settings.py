@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from dualscale.diffusion.cascade import Cascaded
+from dualscale.diffusion.categories import AnyCategories, Discrete, Gaussian
 from dualscale.diffusion.drawing import Drawing
 from dualscale.diffusion.predictions import AnyPrediction, Epsilon
 from dualscale.diffusion.schedules import AnySchedule, Linear
@@ -24,6 +25,9 @@ class ModelSettings(Part):
 
     schedule: AnySchedule = Field(Linear(), description="Noise schedule of the forward process.")
     prediction: AnyPrediction = Field(Epsilon(), description="Target of the network.")
+    categories: AnyCategories = Field(
+        Gaussian(), description="Noise of a table's categories, beside that of its numbers."
+    )
     sampling: Drawing = Field(Drawing(), description="How points are drawn.")
     precision: Precision = Field("float32", description=PRECISION)
 
@@ -36,6 +40,11 @@ class ModelSettings(Part):
                 f"last timestep of schedule.kind {self.schedule.kind!r}"
             )
         self.sampling.require_fit(levels)
+        if isinstance(self.categories, Discrete) and isinstance(self.sampling.sampler, Cascaded):
+            raise ValueError(
+                f"categories is {self.categories.kind!r}: with sampling.sampler 'cascaded', "
+                "'gaussian' is allowed, since coarse points have no categories"
+            )
         return self
 
 

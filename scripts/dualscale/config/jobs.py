@@ -9,6 +9,7 @@ IMPORTED = ("columns", "header", "delimiter", "decimal", "held_out", "seed")
 MODEL = (
     "architecture",
     "branches",
+    "categories",
     "classical",
     "network",
     "precision",

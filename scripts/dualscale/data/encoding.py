@@ -76,6 +76,16 @@ class Encoding(Part):
         return np.concatenate([column.flags for column in self.columns])
 
     @property
+    def groups(self) -> list[slice]:
+        """Coordinates of every column of categories."""
+        ends = np.cumsum([width for _, width in self._widths()]).tolist()
+        return [
+            slice(end - width, end)
+            for (column, width), end in zip(self._widths(), ends, strict=True)
+            if isinstance(column, Category)
+        ]
+
+    @property
     def names(self) -> list[str]:
         """Name of the column of every coordinate."""
         return [column.name for column, width in self._widths() for _ in range(width)]

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
 
+from dualscale.diffusion.one_hots import OneHots
 from dualscale.diffusion.predictions import Coefficients
 from dualscale.diffusion.schedules import NoiseLevels
 
@@ -14,10 +16,21 @@ Given = tuple[Tensor, int]
 
 
 class Denoiser:
-    """Estimate of E[x_0 | x_t] by a network: c_skip x + c_out F(c_in x, t)."""
+    """Estimate of E[x_0 | x_t] by a network: c_skip x + c_out F(c_in x, t).
 
-    def __init__(self, network: Predict, levels: NoiseLevels, coefficients: Coefficients):
-        self.network = network
+    Args:
+        one_hots: categories with discrete noise, which the network sees as 0 and 1, and of which it
+            returns logits; None: there are none.
+    """
+
+    def __init__(
+        self,
+        network: Predict,
+        levels: NoiseLevels,
+        coefficients: Coefficients,
+        one_hots: OneHots | None = None,
+    ):
+        self.network, self.one_hots = network, one_hots
         self.alpha, self.sigma = levels.alpha.tolist(), levels.sigma.tolist()
         self.c_in, self.c_skip = coefficients.c_in.tolist(), coefficients.c_skip.tolist()
         self.c_out = coefficients.c_out.tolist()
@@ -28,8 +41,15 @@ class Denoiser:
         if given is not None:
             points, level = given
             more["given"] = self.c_in[level] * points, level
-        x_0: Tensor = self.c_skip[t] * x + self.c_out[t] * self.network(self.c_in[t] * x, t, **more)
-        return x_0
+        one_hots, seen = self.one_hots, self.c_in[t] * x
+        if one_hots is None:
+            x_0: Tensor = self.c_skip[t] * x + self.c_out[t] * self.network(seen, t, **more)
+            return x_0
+        seen = torch.where(one_hots.mask, one_hots.flags(x), seen)
+        output = self.network(seen, t, **more)
+        x_0 = self.c_skip[t] * x + self.c_out[t] * output
+        means = one_hots.means(output, seen, t)
+        return one_hots.in_units(torch.where(one_hots.mask, means, x_0))
 
     def noise(self, x: Tensor, t: int) -> Tensor:
         """Return E[eps | x_t] for x_t (S, n, d), in the same shape."""

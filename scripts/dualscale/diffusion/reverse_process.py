@@ -14,7 +14,8 @@ from dualscale.data.moments import Moments
 from dualscale.data.units import Units, own_units
 from dualscale.diffusion.denoiser import Given
 from dualscale.diffusion.drawing import Drawing
-from dualscale.diffusion.samplers import Denoise
+from dualscale.diffusion.one_hots import Accompanied, OneHots
+from dualscale.diffusion.samplers import Denoise, Method
 from dualscale.diffusion.schedules import NoiseLevels
 from dualscale.runtime.devices import captured, seed_generators, to_device
 from dualscale.runtime.streams import stream_seed
@@ -56,6 +57,7 @@ class ReverseProcess:
         points: number of points per model.
         streams: one stream name per model.
         units: in which points are returned; None: the models'.
+        one_hots: categories with discrete noise; None: there are none.
     """
 
     def __init__(
@@ -68,13 +70,17 @@ class ReverseProcess:
         streams: Sequence[int | str],
         device: torch.device,
         units: Units | None = None,
+        one_hots: OneHots | None = None,
     ):
-        self.denoise, self.streams = denoise, streams
+        self.denoise, self.streams, self.one_hots = denoise, streams, one_hots
         self.points, self.device = points, device
         self.units = units or own_units(len(moments.mean))
         self.levels = drawing.visited(levels)
         self.tensors = 1 + drawing.sampler.draws(self.levels)
         self.run: Run = partial(drawing.sampler.run, self._denoise_tiles, self.levels)
+        if one_hots is not None:
+            self.tensors += drawing.sampler.evaluations(self.levels) + 1
+            self.run = partial(self._accompanied, one_hots, drawing.sampler)
         mean, covariance = drawing.prior.moments(levels.up_to(self.levels.t[0]), moments)
         self.mean = torch.from_numpy(mean).float().to(device)
         factor = torch.linalg.cholesky(torch.from_numpy(covariance))
@@ -135,6 +141,13 @@ class ReverseProcess:
         count = block.stop - block.start
         for numbers in normal_numbers(generators, self.tensors, count, len(self.mean)):
             yield to_device(numbers, self.device)
+
+    def _accompanied(
+        self, one_hots: OneHots, sampler: Method, x: Tensor, noise: Iterator[Tensor]
+    ) -> Tensor:
+        """Run the sampler, with categories of discrete noise beside it."""
+        denoise = Accompanied(self._denoise_tiles, one_hots, noise)
+        return denoise.at(-1, sampler.run(denoise, self.levels, x, noise))
 
     def _denoise_tiles(self, x: Tensor, t: int, given: Given | None = None) -> Tensor:
         """Denoise tile by tile, padding the last so that all have one shape."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -40,6 +41,8 @@ def trajectory(process: ReverseProcess) -> Trajectory:
     def watched(x: Tensor, t: int, *given: Given) -> Tensor:
         if t not in seen or given:
             seen[t] = x[0] / rescaling(alpha[t])
+            if process.one_hots is not None:  # 0 and 1, at every noise level
+                seen[t] = torch.where(process.one_hots.mask, x[0], seen[t])
         kept: Tensor = denoise(x, t, *given)
         return kept
 

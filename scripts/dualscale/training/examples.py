@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from dualscale.diffusion.losses import LossWeighting
+from dualscale.diffusion.one_hots import OneHots
 from dualscale.model import Model
 
 
@@ -25,10 +26,13 @@ def training_coefficients(model: Model, loss: LossWeighting, device: torch.devic
     return torch.from_numpy(np.stack(columns, axis=1)).float().to(device)
 
 
-def examples(x_0: Tensor, t: Tensor, noise: Tensor, table: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def examples(
+    x_0: Tensor, t: Tensor, noise: Tensor, table: Tensor, one_hots: OneHots | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
     """Return inputs and targets of the backbone, (…, n, d), and loss weights, (…, n).
 
-    The inputs are scaled x_t = alpha_t x_0 + sigma_t noise (equation 1).
+    The inputs are scaled x_t = alpha_t x_0 + sigma_t noise (equation 1). Categories with discrete
+    noise are 0 and 1: perturbed in the inputs, those of the data in the targets.
 
     Args:
         t: timesteps, (…, n).
@@ -37,6 +41,9 @@ def examples(x_0: Tensor, t: Tensor, noise: Tensor, table: Tensor) -> tuple[Tens
     row = table[t]
     seen = row[..., 0:1] * x_0 + row[..., 1:2] * noise
     target = row[..., 2:3] * x_0 + row[..., 3:4] * noise
+    if one_hots is not None:
+        seen = one_hots.among(seen, x_0, noise, t)
+        target = torch.where(one_hots.mask, one_hots.flags(x_0), target)
     return seen, target, row[..., 4]
 
 

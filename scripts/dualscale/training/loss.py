@@ -1,10 +1,12 @@
 """The training loss and its gradient."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 
+from dualscale.diffusion.one_hots import OneHots
 from dualscale.model import Model
 from dualscale.networks.backbone import Backbone
 from dualscale.networks.own import ModuleBackbone
@@ -20,14 +22,22 @@ def weighted_loss(
     t: Tensor,
     target: Tensor,
     weight: Tensor,
+    one_hots: OneHots | None = None,
 ) -> Tensor:
     """Weighted mean of |target - F(x, t)|² over points and coordinates, (S,): equation 9 / d.
+
+    A category with discrete noise has one term, its cross-entropy, in place of its coordinates'.
 
     Args:
         x, target: (S, n, d).
         t, weight: (S, n).
     """
-    return mean_square(backbone(x, t) - target, weight)
+    output = backbone(x, t)
+    if one_hots is None:
+        return mean_square(output - target, weight)
+    squares = weight[..., None] * (output - target).square()
+    numbers = squares.masked_fill(one_hots.mask, 0).sum(dim=-1)
+    return (numbers + one_hots.cross_entropy(output, target, x, t)).mean(dim=-1) / one_hots.terms
 
 
 def mean_square(errors: Tensor, weight: Tensor) -> Tensor:
@@ -44,6 +54,7 @@ def own_loss(
     noise: Tensor,
     seeds: Sequence[int] | None = None,
     training: bool = False,
+    one_hots: OneHots | None = None,
 ) -> Tensor:
     """Loss of every model of a stack of networks of one's own, (S,).
 
@@ -54,6 +65,11 @@ def own_loss(
         seeds: one per model, for the modules' own random numbers (dropout).
         training: run the modules in training mode.
     """
+
+    if one_hots is not None:
+        seen, target, weight = examples(x_0, t, noise, table, one_hots)
+        network = partial(backbone, seeds=seeds, training=training)
+        return weighted_loss(network, seen, t, target, weight, one_hots)
 
     def make(x_0: Tensor, t: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         return examples(x_0, t, noise, table)[:2]
@@ -71,8 +87,8 @@ class AutogradGradient:
         flat: the gradient, in the order of `backbone.flat`.
     """
 
-    def __init__(self, backbone: ModuleBackbone, table: Tensor):
-        self.backbone, self.table = backbone, table
+    def __init__(self, backbone: ModuleBackbone, table: Tensor, one_hots: OneHots | None = None):
+        self.backbone, self.table, self.one_hots = backbone, table, one_hots
         self.flat = torch.zeros_like(backbone.flat)
         self.pieces = self.flat.split([parameter.numel() for parameter in backbone.parameters])
 
@@ -83,7 +99,9 @@ class AutogradGradient:
 
         Args: as of `own_loss`.
         """
-        losses = own_loss(self.backbone, self.table, x_0, t, noise, seeds, training=True)
+        losses = own_loss(
+            self.backbone, self.table, x_0, t, noise, seeds, True, one_hots=self.one_hots
+        )
         gradients = torch.autograd.grad(
             losses.sum(), self.backbone.parameters, materialize_grads=True
         )
@@ -105,7 +123,8 @@ class LossGradient:
         flat: the gradient, in the order of `backbone.flat`.
     """
 
-    def __init__(self, backbone: Backbone, batch: int):
+    def __init__(self, backbone: Backbone, batch: int, one_hots: OneHots | None = None):
+        self.one_hots = one_hots
         self.flat = torch.zeros_like(backbone.flat)
         self.views = backbone.product_views(self.flat)
         self.network = backbone.training_network(self.views, batch)
@@ -118,10 +137,18 @@ class LossGradient:
             x, target: input and target of the backbone, (S, n, d).
             t, weight: timestep and loss weight of every point, (S, n).
         """
-        error = self.network.forward(x, t) - target
-        weighted = error * weight[..., None]
-        self.network.learn(weighted * (2 / error[0].numel()))
-        return (error * weighted).mean(dim=(1, 2))
+        output, one_hots = self.network.forward(x, t), self.one_hots
+        error = output - target
+        if one_hots is None:
+            weighted = error * weight[..., None]
+            self.network.learn(weighted * (2 / error[0].numel()))
+            return (error * weighted).mean(dim=(1, 2))
+        error = error.masked_fill(one_hots.mask, 0)
+        weighted, terms = error * weight[..., None], one_hots.terms
+        slope = 2 * weighted + one_hots.residuals(output, target, x, t)
+        self.network.learn(slope / (terms * x.shape[1]))
+        entropy = one_hots.cross_entropy(output, target, x, t)
+        return ((error * weighted).sum(dim=-1) + entropy).mean(dim=-1) / terms
 
 
 @torch.no_grad()
@@ -133,7 +160,7 @@ def evaluation_loss(
     Each point has one timestep and one noise, drawn on the CPU for every device, and coupled in
     batches of the training's size.
     """
-    backbone = model.backbone
+    backbone, one_hots = model.backbone, model.one_hots
     table = training_coefficients(model, settings.loss, data.device)
     total = torch.zeros(backbone.models, device=data.device)
     pair, batch = settings.coupling.over(data), settings.batch_size
@@ -154,9 +181,9 @@ def evaluation_loss(
         x_0 = x_0.expand(backbone.models, -1, -1)
         if isinstance(backbone, ModuleBackbone):
             seeds = [stream_seed(s, "evaluation loss", "module", start) for s in streams]
-            losses = own_loss(backbone, table, x_0, times, noise, seeds)
+            losses = own_loss(backbone, table, x_0, times, noise, seeds, one_hots=one_hots)
         else:
-            seen, target, weight = examples(x_0, times, noise, table)
-            losses = weighted_loss(backbone, seen, times, target, weight)
+            seen, target, weight = examples(x_0, times, noise, table, one_hots)
+            losses = weighted_loss(backbone, seen, times, target, weight, one_hots)
         total += losses * x_0.shape[1]
     return total / len(data)

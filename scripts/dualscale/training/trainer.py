@@ -67,6 +67,8 @@ class Trainer:
         self, model: Model, data: Tensor, settings: Training, streams: Sequence[int | str]
     ):
         self.backbone = backbone = model.backbone
+        self.one_hots = model.one_hots
+        self.one_hots = model.one_hots
         self.data, self.settings, self.streams = data, settings, streams
         self.device = data.device
         self.table = training_coefficients(model, settings.loss, self.device)
@@ -77,9 +79,9 @@ class Trainer:
             for model in range(backbone.models)
         ]
         self.loss_gradient = (
-            LossGradient(backbone, settings.batch_size)
+            LossGradient(backbone, settings.batch_size, model.one_hots)
             if isinstance(backbone, Backbone)
-            else AutogradGradient(backbone, self.table)
+            else AutogradGradient(backbone, self.table, model.one_hots)
         )
         self.optimiser_state = settings.optimiser.start(backbone.flat)
         # A chunk is a whole number of EMA periods, so every chunk updates at the same steps.
@@ -204,7 +206,7 @@ class Trainer:
             made = x_0, noise  # such networks make their examples from them
             self.seeds = [[stream_seed(s, "module", done) for s in self.streams] for done in ahead]
         else:
-            made = examples(x_0, times, noise, self.table)
+            made = examples(x_0, times, noise, self.table, self.one_hots)
         for kept, new in zip((self.seen, self.targets, self.weights), made, strict=False):
             kept.copy_(new)
         rates = [self.settings.learning_rate_after(done) for done in ahead]
