@@ -1,12 +1,13 @@
 """DualScale diffusion: low-dimensional generative models with several weighted branches.
 
-It offers `load_model`, `sample` and `log_density`.
+It offers `load_model`, `sample`, `fill` and `log_density`.
 """
 
 from importlib import import_module
 from typing import Any
 
 PLACES = {
+    "fill": "dualscale.filling",
     "load_model": "dualscale.model",
     "log_density": "dualscale.density",
     "sample": "dualscale.sampling",

@@ -13,10 +13,11 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from dualscale.data.encoding import Encoding
+from dualscale.data.encoding import Encoding, numbered
 from dualscale.data.moments import Moments
 from dualscale.data.units import QuantileUnits, Units, own_units
 from dualscale.diffusion.categories import Discrete
+from dualscale.diffusion.conditions import Condition, Conditions, Guided
 from dualscale.diffusion.denoiser import Denoiser
 from dualscale.diffusion.drawing import Drawing
 from dualscale.diffusion.one_hots import OneHots
@@ -40,9 +41,15 @@ class Model:
         models: S.
         encoding: of a file's columns in the data; None: the data are not from a file.
 
+    Attributes:
+        columns: the encoding, or that of plain numbers.
+        varying: name of the column of every coordinate in the model's units.
+        conditions: columns that can be given; None: none can.
+
     Raises:
         ValueError: the number of non-constant columns of the units differs from that of the
-            moments, or the number of columns from that of the encoding.
+            moments, or the number of columns from that of the encoding; or the settings name
+            columns that there are not.
     """
 
     def __init__(
@@ -63,6 +70,11 @@ class Model:
         if encoding is not None and len(encoding.flags) != self.units.coordinates:
             found, needed = self.units.coordinates, len(encoding.flags)
             raise ValueError(f"there are {found} coordinates, but the columns have {needed}")
+        self.columns = encoding or numbered(self.units.coordinates)
+        self.varying = names_in_model(self.columns, self.units)
+        self.conditions = conditions_of(settings, self.units, self.columns, device)
+        given = 0 if self.conditions is None else len(self.conditions.places)
+        self.inputs = dimensions + 2 * given
         self.levels = settings.schedule.levels()
         self.coefficients = settings.prediction.coefficients(self.levels, moments.scale)
         shape = dimensions, self.levels.timesteps, models, device
@@ -76,7 +88,7 @@ class Model:
             self.backbone = ModuleBackbone(settings.architecture, *shape, precision)
         else:
             noise = torch.from_numpy(self.coefficients.c_in * self.levels.sigma)
-            self.backbone = Backbone(settings, *shape, noise, precision)
+            self.backbone = Backbone(settings, *shape, noise, precision, given)
         self.one_hots = self._one_hots(device)
 
     def _one_hots(self, device: torch.device | None) -> OneHots | None:
@@ -103,21 +115,31 @@ class Model:
         return Denoiser(self.backbone, self.levels, self.coefficients, self.one_hots)
 
     def sampler(
-        self, drawing: Drawing, points: int, streams: Sequence[int | str]
+        self,
+        drawing: Drawing,
+        points: int,
+        streams: Sequence[int | str],
+        condition: Condition | None = None,
+        guidance: float = 1.0,
     ) -> ReverseProcess:
         """Return the reverse process that draws points of every model, in the data's units.
 
         Args:
             drawing: prior, sampler and number of steps.
             streams: one stream name per model.
+            condition: given coordinates of the points; None: there are none.
+            guidance: as of `GuidedDenoiser`.
 
         Raises:
             ValueError: the prior's covariance is not positive definite.
         """
         device, levels = self.backbone.flat.device, self.levels
-        parts = self.denoiser, levels, self.moments, drawing, points, streams, device
+        denoiser = self.denoiser
+        if condition is not None and self.conditions is not None:
+            denoiser.network = Guided(self.backbone, self.conditions, guidance)
+        parts = denoiser, levels, self.moments, drawing, points, streams, device
         try:
-            return ReverseProcess(*parts, units=self.units, one_hots=self.one_hots)
+            return ReverseProcess(*parts, self.units, self.one_hots, condition)
         except torch.linalg.LinAlgError as error:
             raise ValueError("the prior's covariance is not positive definite") from error
 
@@ -156,6 +178,29 @@ class Model:
         if self.encoding is not None:
             about["encoding"] = self.encoding.model_dump()
         path.write_bytes(save(tensors, metadata={"dualscale": json.dumps(about)}))
+
+
+def conditions_of(
+    settings: BranchesModel | OwnModel,
+    units: Units,
+    columns: Encoding,
+    device: torch.device | None = None,
+) -> Conditions | None:
+    """Return the columns that can be given, as coordinates in the model's units; None: none can.
+
+    Raises:
+        ValueError: the settings name columns that there are not.
+    """
+    if isinstance(settings, OwnModel) or settings.conditioning is None:
+        return None
+    names = names_in_model(columns, units)
+    return Conditions(settings.conditioning, names, columns.names, device)
+
+
+def names_in_model(columns: Encoding, units: Units) -> list[str]:
+    """Return the name of the column of every coordinate in the model's units."""
+    pairs = zip(columns.names, units.varying, strict=True)
+    return [name for name, varies in pairs if varies]
 
 
 def load_model(
@@ -198,9 +243,11 @@ def _load(path: Path, device: torch.device | None, architecture: str | None) -> 
             settings = settings.model_copy(update={"architecture": own})
         moments = Moments(*(np.array(about[key], np.float64) for key in ("mean", "covariance")))
         units = _units(about["shift"], about["scale"], about.get("quantiles"))
-        if isinstance(settings, BranchesModel):
-            _require_parameters(settings, len(moments.mean), file)
         encoding = Encoding.model_validate(about["encoding"]) if "encoding" in about else None
+        if isinstance(settings, BranchesModel):
+            found = conditions_of(settings, units, encoding or numbered(units.coordinates))
+            given = 0 if found is None else len(found.places)
+            _require_parameters(settings.parameter_shapes(len(moments.mean), given), file)
         model = Model(settings, moments, device=device, units=units, encoding=encoding)
         for name, view in model.backbone.named_views(model.backbone.flat).items():
             view.copy_(_tensor(file, name, view.shape[1:])[None])
@@ -255,9 +302,8 @@ def _line(text: str, most: int = 400) -> str:
     return line if len(line) <= most else line[: most - 1] + "…"
 
 
-def _require_parameters(settings: BranchesModel, dimensions: int, file: Any) -> None:
+def _require_parameters(needed: Mapping[str, tuple[int, ...]], file: Any) -> None:
     """Raise a ValueError if a file's tensors are not those of the network, before it is built."""
-    needed = settings.parameter_shapes(dimensions)
     found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
     for name in sorted(needed.keys() | found.keys()):
         if needed.get(name) != found.get(name):

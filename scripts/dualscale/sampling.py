@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
+from dualscale.conditional import condition_of, require_conditioning
 from dualscale.config.overrides import patch
 from dualscale.data.distributions import Array
 from dualscale.diffusion.drawing import Drawing, Sampling
@@ -28,6 +29,8 @@ def sample(
     points: int = 10_000,
     seed: int = 0,
     evaluations: int | None = None,
+    where: Mapping[str, Any] | None = None,
+    guidance: float = 1.0,
     **changes: Any,
 ) -> Array:
     """Draw points from a model, (points, columns) in the data's units and in float32.
@@ -37,6 +40,10 @@ def sample(
         seed: the same seed, the same points.
         evaluations: how many network function evaluations to take, see `in_evaluations`; None: as
             many as the settings ask for.
+        where: values of columns that are given, by name, as {"species": "setosa"}; None: none is.
+            The columns of a known distribution are x0, x1, …
+        guidance: 1 draws from the conditional distribution; more exaggerates what sets it apart,
+            and 0 ignores `where`.
         changes: prior, sampler, spacing or steps, as in the configuration's `sampling`; those in
             the model's file otherwise.
 
@@ -45,10 +52,16 @@ def sample(
     """
     if points < 1:
         raise ValueError(f"points is {points}: 1 or more is allowed")
+    drawing = drawing_with(model, evaluations, changes)
+    return draw(model, drawing, points, seed, where, guidance)
+
+
+def drawing_with(model: Model, evaluations: int | None, changes: Mapping[str, Any]) -> Drawing:
+    """Return a model's settings for sampling with changes, as of `sample`."""
     few = {} if evaluations is None else in_evaluations(evaluations)
-    drawing = changed(model.settings.sampling, few | changes)
+    drawing = changed(model.settings.sampling, few | dict(changes))
     drawing.require_fit(model.levels, "")
-    return draw(model, drawing, points, seed)
+    return drawing
 
 
 def in_evaluations(number: int) -> dict[str, Any]:
@@ -88,9 +101,21 @@ def changed(known: Drawing, changes: Mapping[str, Any]) -> Drawing:
         raise ConfigurationError(explain(error, given)) from error
 
 
-def draw(model: Model, drawing: Drawing, points: int, seed: int) -> Array:
-    """Return points drawn from a model, (points, columns)."""
-    return model.sampler(drawing, points, [f"{seed}/draw"]).draw()[0]
+def draw(
+    model: Model,
+    drawing: Drawing,
+    points: int,
+    seed: int,
+    where: Mapping[str, Any] | None = None,
+    guidance: float = 1.0,
+) -> Array:
+    """Return points drawn from a model, (points, columns); arguments as of `sample`."""
+    stream = f"{seed}/draw"
+    if not where:
+        return model.sampler(drawing, points, [stream]).draw()[0]
+    require_conditioning(model, list(where), guidance)
+    condition = condition_of(model, where, points, stream)
+    return model.sampler(drawing, points, [stream], condition, guidance).draw()[0]
 
 
 def known_drawing(path: Path, model: Model) -> Drawing:

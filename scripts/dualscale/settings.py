@@ -6,6 +6,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from dualscale.diffusion.cascade import Cascaded
 from dualscale.diffusion.categories import AnyCategories, Discrete, Gaussian
+from dualscale.diffusion.conditioning import Conditioning
 from dualscale.diffusion.drawing import Drawing
 from dualscale.diffusion.predictions import AnyPrediction, Epsilon
 from dualscale.diffusion.schedules import AnySchedule, Linear
@@ -50,6 +51,12 @@ class ModelSettings(Part):
 
 class BranchesModel(DualScale, ModelSettings):
     """Settings of a model whose network is made of branches."""
+
+    conditioning: Conditioning | None = Field(
+        None,
+        exclude_if=lambda value: value is None,
+        description="Columns that can be given when points are drawn; null, none.",
+    )
 
     @model_validator(mode="after")
     def _has_one_stage(self) -> "BranchesModel":

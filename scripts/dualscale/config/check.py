@@ -30,7 +30,7 @@ PATCHED = (
 """Sections of the configuration that a variant can change for itself."""
 NOT_INHERITED = ("label", "like", "note", "stream")
 """Settings of a variant's name and random streams, which `like` does not copy."""
-OF_BRANCHES = ("branches", "network", "weighting")
+OF_BRANCHES = ("branches", "conditioning", "network", "weighting")
 MOST_VALUES = 100_000
 
 

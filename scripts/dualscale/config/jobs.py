@@ -11,6 +11,7 @@ MODEL = (
     "branches",
     "categories",
     "classical",
+    "conditioning",
     "network",
     "precision",
     "prediction",

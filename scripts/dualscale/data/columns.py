@@ -1,9 +1,6 @@
 """Types of a table's columns: how cells become coordinates of a point, and come back."""
 
-import re
 from abc import abstractmethod
-from contextlib import suppress
-from datetime import date
 from textwrap import shorten
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -11,19 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from dualscale.data.table import (
-    LARGEST,
-    MISSING,
-    TableError,
-    unusable,
-)
-from dualscale.parts import Choice, OneOf, kinds, short
+from dualscale.data.cells import NUMBER, day, reflected, without_words_for_missing
+from dualscale.data.table import LARGEST, TableError, unusable
+from dualscale.parts import Choice, OneOf, kinds, short, suggestion
 
 Array = NDArray[np.floating]
 
 MOST_CATEGORIES = 256
-NUMBER = r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?"
-DATE = r"\d{4}-\d\d-\d\d"
 BEYOND = 0.1  # share of a column's range between its values and the place of its missing cells
 
 
@@ -49,6 +40,14 @@ class ColumnType(Choice):
     @abstractmethod
     def flags(self) -> NDArray[np.bool_]:
         """Mask of the coordinates that are 0 or 1, of all coordinates of the column, (w,)."""
+
+    @abstractmethod
+    def recognised(self, cells: Any) -> Any:
+        """Return cells that are perhaps not the data's, such as texts, as cells of this column.
+
+        Raises:
+            TableError: names the first that the column cannot have.
+        """
 
     @abstractmethod
     def encode(self, cells: Any, rng: np.random.Generator) -> Array:
@@ -112,6 +111,16 @@ class Numeric(ColumnType):
     @property
     def flags(self) -> NDArray[np.bool_]:
         return np.array([False, True][: 1 + self.missing])
+
+    def recognised(self, cells: Any) -> Any:
+        cells = cells if cells.dtype.kind == "f" else without_words_for_missing(cells)
+        values = self.values(self.name, cells)
+        for row in np.flatnonzero((values < self.low) | (values > self.high)):
+            raise TableError(
+                f"holds {cells.iloc[row]} in row {row + 1} of column {self.name}: "
+                f"{self._shown(self.low)} to {self._shown(self.high)}, the data's range, is allowed"
+            )
+        return cells
 
     def encode(self, cells: Any, rng: np.random.Generator) -> Array:
         values = self.values(self.name, cells)
@@ -246,6 +255,18 @@ class Category(ColumnType):
     def flags(self) -> NDArray[np.bool_]:
         return np.ones(len(self.categories) + self.missing, bool)
 
+    def recognised(self, cells: Any) -> Any:
+        known = {str(value): value for value in self.categories}
+        texts = cells.map(str, na_action="ignore").astype(object)
+        for row in np.flatnonzero(texts.notna() & ~texts.isin(known)):
+            value = texts.iloc[row]
+            raise TableError(
+                f"holds {short(value)} in row {row + 1} of column {self.name}: one of "
+                f"{shorten(', '.join(known), 200, placeholder=' …')} is allowed"
+                f"{suggestion(value, known)}"
+            )
+        return texts.map(known).astype(object)
+
     def encode(self, cells: Any, rng: np.random.Generator) -> Array:
         import pandas as pd
 
@@ -268,25 +289,3 @@ class Category(ColumnType):
 
 AnyColumnType = Annotated[ColumnType, OneOf()]
 COLUMN_TYPES = kinds(ColumnType)
-
-
-def reflected(values: Array, low: float, high: float) -> Array:
-    """Reflect values at both ends of an interval, as often as it takes."""
-    if low == high:
-        return np.full_like(values, low)
-    beyond = (values - low) % (2 * (high - low))
-    return low + np.minimum(beyond, 2 * (high - low) - beyond)
-
-
-def day(text: str) -> int | None:
-    """Return the days from 1 January 1970 to a date; None where a text is none."""
-    with suppress(ValueError):
-        if re.fullmatch(DATE, text):
-            return (date.fromisoformat(text) - date(1970, 1, 1)).days
-    return None
-
-
-def without_words_for_missing(cells: Any) -> Any:
-    """Return cells as texts, None for words that stand for a missing number or date."""
-    cells = cells.map(str, na_action="ignore").astype("str")
-    return cells.mask(cells.str.lower().isin(MISSING), None)

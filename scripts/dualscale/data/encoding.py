@@ -9,19 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from dualscale.data.cells import DATE, without_words_for_missing
 from dualscale.data.columns import (
     COLUMN_TYPES,
-    DATE,
     AnyColumnType,
     Category,
     ColumnType,
     Date,
     Integer,
     Number,
-    without_words_for_missing,
+    Numeric,
 )
-from dualscale.data.table import Columns, Table, TableError
-from dualscale.data.units import Array, Units, standard_units
+from dualscale.data.table import LARGEST, Columns, Table, TableError
+from dualscale.data.units import Array, Mask, Units, standard_units
 from dualscale.parts import Part, parts_of
 from dualscale.runtime.digests import digest_settings
 from dualscale.runtime.streams import stream_seed
@@ -120,6 +120,43 @@ class Encoding(Part):
         """Return points as one number per column, equal cells spread by noise, (n, columns)."""
         return np.column_stack([column.spread(part, rng) for column, part in self._parts(points)])
 
+    def recognised(self, cells: Any) -> Any:
+        """Return cells of some of the columns, from wherever, as cells of this table.
+
+        Args:
+            cells: a pandas DataFrame of words, numbers, truth values or dates; NaN, None or a word
+                for it where one is missing.
+
+        Raises:
+            TableError: names the first cell that its column cannot have.
+        """
+        columns = {column.name: column for column in self.columns}
+        return cells.apply(lambda each: columns[each.name].recognised(each))
+
+    def encode_some(
+        self, cells: Any, known: Any, rng: np.random.Generator
+    ) -> tuple[NDArray[np.float32], Mask]:
+        """Return some cells as points (n, d), 0 elsewhere, and the mask of their coordinates.
+
+        Args:
+            cells: a pandas DataFrame of some of the columns, from `recognised`.
+            known: which of them are taken, truth values by column.
+            rng: of the noise that spreads whole numbers.
+        """
+        shape = len(cells), len(self.flags)
+        points, mask, start = np.zeros(shape, np.float32), np.zeros(shape, bool), 0
+        for column, width in self._widths():
+            here, start = slice(start, start + width), start + width
+            if column.name in cells:
+                series, rows = cells[column.name], known[column.name].to_numpy(bool)
+                found = (
+                    Numeric.values(column.name, series)[:, None]
+                    if self.plain
+                    else column.encode(series, rng)
+                )
+                points[rows, here], mask[rows, here] = found[rows], True
+        return points, mask
+
     def describe(self) -> str:
         """Return a line on every column."""
         width = max(len(column.name) for column in self.columns)
@@ -135,6 +172,15 @@ class Encoding(Part):
         for column, width in self._widths():
             yield column, points[:, start : start + width]
             start += width
+
+
+def numbered(count: int) -> Encoding:
+    """Return the encoding of points that are not from a file: numbers x0, x1, …"""
+    names = [f"x{index}" for index in range(count)]
+    columns: list[ColumnType] = [
+        Number(name=name, low=-LARGEST, high=LARGEST, median=0.0) for name in names
+    ]
+    return Encoding(columns=columns, plain=True)
 
 
 def type_of(kind: str) -> type[ColumnType]:

@@ -1,6 +1,8 @@
 """Files of points and tables: how they are read, and their settings."""
 
 import csv
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -10,7 +12,7 @@ from dualscale.data.columns import COLUMN_TYPES
 from dualscale.data.encoding import Encoding
 from dualscale.data.images import Images
 from dualscale.data.sources import Known
-from dualscale.data.table import LEFT_OUT, Columns, Format, Table, TableError
+from dualscale.data.table import LEFT_OUT, VERBATIM, Columns, Format, Table, TableError
 from dualscale.data.text import Text
 from dualscale.data.typed import NPY, Parquet  # noqa: F401  # parts are found by their base
 from dualscale.parts import Once, Part, Seed, kinds, matching, parts_of, suggestion
@@ -50,13 +52,32 @@ def read_table(path: Path, columns: Columns = None, **options: Any) -> tuple[Tab
         ValueError: one line that names the file and, where it applies, the row (from 1, not
             counting the header) and the column.
     """
-    import pyarrow as pa
-
     form = format_of(path)
-    try:
+    with _faults_of(path):
         given = options if isinstance(form, Text) else {}
         table = form.read(path, columns, **given)
         return table, Encoding.fit(table, columns)
+
+
+def read_cells(path: Path) -> Any:
+    """Read all columns of a file as they are: the texts of a text file, or what a file stores.
+
+    Raises:
+        ValueError: one line that names the file.
+    """
+    form = format_of(path)
+    with _faults_of(path):
+        names = form.read(path, None).cells.columns
+        return form.read(path, dict.fromkeys(names, VERBATIM)).cells
+
+
+@contextmanager
+def _faults_of(path: Path) -> Iterator[None]:
+    """Raise faults of a file as ValueErrors that name it."""
+    import pyarrow as pa
+
+    try:
+        yield
     except TableError as error:
         raise ValueError(f"{path} {error}") from error
     except (EOFError, OSError, ValueError, csv.Error, pa.ArrowException) as error:

@@ -17,7 +17,7 @@ class Moments:
     """Mean and covariance of a model's training data.
 
     Args:
-        mean: (d,).
+        mean: (d,); or (n, d), where it differs from point to point.
         covariance: (d, d).
 
     Raises:
@@ -29,8 +29,8 @@ class Moments:
     covariance: NDArray[np.float64]
 
     def __post_init__(self) -> None:
-        d = self.mean.size
-        if self.mean.shape != (d,) or self.covariance.shape != (d, d) or d == 0:
+        d = self.mean.shape[-1] if self.mean.ndim in (1, 2) else 0
+        if self.covariance.shape != (d, d) or d == 0:
             raise ValueError(
                 f"the mean has shape {self.mean.shape}, the covariance {self.covariance.shape}"
             )
@@ -46,6 +46,24 @@ class Moments:
     def scale(self) -> float:
         """Root mean square of the coordinates."""
         return float(np.sqrt((self.mean**2 + self.covariance.diagonal()).mean()))
+
+    def conditional(self, values: NDArray[np.floating], given: NDArray[np.bool_]) -> "Moments":
+        """Return the moments of a Gaussian with these moments, given some coordinates of points.
+
+        Args:
+            values: (n, d), of which those of the given coordinates are used.
+            given: mask of the given coordinates, (d,).
+        """
+        covariance = self.covariance
+        # The coordinates of a category sum to one, so that their covariance is singular.
+        inverse = np.linalg.pinv(covariance[np.ix_(given, given)], rcond=1e-10, hermitian=True)
+        slope = covariance[:, given] @ inverse
+        mean = self.mean + (values - self.mean)[:, given] @ slope.T
+        mean[:, given] = values[:, given]
+        left = covariance - slope @ covariance[given]
+        left = (left + left.T) / 2
+        left[given] = left[:, given] = 0
+        return Moments(mean, left)
 
 
 def moments_of(data: "Tensor") -> Moments:

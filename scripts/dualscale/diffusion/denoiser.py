@@ -11,8 +11,11 @@ from dualscale.diffusion.schedules import NoiseLevels
 
 Predict = Callable[..., Tensor]
 """Network, or a function in its place: x (S, n, d) and a timestep to a prediction (S, n, d)."""
-Given = tuple[Tensor, int]
-"""Noisy points (S, n, d) and their timestep, on which the second stage of a network depends."""
+Given = tuple[Tensor, int] | Tensor
+"""Noisy points (S, n, d) and their timestep, on which the second stage of a network depends.
+
+Or coordinates of points that are given: values, and 1 where they are, 0 elsewhere, (2, n, d).
+"""
 
 
 class Denoiser:
@@ -37,10 +40,17 @@ class Denoiser:
 
     def __call__(self, x: Tensor, t: int, given: Given | None = None) -> Tensor:
         """Return E[x_0 | x_t], or E[x_0 | x_t, given], for x_t (S, n, d), in the same shape."""
-        more = {}
-        if given is not None:
+        more: dict[str, Given] = {}
+        if isinstance(given, Tensor):
+            more["given"] = given
+        elif given is not None:
             points, level = given
             more["given"] = self.c_in[level] * points, level
+        x_0 = self._estimate(x, t, more)
+        return torch.where(given[1] > 0, given[0], x_0) if isinstance(given, Tensor) else x_0
+
+    def _estimate(self, x: Tensor, t: int, more: dict[str, Given]) -> Tensor:
+        """Return E[x_0 | x_t] by the network, which also takes `more`."""
         one_hots, seen = self.one_hots, self.c_in[t] * x
         if one_hots is None:
             x_0: Tensor = self.c_skip[t] * x + self.c_out[t] * self.network(seen, t, **more)

@@ -100,34 +100,49 @@ class OneHots:
         for group in self.groups:
             yield output[..., group] + self.process.evidence(seen[..., group], kept)
 
-    def _weights(self, seen: Tensor) -> list[Tensor]:
+    def _weights(self, seen: Tensor, weight: Tensor) -> list[Tensor]:
         """Return the weight of every group in the loss of points (…, n, d), each (…, n).
 
         They add up to the number of groups, where any is asked for.
+
+        Args:
+            weight: of points, (…, n, 1), or of coordinates, (…, n, d): a group of which they are 0
+                is not asked for.
         """
-        asked = [self.process.asked(seen[..., group]).to(seen.dtype) for group in self.groups]
+        asked = [self.process.asked(seen[..., group]) for group in self.groups]
+        if weight.shape[-1] > 1:
+            starts = [group.start for group in self.groups]
+            asked = [
+                each & (weight[..., start] != 0) for each, start in zip(asked, starts, strict=True)
+            ]
+        asked = [each.to(seen.dtype) for each in asked]
         count = sum(asked, start=torch.zeros_like(asked[0]))
         return [len(self.groups) * each / count.clamp(min=1) for each in asked]
 
-    def cross_entropy(self, output: Tensor, target: Tensor, seen: Tensor, t: Tensor) -> Tensor:
+    def cross_entropy(
+        self, output: Tensor, target: Tensor, seen: Tensor, t: Tensor, weight: Tensor
+    ) -> Tensor:
         """Return the weighted sum of the groups' cross-entropies in nats, (…, n).
 
         Args:
             output, target, seen: outputs, data and inputs of the network, (…, n, d).
             t: timesteps, (…, n).
+            weight: as of `_weights`.
         """
-        total = torch.zeros_like(output[..., 0])
-        parts = zip(self.groups, self._logits(output, seen, t), self._weights(seen), strict=True)
+        total, weights = torch.zeros_like(output[..., 0]), self._weights(seen, weight)
+        parts = zip(self.groups, self._logits(output, seen, t), weights, strict=True)
         for group, logits, weight in parts:
             found = logits.log_softmax(dim=-1) * target[..., group]
             total = total - weight * found.sum(dim=-1)
         return total
 
-    def residuals(self, output: Tensor, target: Tensor, seen: Tensor, t: Tensor) -> Tensor:
+    def residuals(
+        self, output: Tensor, target: Tensor, seen: Tensor, t: Tensor, weight: Tensor
+    ) -> Tensor:
         """Return the derivative of `cross_entropy` by the output, (…, n, d)."""
         out = (self.means(output, seen, t) - target).masked_fill(~self.mask, 0)
-        for group, weight in zip(self.groups, self._weights(seen), strict=True):
-            out[..., group] *= weight[..., None]
+        for group, each in zip(self.groups, self._weights(seen, weight), strict=True):
+            out[..., group] *= each[..., None]
         return out
 
     def drawn(self, x: Tensor, means: Tensor, t: int, ahead: int, noise: Tensor) -> Tensor:

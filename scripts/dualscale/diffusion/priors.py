@@ -16,7 +16,7 @@ class Prior(Choice):
 
     @abstractmethod
     def moments(self, levels: NoiseLevels, data: Moments) -> tuple[Values, Values]:
-        """Return mean (d,) and covariance (d, d) of the prior, given the data's moments."""
+        """Return mean, in the shape of the data's, and covariance (d, d) of the prior."""
 
 
 class Standard(Prior):
@@ -29,7 +29,7 @@ class Standard(Prior):
 
     def moments(self, levels: NoiseLevels, data: Moments) -> tuple[Values, Values]:
         power = levels.alpha[-1] ** 2 + levels.sigma[-1] ** 2
-        return np.zeros_like(data.mean), power * np.eye(len(data.mean))
+        return np.zeros_like(data.mean), power * np.eye(len(data.covariance))
 
 
 class MomentMatched(Prior):
@@ -39,7 +39,9 @@ class MomentMatched(Prior):
 
     def moments(self, levels: NoiseLevels, data: Moments) -> tuple[Values, Values]:
         alpha, sigma = levels.alpha[-1], levels.sigma[-1]
-        return alpha * data.mean, alpha**2 * data.covariance + sigma**2 * np.eye(len(data.mean))
+        return alpha * data.mean, alpha**2 * data.covariance + sigma**2 * np.eye(
+            len(data.covariance)
+        )
 
 
 AnyPrior = Annotated[Prior, OneOf()]

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import repeat
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from dualscale.data.moments import Moments
 from dualscale.data.units import Units, own_units
+from dualscale.diffusion.conditions import Condition
 from dualscale.diffusion.denoiser import Given
 from dualscale.diffusion.drawing import Drawing
 from dualscale.diffusion.one_hots import Accompanied, OneHots
@@ -58,6 +60,8 @@ class ReverseProcess:
         streams: one stream name per model.
         units: in which points are returned; None: the models'.
         one_hots: categories with discrete noise; None: there are none.
+        condition: given coordinates of the points, in the units in which they are returned;
+            `denoise` is handed them in the models'. None: there are none.
     """
 
     def __init__(
@@ -71,6 +75,7 @@ class ReverseProcess:
         device: torch.device,
         units: Units | None = None,
         one_hots: OneHots | None = None,
+        condition: Condition | None = None,
     ):
         self.denoise, self.streams, self.one_hots = denoise, streams, one_hots
         self.points, self.device = points, device
@@ -81,16 +86,25 @@ class ReverseProcess:
         if one_hots is not None:
             self.tensors += drawing.sampler.evaluations(self.levels) + 1
             self.run = partial(self._accompanied, one_hots, drawing.sampler)
-        mean, covariance = drawing.prior.moments(levels.up_to(self.levels.t[0]), moments)
-        self.mean = torch.from_numpy(mean).float().to(device)
-        factor = torch.linalg.cholesky(torch.from_numpy(covariance))
-        self.factor = factor.mT.float().to(device)
+        self.dimensions = len(moments.mean)
         self.tile = min(points, BLOCK if device.type == "cuda" else TILE)
+        self.condition, groups = condition, iter([(np.arange(points), moments)])
+        if condition is not None:
+            given = condition.in_model(self.units)
+            groups, self.given_points = given.groups(moments), given.tensor()
+            # The denoiser's, of a block: a CUDA graph reads it, and a last tile may be padded.
+            size = min(points, BLOCK) + self.tile
+            self.given = torch.zeros(2, size, self.dimensions, device=device)
+        self.starts: list[tuple[NDArray[np.intp], Tensor, Tensor]] = []
+        for rows, known in groups:
+            mean, covariance = drawing.prior.moments(levels.up_to(self.levels.t[0]), known)
+            factor = torch.linalg.cholesky(torch.from_numpy(covariance)).mT.float().to(device)
+            self.starts.append((rows, torch.from_numpy(mean).float().to(device), factor))
 
     @torch.no_grad()
     def warm_up(self) -> None:
         """Run the sampler once on zeros; on CUDA, capture all steps of a block as one graph."""
-        shape = len(self.streams), self.tile, len(self.mean)
+        shape = len(self.streams), self.tile, self.dimensions
         if self.device.type == "cuda":
             self.run = replayed(self.run, torch.zeros(self.tensors, *shape, device=self.device))
         else:
@@ -111,18 +125,22 @@ class ReverseProcess:
         alpha, sigma = self.levels.alpha[0], self.levels.sigma[0]
         # User-defined networks may use random numbers in evaluation mode.
         seed_generators(stream_seed("/".join(map(str, self.streams)), "module"), self.device)
-        out = torch.empty(len(self.streams), self.points, len(self.mean), device=self.device)
+        out = torch.empty(len(self.streams), self.points, self.dimensions, device=self.device)
         for first in range(0, self.points, BLOCK):
             block = slice(first, min(first + BLOCK, self.points))
             noise = self._draw_noise(block)
             start = next(noise)
             if origin is None:
-                start = self.mean + start @ self.factor
+                start = self._start(start, block)
             else:
                 clean = torch.from_numpy(origin[block]).to(self.device)
                 start = alpha * clean + sigma * start
+            if self.condition is not None:
+                self.given[:, : start.shape[1]] = self.given_points[:, block]
             out[:, block] = self.run(start, noise)
         points = self.units.into_data(out.cpu().numpy())
+        if self.condition is not None:
+            points = np.where(self.condition.given, self.condition.values, points)
         finite = np.isfinite(points).all(axis=-1)
         if not finite.all():
             broken = finite.size - int(finite.sum())
@@ -139,7 +157,7 @@ class ReverseProcess:
             for stream in self.streams
         ]
         count = block.stop - block.start
-        for numbers in normal_numbers(generators, self.tensors, count, len(self.mean)):
+        for numbers in normal_numbers(generators, self.tensors, count, self.dimensions):
             yield to_device(numbers, self.device)
 
     def _accompanied(
@@ -149,21 +167,39 @@ class ReverseProcess:
         denoise = Accompanied(self._denoise_tiles, one_hots, noise)
         return denoise.at(-1, sampler.run(denoise, self.levels, x, noise))
 
+    def _start(self, noise: Tensor, block: slice) -> Tensor:
+        """Return points of the prior, from standard normal ones of a block (S, n, d)."""
+        if self.condition is None:
+            [(_, mean, factor)] = self.starts
+            return mean + noise @ factor
+        start = torch.empty_like(noise)
+        for rows, mean, factor in self.starts:
+            here = np.flatnonzero((block.start <= rows) & (rows < block.stop))
+            places = to_device(torch.from_numpy(rows[here] - block.start), self.device)
+            means = mean[to_device(torch.from_numpy(here), self.device)]
+            start[:, places] = means + noise[:, places] @ factor
+        return start
+
     def _denoise_tiles(self, x: Tensor, t: int, given: Given | None = None) -> Tensor:
         """Denoise tile by tile, padding the last so that all have one shape."""
         models, points, d = x.shape
         if points == self.tile:
-            return self.denoise(x, t) if given is None else self.denoise(x, t, given)
+            more = self._given(0) if given is None else [given]
+            return self.denoise(x, t, *more)
         tile, other, x_0 = *x.new_zeros(2, models, self.tile, d), torch.empty_like(x)
         for left in range(0, points, self.tile):
             rows = min(self.tile, points - left)
             tile[:, :rows] = x[:, left : left + rows]
-            more = []
+            more = self._given(left)
             if given is not None:
                 other[:, :rows] = given[0][:, left : left + rows]
-                more.append((other, given[1]))
+                more = [(other, given[1])]
             x_0[:, left : left + rows] = self.denoise(tile, t, *more)[:, :rows]
         return x_0
+
+    def _given(self, left: int) -> list[Any]:
+        """Return what the denoiser of a tile is handed beside its points: values and flags."""
+        return [] if self.condition is None else [self.given[:, left : left + self.tile]]
 
 
 def replayed(run: Run, noise: Tensor) -> Run:

@@ -33,6 +33,8 @@ class Backbone:
             features.
         precision: type of the branches' products and activations; parameters, inputs and outputs
             are float32.
+        given: a, how many coordinates can be given; the inputs can then have d + 2 a columns, as of
+            `Conditions.inputs`.
 
     Attributes:
         flat: all parameters of all models in one buffer; each name has S consecutive blocks.
@@ -50,11 +52,12 @@ class Backbone:
         device: torch.device | None = None,
         noise: Tensor | None = None,
         precision: torch.dtype = torch.float32,
+        given: int = 0,
     ):
         self.settings, self.precision = settings, precision
         self.dimensions, self.timesteps, self.models = dimensions, timesteps, models
         self.branches = settings.branches
-        self.shapes = settings.parameter_shapes(dimensions)
+        self.shapes = settings.parameter_shapes(dimensions, given)
         self.sizes = [math.prod(shape) for shape in self.shapes.values()]
         self.flat = torch.zeros(models * sum(self.sizes), device=device)
         self.views = self.product_views(self.flat)

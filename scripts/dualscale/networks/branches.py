@@ -3,7 +3,7 @@
 Shapes: S models, K branches, n points of d dimensions, T timesteps, E features per coordinate.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor
@@ -97,8 +97,53 @@ class Coordinates:
             self.sinusoids.learn(self.grad_features)
 
 
+class Given:
+    """Part of every branch's first layer that depends on columns that are given or hidden.
+
+    For each of a coordinates that can be: sines and cosines of a given one, not damped since it has
+    no noise, and two flags, times a weight. All are 0, as the part is, where nothing is given or
+    hidden.
+
+    Args:
+        parameters: weight (S, a (E + 2), width) of every branch, `given.{name}.weight`.
+    """
+
+    features: Tensor
+
+    def __init__(self, branches: Iterable[str], parameters: Parameters, features: Features):
+        names = [f"given.{name}.weight" for name in branches]
+        self.weights = [parameters.values[name] for name in names]
+        self.grad_weights = [parameters.gradient(name) for name in names]
+        self.sinusoids, self.train = Sinusoids(features.frequencies), parameters.train
+
+    def forward(self, x: Tensor, layer: Tensor) -> Tensor:
+        """Return the layer (S, K, n, width) with this part added.
+
+        Args:
+            x: values and states (`Conditions.inputs`), (S, n, 2 a).
+        """
+        values, states = x.chunk(2, dim=-1)
+        given, hidden = (states > 0).to(x.dtype), (states < 0).to(x.dtype)
+        waves = self.sinusoids.forward(values, 0).unflatten(-1, (values.shape[-1], -1))
+        features = torch.cat([(waves * given[..., None]).flatten(-2), given, hidden], dim=-1)
+        features = features.to(layer.dtype)
+        if self.train:
+            self.features = features
+        pairs = zip(layer.unbind(1), self.weights, strict=True)
+        parts = [torch.baddbmm(part, features, weight.to(part.dtype)) for part, weight in pairs]
+        return torch.stack(parts, dim=1)
+
+    def learn(self, grad: Tensor) -> None:
+        """Write the weights' gradients, from that of the layer (S, K, n, width)."""
+        for part, grad_weight in zip(grad.unbind(1), self.grad_weights, strict=True):
+            assert grad_weight is not None
+            multiply(self.features.mT, part, grad_weight)
+
+
 class FirstLayer:
     """First layer of every branch before its activation: x (S, n, d) and t to (S K, n, width).
+
+    Where columns can be given, x may have 2 a columns more, as of `Conditions.inputs`.
 
     Args:
         out: buffer of the output, if the layer trains.
@@ -120,25 +165,38 @@ class FirstLayer:
             batch, rows = out.shape[1], out.view(-1, out.shape[-1])
             table = out.new_zeros(len(out), len(features.time), out.shape[-1])
         self.time = TimeTable(parameters, features.time.to(precision), models, rows, table)
-        self.models = models
+        self.models, self.dimensions = models, dimensions
+        self.given = None
+        if any(name.startswith("given.") for name in parameters.values):
+            self.given = Given(branches, parameters, features)
         self.branches = [
             Coordinates(name, branch, parameters, features, dimensions, batch)
             for name, branch in branches.items()
         ]
 
     def forward(self, x: Tensor, t: Tensor | int) -> Tensor:
-        times = self.time.forward(t)
+        times, more = self.time.forward(t), x[..., self.dimensions :]
+        out = self._of_points(x[..., : self.dimensions], t, times)
+        if more.shape[-1]:
+            assert self.given is not None
+            out = self.given.forward(more, out)
+        return out.flatten(0, 1)
+
+    def _of_points(self, x: Tensor, t: Tensor | int, times: Tensor) -> Tensor:
+        """Layer without what is given, (S, K, n, width)."""
         if torch.is_grad_enabled():  # autograd takes no buffers
             pairs = zip(self.branches, times.unbind(1), strict=True)
             parts = [branch.forward(x, t, time) for branch, time in pairs]
-            return torch.stack(parts, dim=1).flatten(0, 1)
+            return torch.stack(parts, dim=1)
         out = times.expand(-1, -1, x.shape[1], -1).contiguous()
         for branch, part in zip(self.branches, out.unbind(1), strict=True):
             branch.forward(x, t, part, out=part)
-        return out.flatten(0, 1)
+        return out
 
     def learn(self, grad: Tensor) -> None:
         grad = grad.unflatten(0, (self.models, -1))
         for branch, part in zip(self.branches, grad.unbind(1), strict=True):
             branch.learn(part)
+        if self.given is not None:
+            self.given.learn(grad)
         self.time.learn(grad)

@@ -42,7 +42,7 @@ class Network:
         self.first = FirstLayer(
             settings.branches, parameters, features, dimensions, models, buffer(), precision
         )
-        self.precision = precision
+        self.dimensions, self.precision = dimensions, precision
         inner = buffer()
         self.layers: list[Layer] = [
             *(
@@ -62,8 +62,11 @@ class Network:
         return value.to(x.dtype)
 
     def forward(self, x: Tensor, t: Tensor | int) -> Tensor:
-        """Outputs (S, n, d) for x (S, n, d) and timesteps t (S, n), or one for all points."""
-        value = self.outputs(x, t)
+        """Outputs (S, n, d) for x (S, n, d) and timesteps t (S, n), or one for all points.
+
+        Where columns can be given, x may have 2 a columns more, as of `Conditions.inputs`.
+        """
+        value, x = self.outputs(x, t), x[..., : self.dimensions]
         return self.mixture.forward(value, x, t) if self.mixture else value
 
     def learn(self, grad: Tensor) -> None:

@@ -171,13 +171,14 @@ class DualScale(Part):
         self.weighting.require_fit(self.branches)
         return self
 
-    def parameter_shapes(self, dimensions: int) -> dict[str, tuple[int, ...]]:
+    def parameter_shapes(self, dimensions: int, given: int = 0) -> dict[str, tuple[int, ...]]:
         """Return name and shape of every parameter of one model, in the order of the buffer.
 
         Weights are (in, out) and biases (1, out), after a dimension K where every branch has one.
 
         Args:
             dimensions: d, of the points.
+            given: a, how many of their coordinates can be given.
         """
         size, d, count = self.network, dimensions, len(self.branches)
         embedding, width = size.embedding, size.width
@@ -188,6 +189,8 @@ class DualScale(Part):
             if size.frequencies == "learned":
                 shapes[f"frequencies.{name}"] = (1, embedding // 2)
             shapes[f"input.{name}.weight"] = (branch.coordinates(d) * embedding, width)
+            if given:
+                shapes[f"given.{name}.weight"] = (given * (embedding + 2), width)
         shapes["time.weight"] = (count, embedding, width)
         shapes["time.bias"] = (count, 1, width)
         for layer in range(size.hidden_layers):
@@ -205,9 +208,9 @@ class DualScale(Part):
         # Large parameters first: their sizes are whole cache lines, so their views stay aligned.
         return dict(sorted(shapes.items(), key=lambda item: -math.prod(item[1])))
 
-    def parameters(self, dimensions: int) -> int:
-        """Return the number of parameters of one model, for points of d dimensions."""
-        return sum(map(math.prod, self.parameter_shapes(dimensions).values()))
+    def parameters(self, dimensions: int, given: int = 0) -> int:
+        """Return the number of parameters of one model; arguments as of `parameter_shapes`."""
+        return sum(map(math.prod, self.parameter_shapes(dimensions, given).values()))
 
 
 class Architecture(Part):

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dualscale.diffusion.conditions import Conditions
 from dualscale.diffusion.losses import LossWeighting
 from dualscale.diffusion.one_hots import OneHots
 from dualscale.model import Model
@@ -27,16 +28,24 @@ def training_coefficients(model: Model, loss: LossWeighting, device: torch.devic
 
 
 def examples(
-    x_0: Tensor, t: Tensor, noise: Tensor, table: Tensor, one_hots: OneHots | None = None
+    x_0: Tensor,
+    t: Tensor,
+    noise: Tensor,
+    table: Tensor,
+    one_hots: OneHots | None = None,
+    conditions: Conditions | None = None,
+    states: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return inputs and targets of the backbone, (…, n, d), and loss weights, (…, n).
 
     The inputs are scaled x_t = alpha_t x_0 + sigma_t noise (equation 1). Categories with discrete
-    noise are 0 and 1: perturbed in the inputs, those of the data in the targets.
+    noise are 0 and 1: perturbed in the inputs, those of the data in the targets. Where columns can
+    be given, inputs are (…, n, d + 2 a), and weights (…, n, d): 0 for what is given or hidden.
 
     Args:
         t: timesteps, (…, n).
         table: from `training_coefficients`.
+        states: of the coordinates that can be given, (…, n, a).
     """
     row = table[t]
     seen = row[..., 0:1] * x_0 + row[..., 1:2] * noise
@@ -44,7 +53,11 @@ def examples(
     if one_hots is not None:
         seen = one_hots.among(seen, x_0, noise, t)
         target = torch.where(one_hots.mask, one_hots.flags(x_0), target)
-    return seen, target, row[..., 4]
+    weight = row[..., 4]
+    if conditions is None or states is None:
+        return seen, target, weight
+    weights = conditions.noisy(weight[..., None].expand_as(target), states)
+    return conditions.inputs(seen, x_0, states), target, weights
 
 
 def mirror(share: float, *drawn: Tensor, noise: Tensor) -> None:
@@ -55,7 +68,7 @@ def mirror(share: float, *drawn: Tensor, noise: Tensor) -> None:
     example.
 
     Args:
-        drawn: points and timesteps of batches, each (…, batch), changed in place.
+        drawn: points and timesteps of batches, or more, each (…, batch), changed in place.
         noise: of the same batches, (…, batch, d), changed in place.
     """
     batch = noise.shape[-2]

@@ -30,19 +30,27 @@ def weighted_loss(
 
     Args:
         x, target: (S, n, d).
-        t, weight: (S, n).
+        t: (S, n).
+        weight: of points, (S, n), or of coordinates, (S, n, d).
     """
     output = backbone(x, t)
     if one_hots is None:
         return mean_square(output - target, weight)
-    squares = weight[..., None] * (output - target).square()
+    weights = of_coordinates(weight, output)
+    squares = weights * (output - target).square()
     numbers = squares.masked_fill(one_hots.mask, 0).sum(dim=-1)
-    return (numbers + one_hots.cross_entropy(output, target, x, t)).mean(dim=-1) / one_hots.terms
+    entropy = one_hots.cross_entropy(output, target, x, t, weights)
+    return (numbers + entropy).mean(dim=-1) / one_hots.terms
+
+
+def of_coordinates(weight: Tensor, output: Tensor) -> Tensor:
+    """Return loss weights (S, n) or (S, n, d) as ones that outputs (S, n, d) are multiplied by."""
+    return weight if weight.ndim == output.ndim else weight[..., None]
 
 
 def mean_square(errors: Tensor, weight: Tensor) -> Tensor:
-    """Weighted mean square of errors (S, n, …) with weights (S, n): (S,)."""
-    weights = weight.view(*weight.shape, *(1 for _ in errors.shape[2:]))
+    """Weighted mean square of errors (S, n, …) with weights (S, n) or of their shape: (S,)."""
+    weights = weight.view(*weight.shape, *(1 for _ in errors.shape[weight.ndim :]))
     return (errors.square() * weights).mean(dim=tuple(range(1, errors.ndim)))
 
 
@@ -135,19 +143,20 @@ class LossGradient:
 
         Args:
             x, target: input and target of the backbone, (S, n, d).
-            t, weight: timestep and loss weight of every point, (S, n).
+            t: timestep of every point, (S, n).
+            weight: of the loss of every point, (S, n), or of every coordinate, (S, n, d).
         """
         output, one_hots = self.network.forward(x, t), self.one_hots
-        error = output - target
+        error, weights = output - target, of_coordinates(weight, output)
         if one_hots is None:
-            weighted = error * weight[..., None]
+            weighted = error * weights
             self.network.learn(weighted * (2 / error[0].numel()))
             return (error * weighted).mean(dim=(1, 2))
         error = error.masked_fill(one_hots.mask, 0)
-        weighted, terms = error * weight[..., None], one_hots.terms
-        slope = 2 * weighted + one_hots.residuals(output, target, x, t)
+        weighted, terms = error * weights, one_hots.terms
+        slope = 2 * weighted + one_hots.residuals(output, target, x, t, weights)
         self.network.learn(slope / (terms * x.shape[1]))
-        entropy = one_hots.cross_entropy(output, target, x, t)
+        entropy = one_hots.cross_entropy(output, target, x, t, weights)
         return ((error * weighted).sum(dim=-1) + entropy).mean(dim=-1) / terms
 
 
@@ -183,7 +192,13 @@ def evaluation_loss(
             seeds = [stream_seed(s, "evaluation loss", "module", start) for s in streams]
             losses = own_loss(backbone, table, x_0, times, noise, seeds, one_hots=one_hots)
         else:
-            seen, target, weight = examples(x_0, times, noise, table, one_hots)
+            states = []
+            if model.conditions is not None:
+                seeds = [stream_seed(s, "evaluation loss", "given", start) for s in streams]
+                drawn = [model.conditions.draw(x_0.shape[1:2], seed) for seed in seeds]
+                states.append(to_device(torch.stack(drawn), data.device))
+            made = examples(x_0, times, noise, table, one_hots, model.conditions, *states)
+            seen, target, weight = made
             losses = weighted_loss(backbone, seen, times, target, weight, one_hots)
         total += losses * x_0.shape[1]
     return total / len(data)

@@ -68,11 +68,10 @@ class Trainer:
     ):
         self.backbone = backbone = model.backbone
         self.one_hots = model.one_hots
-        self.one_hots = model.one_hots
         self.data, self.settings, self.streams = data, settings, streams
         self.device = data.device
         self.table = training_coefficients(model, settings.loss, self.device)
-        self.pair = settings.coupling.over(data)
+        self.pair, self.conditions = settings.coupling.over(data), model.conditions
         self.ema = backbone.flat.clone()
         self.ema_constants = [
             {name: constant.clone() for name, constant in backbone.constants(model).items()}
@@ -90,8 +89,10 @@ class Trainer:
         steps = self.chunk
         with self.device:
             self.times = torch.zeros(steps, models, batch, dtype=torch.int64)
-            self.seen, self.targets = torch.zeros(2, steps, models, batch, d)
-            self.weights = torch.zeros(steps, models, batch)
+            more = () if self.conditions is None else (d,)  # a weight for each coordinate
+            self.seen = torch.zeros(steps, models, batch, model.inputs)
+            self.targets = torch.zeros(steps, models, batch, d)
+            self.weights = torch.zeros(steps, models, batch, *more)
             self.rates, self.decays = torch.zeros(steps), torch.zeros(steps)
             self.losses = torch.zeros(steps, models)
         self.seeds: list[list[int] | None] = [None] * steps
@@ -183,7 +184,8 @@ class Trainer:
     def _draw(self, step: int) -> list[Tensor]:
         """Random numbers of the chunk from `step`, drawn on the CPU for every device.
 
-        Indices of points and timesteps are (chunk, S, batch), noise is (chunk, S, batch, d).
+        Indices of points and timesteps are (chunk, S, batch), noise is (chunk, S, batch, d), and
+        states of coordinates, if columns can be given, (chunk, S, batch, a).
         """
         shape, drawn = (self.chunk, self.settings.batch_size), []
         for stream in self.streams:
@@ -192,13 +194,17 @@ class Trainer:
             times = torch.randint(self.backbone.timesteps, shape, generator=generator)
             noise = torch.randn(*shape, self.backbone.dimensions, generator=generator)
             noise = self.pair(points, noise)
-            mirror(self.settings.antithetic_fraction, points, times, noise=noise)
-            drawn.append((points, times, noise))
+            states = []
+            if self.conditions is not None:
+                states.append(self.conditions.draw(shape, stream_seed(stream, "given", step)))
+            batch_last = [points, times, *(each.mT for each in states)]
+            mirror(self.settings.antithetic_fraction, *batch_last, noise=noise)
+            drawn.append((points, times, noise, *states))
         return [torch.stack(each, dim=1) for each in zip(*drawn, strict=True)]
 
     def _load(self, step: int, drawn: Sequence[Tensor]) -> None:
         """Fill the buffers of the chunk from `step`: examples, learning rates and EMA decays."""
-        points, times, noise = (to_device(each, self.device) for each in drawn)
+        points, times, noise, *states = (to_device(each, self.device) for each in drawn)
         self.times.copy_(times)
         x_0, ahead = self.data[points], range(step, step + self.chunk)
         made: tuple[Tensor, ...]
@@ -206,7 +212,7 @@ class Trainer:
             made = x_0, noise  # such networks make their examples from them
             self.seeds = [[stream_seed(s, "module", done) for s in self.streams] for done in ahead]
         else:
-            made = examples(x_0, times, noise, self.table, self.one_hots)
+            made = examples(x_0, times, noise, self.table, self.one_hots, self.conditions, *states)
         for kept, new in zip((self.seen, self.targets, self.weights), made, strict=False):
             kept.copy_(new)
         rates = [self.settings.learning_rate_after(done) for done in ahead]

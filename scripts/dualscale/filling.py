@@ -1,0 +1,73 @@
+"""Missing cells of given rows, filled in by a trained model, in Python and by `draw.py`."""
+
+from datetime import date
+from typing import Any
+
+import numpy as np
+
+from dualscale.conditional import require_conditioning, some_cells
+from dualscale.data.columns import Date
+from dualscale.diffusion.drawing import Drawing
+from dualscale.model import Model
+from dualscale.sampling import drawing_with
+
+MOST_DRAWS = 20  # of a row, until none of its drawn cells is missing
+
+
+def fill(
+    model: Model, rows: Any, seed: int = 0, evaluations: int | None = None, **changes: Any
+) -> Any:
+    """Fill in the missing cells of rows, each row by one draw from its conditional distribution.
+
+    Args:
+        model: from `load_model`, trained with `conditioning`.
+        rows: a pandas DataFrame. Its cells stay as they are, those of columns that the model does
+            not know included; the model's columns that it lacks are added.
+        seed, evaluations, changes: as of `sample`. Another seed draws other cells.
+
+    Returns:
+        A pandas DataFrame. In the rare row of which `MOST_DRAWS` draws all have a cell that is
+        missing, as the training data have some, such cells stay missing.
+
+    Raises:
+        ValueError: the model or the rows cannot be used.
+    """
+    return filled(model, drawing_with(model, evaluations, changes), rows, seed)
+
+
+def filled(model: Model, drawing: Drawing, rows: Any, seed: int) -> Any:
+    """Return rows with their missing cells filled in, as `fill` does."""
+    names = [column.name for column in model.columns.columns]
+    shared = [name for name in names if name in rows]
+    if not shared:
+        raise ValueError(f"the rows have none of the model's columns, {', '.join(names)}")
+    out = rows.reset_index(drop=True).astype(object)
+    cells = model.columns.recognised(out[shared])
+    known = cells.notna()
+    require_conditioning(model, [name for name in shared if known[name].any()])
+    gaps = ~known.reindex(columns=names, fill_value=False)
+    out = out.reindex(columns=[*rows, *(name for name in names if name not in rows)])
+    left = np.flatnonzero(gaps.any(axis=1))
+    for attempt in range(MOST_DRAWS):
+        if not len(left):
+            break
+        stream = f"{seed}/fill/{attempt}"
+        condition = some_cells(model, cells.iloc[left], known.iloc[left], stream)
+        drawn = model.sampler(drawing, len(left), [stream], condition).draw()[0]
+        table = model.columns.decode(drawn).set_index(left)
+        whole = ~(table.isna() & gaps.loc[left]).any(axis=1)
+        done = left if attempt == MOST_DRAWS - 1 else left[whole]
+        for name in names:
+            places = done[gaps.loc[done, name]]
+            out.loc[places, name] = exact(table.loc[places, name]).astype(object)
+        left = left[~whole]
+    for column in model.columns.columns:
+        if isinstance(column, Date):
+            texts = out[column.name].map(lambda cell: isinstance(cell, str))
+            out.loc[texts, column.name] = out.loc[texts, column.name].map(date.fromisoformat)
+    return out.infer_objects().set_index(rows.index)
+
+
+def exact(cells: Any) -> Any:
+    """Return float32 as the float64 of the same shortest decimals; other cells as they are."""
+    return cells.astype(str).astype(float) if cells.dtype == np.float32 else cells
