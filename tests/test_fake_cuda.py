@@ -28,6 +28,7 @@ from dualscale.data.encoding import Encoding
 from dualscale.data.moments import Moments, moments_of
 from dualscale.data.normalisations import Standard
 from dualscale.data.table import Table
+from dualscale.diffusion.conditions import Condition
 from dualscale.diffusion.drawing import Drawing
 from dualscale.diffusion.reverse_process import BLOCK
 from dualscale.diffusion.samplers import Sampler
@@ -51,6 +52,7 @@ MORE = {
         "training": {"clip_norm": 0.5, "optimiser": {"kind": "adamw", "weight_decay": 0.01}},
     },
     "quantiles": {"like": "baseline", "normalisation": "quantile"},
+    "conditional": {"like": "recommended_dual", "conditioning": {"columns": ["x0"]}},
     "gate_of_points": {"like": "adaptive", "weighting": {"inputs": "x_and_t", "gate": "sigmoid"}},
     "own_schedule": {
         "like": "baseline",
@@ -397,6 +399,20 @@ def test_points_are_drawn_on_a_gpu(saved, cuda, tmp_path):
     model = saved / "adaptive/circle/0.safetensors"
     draw.main(draw.parse([str(model), str(tmp_path / "points.npy"), "--device", "cuda"]))
     assert np.load(tmp_path / "points.npy").shape == (10_000, 2)
+
+
+@pytest.mark.parametrize("guidance", [1, 2])
+def test_points_are_drawn_conditionally_on_a_gpu_and_captured(guidance, cuda):
+    chosen = jobs.model_settings(CONFIG, "conditional")
+    del chosen["training"]
+    model = Model(SETTINGS.validate_python(chosen), Moments(np.zeros(2), np.eye(2)), 2, CUDA)
+    given = np.tile([True, False], (BLOCK + 1, 1))
+    condition = Condition(np.ones((BLOCK + 1, 2), np.float32), given)
+    streams, drawing = ["0", "1"], Drawing(steps=4)
+    sampler = model.sampler(drawing, BLOCK + 1, streams, condition, guidance)
+    sampler.warm_up()
+    assert sampler.draw().shape == (2, BLOCK + 1, 2)
+    assert (cuda.graphs, cuda.replays) == (1, 2)
 
 
 def on_the_cpu(layer, x):

@@ -18,7 +18,7 @@ class Conditioning(Part):
     are those of training without conditioning.
     """
 
-    columns: Literal["all"] | Annotated[list[str], Once, Field(min_length=1)] = Field(
+    columns: Annotated[list[str], Once, Field(min_length=1)] | Literal["all"] = Field(
         description="Names of the columns that can be given, or all; those of a known distribution "
         "are x0, x1, …",
     )
