@@ -147,7 +147,7 @@ class PointsFile(Part):
 def _source(value: object) -> str | None:
     """Return the tag of a dataset's only source; None if it has none or two."""
     if not isinstance(value, dict):
-        tags = {PointsFile: "a file", Images: "images"}
+        tags: dict[type, str] = {PointsFile: "a file", Images: "images"}
         return tags.get(type(value), "a distribution")
     sources = {"distribution": "a distribution", "file": "a file", "images": "images"}
     given = [tag for key, tag in sources.items() if key in value]

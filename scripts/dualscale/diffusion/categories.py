@@ -39,6 +39,28 @@ class Discrete(Categories):
         """Return the probability that a category is still that of the data, (T,)."""
 
     @abstractmethod
+    def stays(
+        self, replaced: "Tensor", chances: "Tensor", kept: "Tensor | float", before: float
+    ) -> "Tensor":
+        """Return which of the G categories of points stay where the noise rises, (…, n, G).
+
+        Args:
+            replaced: which `asked` finds, (…, n, G).
+            chances: uniform numbers on (0, 1), (…, n, G).
+            kept, before: probability to be that of the data, at the higher level, (…, n, 1) or one
+                for all, and at the lower one.
+        """
+
+    @abstractmethod
+    def drawn(self, replaced: "Tensor", chances: "Tensor", ahead: float) -> "Tensor":
+        """Return which of the G categories of points are drawn where it falls, (…, n, G).
+
+        Args:
+            replaced, chances: as for `stays`.
+            ahead: probability to be that of the data, at the lower level.
+        """
+
+    @abstractmethod
     def replacement(self, noise: "Tensor") -> "Tensor":
         """Return states in place of those not kept, from standard normal noise, both (…, K)."""
 
@@ -53,13 +75,14 @@ class Discrete(Categories):
 
     @abstractmethod
     def asked(self, state: "Tensor") -> "Tensor":
-        """Return whether the loss asks for the category behind a state (…, K), (…,)."""
+        """Return whether a state (…, K) may hide another category in the data, (…,).
+
+        Only for these the loss asks.
+        """
 
     @abstractmethod
     def posterior(self, state: "Tensor", means: "Tensor", kept: float, ahead: float) -> "Tensor":
-        """Return the probabilities of the categories at a lower noise level, (…, K).
-
-        They add up to less than 1 where the state may stay 0 everywhere.
+        """Return the probabilities of the categories that are drawn at a lower level, (…, K).
 
         Args:
             state: (…, K).
@@ -72,15 +95,31 @@ class Discrete(Categories):
 class Absorbing(Discrete):
     """Mask categories (Austin et al. 2021, appendix A.2.2): a masked one is 0 everywhere.
 
-    At timestep t of T each is masked with probability (t + 1) / T; one that is drawn stays. The
-    loss is the mean over the masked ones of a point, whose number is thus weighted as in
-    order-agnostic autoregressive models (Hoogeboom et al. 2022).
+    At timestep t of T a share of (t + 1) / T of each point's categories is masked, rounded, in
+    random order, so that no two are drawn in one step of enough; one that is drawn stays. The loss
+    is the mean over the masked ones, as of order-agnostic autoregressive models (Hoogeboom et al.
+    2022).
     """
 
     kind: Literal["absorbing"] = "absorbing"
 
     def kept(self, levels: NoiseLevels) -> Values:
         return 1 - np.arange(1, levels.timesteps + 1) / levels.timesteps
+
+    def stays(
+        self, replaced: "Tensor", chances: "Tensor", kept: "Tensor | float", before: float
+    ) -> "Tensor":
+        last = chances + replaced  # after all others
+        return ~replaced & (ranks(last) < self._known(replaced, kept))
+
+    def drawn(self, replaced: "Tensor", chances: "Tensor", ahead: float) -> "Tensor":
+        count = replaced.shape[-1]
+        more = self._known(replaced, ahead) - (count - replaced.sum(dim=-1, keepdim=True))
+        return replaced & (ranks(chances + ~replaced) < more)
+
+    def _known(self, replaced: "Tensor", kept: "Tensor | float") -> "Tensor | float":
+        """Number of categories that are not masked."""
+        return (kept * replaced.shape[-1] + 0.5) // 1
 
     def replacement(self, noise: "Tensor") -> "Tensor":
         return noise.new_zeros(noise.shape)
@@ -93,8 +132,7 @@ class Absorbing(Discrete):
         return state.sum(dim=-1) == 0
 
     def posterior(self, state: "Tensor", means: "Tensor", kept: float, ahead: float) -> "Tensor":
-        drawn = (ahead - kept) / (1 - kept)
-        return state + self.asked(state)[..., None] * drawn * means
+        return means
 
 
 class Multinomial(Discrete):
@@ -109,6 +147,14 @@ class Multinomial(Discrete):
 
     def kept(self, levels: NoiseLevels) -> Values:
         return levels.alpha**2 / (levels.alpha**2 + levels.sigma**2)
+
+    def stays(
+        self, replaced: "Tensor", chances: "Tensor", kept: "Tensor | float", before: float
+    ) -> "Tensor":
+        return chances < kept / before
+
+    def drawn(self, replaced: "Tensor", chances: "Tensor", ahead: float) -> "Tensor":
+        return replaced
 
     def replacement(self, noise: "Tensor") -> "Tensor":
         place = noise.argmax(dim=-1, keepdim=True)
@@ -131,6 +177,11 @@ class Multinomial(Discrete):
 
 
 AnyCategories = Annotated[Categories, OneOf()]
+
+
+def ranks(values: "Tensor") -> "Tensor":
+    """Return the place of each number among those of its row, in rising order from 0, (…, n, G)."""
+    return values.argsort(dim=-1).argsort(dim=-1)
 
 
 def uniform(normal: "Tensor") -> "Tensor":

@@ -55,22 +55,34 @@ class OneHots:
         """Return points whose groups are probabilities, or 0 and 1, in the model's units."""
         return torch.where(self.mask, (x - self.shift) / self.scale, x)
 
-    def perturbed(self, x: Tensor, noise: Tensor, kept: Tensor | float) -> Tensor:
+    def perturbed(
+        self, x: Tensor, noise: Tensor, kept: Tensor | float, before: float = 1.0
+    ) -> Tensor:
         """Return points with some categories replaced, (…, n, d).
 
         Args:
             x: the groups 0 and 1, (…, n, d).
             noise: standard normal, (…, n, d). Of a group's, the order replaces categories, and the
                 sum, which does not depend on the order, decides which.
-            kept: probability of each point's categories to stay, (…, n), or one for all.
+            kept: probability of a category to be that of the data, for each point, (…, n, 1), or
+                for all.
+            before: that of x.
         """
         out = x.clone()
-        for group in self.groups:
-            drawn = noise[..., group]
-            chance = uniform(drawn.sum(dim=-1) / math.sqrt(drawn.shape[-1]))
-            stays = (chance < kept)[..., None]
-            out[..., group] = torch.where(stays, x[..., group], self.process.replacement(drawn))
+        stays = self.process.stays(self._replaced(x), self._chances(noise), kept, before)
+        for group, stay in zip(self.groups, stays.unbind(dim=-1), strict=True):
+            new = self.process.replacement(noise[..., group])
+            out[..., group] = torch.where(stay[..., None], x[..., group], new)
         return out
+
+    def _replaced(self, x: Tensor) -> Tensor:
+        """Return which categories of points (…, n, d) may hide others, (…, n, G)."""
+        return torch.stack([self.process.asked(x[..., group]) for group in self.groups], dim=-1)
+
+    def _chances(self, noise: Tensor) -> Tensor:
+        """Return a uniform number for every category, (…, n, G), of normal ones (…, n, d)."""
+        sums = [noise[..., g].sum(dim=-1) / math.sqrt(g.stop - g.start) for g in self.groups]
+        return uniform(torch.stack(sums, dim=-1))
 
     def among(self, seen: Tensor, clean: Tensor, noise: Tensor, t: Tensor | int) -> Tensor:
         """Return inputs of a network with perturbed categories in the place of its groups.
@@ -80,7 +92,9 @@ class OneHots:
                 normal numbers, (…, n, d).
             t: timesteps (…, n), or one for all.
         """
-        return torch.where(self.mask, self.perturbed(self.flags(clean), noise, self.kept[t]), seen)
+        return torch.where(
+            self.mask, self.perturbed(self.flags(clean), noise, self.kept[t][..., None]), seen
+        )
 
     def means(self, output: Tensor, seen: Tensor, t: Tensor | int) -> Tensor:
         """Return network outputs with the probabilities of its categories in every group.
@@ -100,7 +114,7 @@ class OneHots:
         for group in self.groups:
             yield output[..., group] + self.process.evidence(seen[..., group], kept)
 
-    def _weights(self, seen: Tensor, weight: Tensor) -> list[Tensor]:
+    def _weights(self, seen: Tensor, weight: Tensor) -> Sequence[Tensor]:
         """Return the weight of every group in the loss of points (…, n, d), each (…, n).
 
         They add up to the number of groups, where any is asked for.
@@ -109,15 +123,13 @@ class OneHots:
             weight: of points, (…, n, 1), or of coordinates, (…, n, d): a group of which they are 0
                 is not asked for.
         """
-        asked = [self.process.asked(seen[..., group]) for group in self.groups]
+        asked = self._replaced(seen)
         if weight.shape[-1] > 1:
-            starts = [group.start for group in self.groups]
-            asked = [
-                each & (weight[..., start] != 0) for each, start in zip(asked, starts, strict=True)
-            ]
-        asked = [each.to(seen.dtype) for each in asked]
-        count = sum(asked, start=torch.zeros_like(asked[0]))
-        return [len(self.groups) * each / count.clamp(min=1) for each in asked]
+            starts = [weight[..., group.start] for group in self.groups]
+            asked &= torch.stack(starts, dim=-1) != 0
+        counted = asked.to(seen.dtype)
+        count = counted.sum(dim=-1, keepdim=True).clamp(min=1)
+        return (len(self.groups) * counted / count).unbind(dim=-1)
 
     def cross_entropy(
         self, output: Tensor, target: Tensor, seen: Tensor, t: Tensor, weight: Tensor
@@ -156,18 +168,30 @@ class OneHots:
         """
         kept, other = self.probabilities[t], self.probabilities[ahead]
         if other <= kept:
-            return x if other == kept else self.perturbed(x, noise, other / kept)
+            return x if other == kept else self.perturbed(x, noise, other, kept)
         out = x.clone()
-        for group in self.groups:
-            chances = self.process.posterior(x[..., group], means[..., group], kept, other)
-            edges = chances.cumsum(dim=-1)
-            if ahead == -1:  # every category is drawn, whatever rounding does to their sum
-                edges = edges / edges[..., -1:]
-            chance = uniform(noise[..., group.start : group.start + 1]).clamp(max=1 - 2**-24)
-            below = (edges <= chance).to(x.dtype)
-            before = torch.cat([torch.ones_like(below[..., :1]), below[..., :-1]], dim=-1)
-            out[..., group] = before - below
+        chosen = self.process.drawn(self._replaced(x), self._chances(noise), other)
+        for group, here in zip(self.groups, chosen.unbind(dim=-1), strict=True):
+            likely = self.process.posterior(x[..., group], means[..., group], kept, other)
+            first, second = noise[..., group].unbind(dim=-1)[:2]
+            # Their difference does not depend on the sum, by which the category was chosen.
+            new = one_of(likely, uniform((first - second) / math.sqrt(2)))
+            out[..., group] = torch.where(here[..., None], new, x[..., group])
         return out
+
+
+def one_of(likely: Tensor, chance: Tensor) -> Tensor:
+    """Return a category as one-hot, (…, K).
+
+    Args:
+        likely: probabilities, up to a factor, (…, K).
+        chance: uniform on (0, 1), (…,).
+    """
+    edges = likely.cumsum(dim=-1)
+    edges = edges / edges[..., -1:]
+    below = (edges <= chance[..., None].clamp(max=1 - 2**-24)).to(likely.dtype)
+    before = torch.cat([torch.ones_like(below[..., :1]), below[..., :-1]], dim=-1)
+    return before - below
 
 
 class Accompanied:
