@@ -1,4 +1,4 @@
-"""Print the columns of datasets from files, and variants' resolved settings and parameters.
+"""Print what datasets from files hold, and variants' resolved settings and parameters.
 
     python scripts/describe.py adaptive improved --configfile workflow/protocols/released.yaml
 
@@ -9,18 +9,20 @@ import argparse
 import sys
 from pathlib import Path
 
+import numpy as np
 import yaml
 
 from dualscale.config.check import check_files
 from dualscale.config.jobs import model_settings, sampling_settings
 from dualscale.data.encoding import Encoding
 from dualscale.data.files import read_table
+from dualscale.data.images import read_images
 from dualscale.errors import ConfigurationError, unknown
 from dualscale.networks.settings import DualScale
 
 
 def main(names: list[str], files: list[Path], dimensions: int | None) -> None:
-    """Print one YAML document per dataset from a file, and one per variant.
+    """Print one YAML document per dataset of a file or of images, and one per variant.
 
     Args:
         files: configurations, each an override of those before.
@@ -32,6 +34,12 @@ def main(names: list[str], files: list[Path], dimensions: int | None) -> None:
     """
     config = check_files(files)
     for dataset in config["run"]["datasets"]:
+        if "images" in config["datasets"][dataset]:
+            found = read_images(config["datasets"][dataset]["images"])
+            (count, *size), classes = found.pixels.shape, ", ".join(found.classes) or "unknown"
+            about = {"images": count, "height": size[0], "width": size[1], "classes": classes}
+            print(f"---\n# {dataset}\n{yaml.safe_dump(about, sort_keys=False)}", end="")
+            dimensions = dimensions or int((np.ptp(found.pixels, axis=0) > 0).sum())
         if "file" in config["datasets"][dataset]:
             encoding = encoding_of(config["datasets"][dataset])
             count, width = len(encoding.columns), len(encoding.flags)

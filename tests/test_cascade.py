@@ -120,6 +120,22 @@ def test_the_first_stage_learns_rounded_points_and_the_second_points_given_those
     assert not torch.allclose(module(x_0, t, given), module(x_0, t, (given[0], 99 - given[1])))
 
 
+def test_the_low_resolution_of_images_is_the_mean_of_two_by_two_pixels():
+    images, constant = torch.randn(5, 4, 6), [0, 23]
+    x = images.flatten(1)[:, 1:23]
+    coarse = Cascade(22, 100, image=[4, 6], constant=constant, **SMALL).coarse(x)
+    means = torch.nn.functional.avg_pool2d(images, 2).repeat_interleave(2, 1)
+    means = means.repeat_interleave(2, 2)
+    means[:, :2, :2] = (images[:, :2, :2].sum(dim=(1, 2)) - images[:, 0, 0])[:, None, None] / 3
+    means[:, 2:, 4:] = (images[:, 2:, 4:].sum(dim=(1, 2)) - images[:, 3, 5])[:, None, None] / 3
+    torch.testing.assert_close(coarse, means.flatten(1)[:, 1:23])
+
+
+def test_pixels_that_do_not_add_up_are_named():
+    with pytest.raises(ValueError, match="image is 4 x 6 with 1 constant pixels, but 22"):
+        Cascade(22, 100, image=[4, 6], constant=[3], **SMALL)
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

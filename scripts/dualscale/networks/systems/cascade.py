@@ -1,4 +1,4 @@
-"""Cascaded diffusion in the plane: points rounded to a grid, then points given rounded ones."""
+"""Cascaded diffusion: points or images at a low resolution, then points or images given those."""
 
 from typing import Annotated
 
@@ -13,23 +13,54 @@ from dualscale.networks.systems.settings import PAPER, Count, Sinusoids, checked
 from dualscale.networks.systems.two_scales import branch
 
 Length = Annotated[float, Field(gt=0, le=1e6)]
+Size = Annotated[list[Annotated[int, Field(ge=1, le=512)]], Field(min_length=2, max_length=2)]
+Places = list[Annotated[int, Field(ge=0, le=511)]]
+NONE: Places = []
+
+
+def block_means(dimensions: int, image: Size, constant: Places) -> Tensor:
+    """Return the matrix (d, d) that gives each pixel the mean of its block of 2 x 2.
+
+    Args:
+        image, constant: as in `Cascade`.
+
+    Raises:
+        ValueError: the pixels that vary are not d.
+    """
+    height, width = image
+    rows, columns = torch.arange(height) // 2, torch.arange(width) // 2
+    blocks = (rows[:, None] * width + columns).flatten()
+    varying = torch.ones(len(blocks), dtype=torch.bool)
+    varying[constant] = False
+    if varying.sum() != dimensions:
+        raise ValueError(
+            f"image is {height} x {width} with {len(constant)} constant pixels, but {dimensions} "
+            "pixels vary: name in `constant` those that do not"
+        )
+    of = blocks[varying]
+    same = (of[:, None] == of).float()
+    return same / same.sum(dim=0)
 
 
 class Cascade(nn.Module):
     """Two baselines, one for each stage (Ho et al. 2022, section 4); sampled by `Cascaded`.
 
-    The low resolution of x is c = cell round(x / cell). The first stage models c; the second
-    models x given c with the noise of a timestep s, which it is told. Both train together, on the
-    mean of their losses. In training s and that noise are t and the noise of the point before in
-    the batch, on which they do not depend.
+    The low resolution of x is c = cell round(x / cell); of an image, means of 2 x 2 pixels. The
+    first stage models c; the second models x given c with the noise of a timestep s, which it is
+    told. Both train together, on the mean of their losses. In training s and that noise are t and
+    the noise of the point before in the batch, on which they do not depend.
 
     Args:
         dimensions: d.
         timesteps: T.
-        cell: length of the grid's cells.
+        cell: length of the grid's cells, of points.
+        image: height and width of images; None: x are points.
+        constant: pixels that never vary, counted row by row from 0, which x lacks.
         width, hidden_layers: of both stages.
         features: of the sinusoids.
     """
+
+    means: Tensor | None
 
     @checked
     def __init__(
@@ -37,12 +68,16 @@ class Cascade(nn.Module):
         dimensions: int,
         timesteps: int,
         cell: Length = 0.25,
+        image: Size | None = None,
+        constant: Places = NONE,
         width: Width = 256,
         hidden_layers: Count = 3,
         features: Sinusoids = PAPER,
     ):
         super().__init__()
         self.cell = cell
+        means = None if image is None else block_means(dimensions, image, constant)
+        self.register_buffer("means", means)
         self.embedding = Embedding(timesteps, features)
         inputs = (1 + dimensions) * self.embedding.size
         self.first = branch(inputs, width, hidden_layers, dimensions)
@@ -60,9 +95,15 @@ class Cascade(nn.Module):
             return self.first(features)
         return self.second(torch.cat([features, self.embedding(*given)], dim=1))
 
+    def coarse(self, x: Tensor) -> Tensor:
+        """Return points or images (n, d) at the low resolution, (n, d)."""
+        if self.means is None:
+            return self.cell * (x / self.cell).round()
+        return x @ self.means
+
     def errors(self, x_0: Tensor, t: Tensor, noise: Tensor, make: Make) -> Tensor:
         """Errors of both stages, (n, 2, d), at points x_0 (n, d) and timesteps t (n,)."""
-        coarse = self.cell * (x_0 / self.cell).round()
+        coarse = self.coarse(x_0)
         x, target = make(coarse, t, noise)
         first = self(x, t) - target
         level = t.roll(1)
