@@ -8,6 +8,7 @@ import pytest
 from conftest import ROOT, TINY, copy_project
 from scipy.linalg import sqrtm
 
+from describe import main as describe
 from dualscale.data.images import cells_of, encoding_of_pixels, read_images
 from dualscale.data.normalisations import Shared
 from dualscale.metrics.images import (
@@ -221,3 +222,10 @@ def test_images_beside_points_stay_out_of_the_paper_s_table(digits):
     assert "Tabulate the metrics of images" in planned
     assert "Estimate KL of baseline on circle, seed 0" in planned
     assert "Estimate KL of baseline on digits, seed 0" not in planned
+
+
+def test_describe_shows_images_and_counts_the_pixels_that_vary(capsys):
+    describe([], [ROOT / "examples/digits.yaml"], None)
+    found = capsys.readouterr().out
+    assert "images: 1797\nheight: 8\nwidth: 8\n" in found
+    assert "# digits: 1,327,677 parameters in 61 dimensions" in found
