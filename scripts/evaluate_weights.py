@@ -1,7 +1,7 @@
 """Evaluate what the branch weights of a model do: error and KL with others in their place."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ from torch import Tensor
 from dualscale.diffusion.denoiser import Denoiser
 from dualscale.diffusion.drawing import Sampling
 from dualscale.metrics.kl import Reference
+from dualscale.metrics.scales import SCALES, by_scale
 from dualscale.model import Model, load_model
 from dualscale.networks.backbone import Backbone
 from dualscale.networks.weightings import TabledWeights
@@ -29,6 +30,7 @@ def main(
     neighbours: Path,
     exact: Path,
     errors: Path,
+    scales: Path,
     kls: Path,
     *,
     settings: Mapping,
@@ -36,6 +38,8 @@ def main(
     runtime: int | None = None,
 ) -> None:
     """Write the squared errors by timestep, and the KL of samples, for every choice of weights.
+
+    The errors of the learned weights and of each branch alone are also split by scale.
 
     The choices are the learned weights; the best in hindsight; the learned ones frozen at their
     mean over the timesteps; the learned ones shuffled over the timesteps; and each branch alone.
@@ -57,6 +61,10 @@ def main(
         for t, (squared, level) in enumerate(zip(error.tolist(), table.tolist(), strict=True)):
             rows.append([choice, t, *(f"{value:.6g}" for value in (*level, squared))])
     write_rows(errors, ["weights", "timestep", *names, "squared_error"], rows)
+    split = {choice: weights[choice] for choice in weights if choice not in SAMPLED[1:]}
+    write_rows(
+        scales, ["weights", "timestep", *SCALES], list(in_scales(x, predicted, noise, split))
+    )
 
     reference = Reference.load(neighbours, np.load(real, allow_pickle=False))
     sampling, expect = Sampling.model_validate(settings), within_runtime(runtime)
@@ -68,6 +76,23 @@ def main(
         found.append([choice, f"{reference.kl(points, expect=expect):.6g}"])
         logging.info("%s weights: %s bits", *found[-1])
     write_rows(kls, ["weights", "kl_bits"], found)
+
+
+def in_scales(
+    x: Tensor, predicted: Tensor, noise: Tensor, weights: Mapping[str, Tensor]
+) -> Iterator[list[str | int]]:
+    """Yield choice of weights, timestep, and squared error by scale.
+
+    Args:
+        x, noise: perturbed points and the optimal denoiser's noise, (T, n, d).
+        predicted: noise predicted by each branch, (T, K, n, d).
+        weights: by name, (T, K).
+    """
+    for t, (points, alone, exact) in enumerate(zip(x, predicted, noise, strict=True)):
+        tables = torch.stack([table[t] for table in weights.values()])
+        errors = torch.einsum("ck,knd->cnd", tables, alone) - exact
+        for choice, parts in zip(weights, by_scale(points.numpy(), errors.numpy()), strict=True):
+            yield [choice, t, *(f"{value:.6g}" for value in parts.tolist())]
 
 
 def branch_noise(model: Model, x: Tensor, t: int) -> Tensor:

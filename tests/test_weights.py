@@ -7,6 +7,7 @@ import torch
 from test_backbone import VARIANTS
 
 from dualscale.data.moments import moments_of
+from dualscale.metrics.scales import SCALES, by_scale
 from dualscale.model import Model
 from dualscale.networks.settings import Branch
 from evaluate_weights import best_weights, branch_noise, choices
@@ -85,6 +86,23 @@ def test_the_target_makes_figure_and_table(project):
     folder = project.path / "results/weights"
     assert pd.read_csv(folder / "hindsight.csv")["weights"].nunique() == 4
     assert (folder / "figure7.png").stat().st_size > 5000
+    assert (folder / "figure9.png").stat().st_size > 5000
+    run = "adaptive/line/0.csv"
+    scales = pd.read_csv(project.path / "results/weight_scales" / run)
+    errors = pd.read_csv(project.path / "results/weight_errors" / run)
+    both = scales.merge(errors, on=["weights", "timestep"])
+    assert set(both["weights"]) == {"learned", "only global", "only local"}
+    np.testing.assert_allclose(both[list(SCALES)].sum(axis=1), both["squared_error"], rtol=1e-3)
+
+
+def test_parts_of_an_error_belong_to_the_scales_on_which_it_varies():
+    rng = np.random.default_rng(0)
+    x = rng.uniform(-8, 8, (40_000, 2))
+    cells = {size: np.floor(x / size).sum(axis=1) % 2 * 2 - 1 for size in (4, 1, 0.25)}
+    patterns = [0.5 * np.ones(len(x)), *cells.values(), rng.choice([-1, 1], len(x))]
+    parts = by_scale(x, np.stack([np.stack([each] * 2, axis=-1) for each in patterns]))
+    expected = [[0.25, 0, 0, 0], [1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
+    np.testing.assert_allclose(parts, expected, atol=0.02)
 
 
 def test_singular_values_are_those_of_each_branchs_up_projection(tmp_path, model):

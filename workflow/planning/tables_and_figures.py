@@ -65,6 +65,7 @@ PAGES = {
         Page("systems/figure6", FIGURE, "Figure 6: KL against cost", *SYSTEMS),
         Page("weights/hindsight", TABLE, "KL with other weights", *WEIGHTS, True),
         Page("weights/figure7", FIGURE, "Figure 7: weights in hindsight", *WEIGHTS, True),
+        Page("weights/figure9", FIGURE, "Figure 9: errors by scale", *WEIGHTS, True),
         Page("weights/upscales", TABLE, "Up-projections and KL", *UPSCALES),
         Page("weights/figure8", FIGURE, "Figure 8: KL against the up-projection", *UPSCALES),
         Page("images/metrics", ("csv",), "Metrics of images", "images", "9 Runs", "images"),

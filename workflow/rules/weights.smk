@@ -24,6 +24,7 @@ rule evaluate_weights:
         exact="results/exact/{variant}/{dataset}.npz",
     output:
         errors=f"results/weight_errors/{RUN}.csv",
+        scales=f"results/weight_scales/{RUN}.csv",
         kls=f"results/weight_kls/{RUN}.csv",
     log:
         f"results/logs/evaluate_weights/{RUN}.log",
@@ -80,6 +81,27 @@ rule plot_hindsight:
         "Plot Figure 7"
     script:
         script_path("plot_hindsight")
+
+
+rule plot_scales:
+    input:
+        scales=every(
+            f"results/weight_scales/{RUN}.csv", variant=OF_TIME, dataset=STUDIED, seed=SEEDS
+        ),
+    output:
+        figures=page("weights/figure9"),
+    log:
+        "results/logs/plot_scales.log",
+    localrule: True
+    conda:
+        "../../envs/analysis.yaml"
+    params:
+        settings={"labels": {name: LABELS[name] for name in OF_TIME}, "datasets": STUDIED},
+        code=code_digest("plot_scales"),
+    message:
+        "Plot Figure 9"
+    script:
+        script_path("plot_scales")
 
 
 rule tabulate_upscales:
