@@ -17,6 +17,7 @@ if workflow.is_main_process:  # remote jobs receive the planned configuration
 include: "workflow/rules/data.smk"
 include: "workflow/rules/model.smk"
 include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/quality.smk"
 include: "workflow/rules/paper.smk"
 include: "workflow/rules/images.smk"
 include: "workflow/rules/study.smk"

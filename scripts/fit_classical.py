@@ -10,6 +10,7 @@ import numpy as np
 # Loaded here, so that no fit's time includes it.
 from sklearn import mixture, model_selection, neighbors  # noqa: F401
 
+from dualscale.classical.generator import Examples
 from dualscale.classical.generators import CLASSICAL
 from dualscale.data.encoding import read_encoding
 from dualscale.data.normalisations import NORMALISATION
@@ -42,7 +43,8 @@ def main(
         points: the dataset.
         training, sampling: paths of the records.
         encoding: of a dataset from a file, or None.
-        settings: classical, normalisation, and sampling with the number of points.
+        settings: classical, normalisation, sampling with the number of points, and of a table the
+            target, if it has one.
         digests: of all settings that determine each record, by its folder.
     """
     device = device_name(open_device(0, threads))
@@ -51,9 +53,13 @@ def main(
     units = NORMALISATION.validate_python(settings["normalisation"]).units(
         data, columns and columns.flags
     )
-    generator, inside = CLASSICAL.validate_python(settings["classical"]), units.into_model(data)
+    if columns is None:
+        examples = Examples.of_points(units.into_model(data))
+    else:
+        examples = Examples.of_table(data, units, columns, settings.get("target"))
+    generator = CLASSICAL.validate_python(settings["classical"])
     start = time.perf_counter()
-    fitted = generator.fit(inside, stream_seed(stream, "fit") % 2**32)
+    fitted = generator.fit(examples, stream_seed(stream, "fit") % 2**32)
     train_seconds = time.perf_counter() - start
     rng = np.random.default_rng(stream_seed(stream, "draw"))
     start = time.perf_counter()

@@ -20,16 +20,26 @@ FEWEST = 100  # points; fewer suffice neither for training nor for evaluation
 
 
 def main(
-    source: Path, training: Path, held_out: Path, encoding: Path, *, settings: Mapping, k: int
+    source: Path,
+    training: Path,
+    held_out: Path,
+    encoding: Path,
+    *,
+    settings: Mapping,
+    k: int,
+    target: str | None = None,
 ) -> None:
     """Write training and held-out points, each (n, d) in float32, and their encoding as JSON.
 
     Args:
         settings: of the dataset: columns, header, delimiter, decimal, held_out (a share), seed.
         k: neighbour of the KL estimator.
+        target: name of a column, which must be there; None: no column is the target.
     """
     text = {key: settings[key] for key in ("columns", "header", "delimiter", "decimal")}
     table, found = read_table(source, **text)
+    if target is not None:
+        found.place(target)
     seed = settings["seed"]
     points = found.encode(table.cells, np.random.default_rng(stream_seed(seed, "spread")))
     require_usable(source, points, found)

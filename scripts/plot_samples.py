@@ -10,29 +10,43 @@ from matplotlib.axes import Axes
 from mpl_toolkits.mplot3d import Axes3D
 from scipy.ndimage import gaussian_filter
 
+from dualscale.data.columns import Category
+from dualscale.data.encoding import Encoding, read_encoding
 from dualscale.reporting.figures import INK, frame_cloud, use_style, write_figure
 from dualscale.reporting.space import frame_space, in_space, scatter_in_space
 from dualscale.runtime.records import run_of
+from dualscale.runtime.streams import stream_seed
 from execution.job import run
 
 CELLS, SMOOTHED = 80, 1.5  # along each side of a map of densities; cells that it is smoothed by
 FULL = 0.5  # share of the largest difference at which the colours end
 
 
-def main(samples: list[Path], real: list[Path], figures: list[Path], *, settings: Mapping) -> None:
+def main(
+    samples: list[Path],
+    real: list[Path],
+    encodings: list[Path],
+    figures: list[Path],
+    *,
+    settings: Mapping,
+) -> None:
     """Draw the samples, and beside them where they are more or less dense than real points.
 
     Args:
         samples: one file per (variant, dataset).
         real: one file per dataset; none: the samples alone.
+        encodings: of the datasets from files. Of tables, columns are drawn, numbers before
+            categories, equal cells spread.
         settings: labels by variant; datasets.
     """
     use_style()
     labels, datasets = settings["labels"], settings["datasets"]
-    points = {
-        tuple(run_of(path).values())[:2]: np.load(path, allow_pickle=False) for path in samples
-    }
-    truth = {path.stem: np.load(path, allow_pickle=False) for path in real}
+    tables = {path.stem: read_encoding(path) for path in encodings}
+    points = {}
+    for path in samples:
+        variant, dataset, _ = run_of(path).values()
+        points[variant, dataset] = coordinates(path, tables.get(dataset))
+    truth = {path.stem: coordinates(path, tables.get(path.stem)) for path in real}
     columns, rows = len(datasets), len(labels)
     widths, heights = [1.0] * columns, [1.0] * rows
     if truth:
@@ -55,8 +69,10 @@ def main(samples: list[Path], real: list[Path], figures: list[Path], *, settings
                 axis.sharey(first)
     clouds = {name: [points[variant, name] for variant in labels] for name in datasets}
     for column, dataset in zip(axes[:rows].T, datasets, strict=False):
-        draw_column(column, clouds[dataset])
-        column[0].set_title(dataset)
+        names = names_of(tables.get(dataset))
+        draw_column(column, clouds[dataset], one_unit=not names)
+        title = f"{dataset}: {' and '.join(names[:2])}" if names else dataset
+        column[0].set_title(textwrap.fill(title, 28) if names else dataset, parse_math=False)
     for panel, label in zip(axes[:rows, 0], labels.values(), strict=True):
         name_row(panel, textwrap.fill(label, 18))
     if truth:
@@ -70,7 +86,30 @@ def main(samples: list[Path], real: list[Path], figures: list[Path], *, settings
     write_figure(figure, figures)
 
 
-def draw_column(panels: np.ndarray, clouds: list[np.ndarray]) -> None:
+def coordinates(path: Path, table: Encoding | None) -> np.ndarray:
+    """Return points of a file, (n, d); of a table, a number per column, in the order of `drawn`."""
+    points = np.load(path, allow_pickle=False)
+    if table is None or table.plain:
+        return points
+    spread = table.spread(points, np.random.default_rng(stream_seed("plot samples")))
+    return spread[:, drawn(table)]
+
+
+def drawn(table: Encoding) -> list[int]:
+    """Return the columns of a table with numbers and dates before categories."""
+    return sorted(
+        range(len(table.columns)), key=lambda place: isinstance(table.columns[place], Category)
+    )
+
+
+def names_of(table: Encoding | None) -> list[str]:
+    """Return the names of a table's columns in the order of `drawn`; none for points."""
+    if table is None or table.plain:
+        return []
+    return [table.columns[place].name for place in drawn(table)]
+
+
+def draw_column(panels: np.ndarray, clouds: list[np.ndarray], one_unit: bool = True) -> None:
     """Draw points in panels of one range: a histogram, the plane, or space.
 
     Of more than three coordinates, the first two are drawn.
@@ -78,6 +117,7 @@ def draw_column(panels: np.ndarray, clouds: list[np.ndarray]) -> None:
     Args:
         panels: (rows,); those into space take the place of the given ones.
         clouds: one per panel, each (n, d).
+        one_unit: whether the coordinates have it.
     """
     dimensions, every = clouds[0].shape[1], np.concatenate(clouds)
     if dimensions == 3:
@@ -86,7 +126,7 @@ def draw_column(panels: np.ndarray, clouds: list[np.ndarray]) -> None:
     for panel, cloud in zip(panels, clouds, strict=True):
         draw_cloud(panel, cloud)
     if dimensions not in (1, 3):
-        frame_cloud(panels, every[:, :2], margin=0.03)
+        frame_cloud(panels, every[:, :2], 0.03, one_unit)
 
 
 def draw_cloud(axis: Axes, cloud: np.ndarray) -> None:

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from test_configuration import shipped
 
+from dualscale.classical.generator import Examples
 from dualscale.classical.generators import GaussianMixture, KernelDensity, TrainingPoints
 from dualscale.config.check import check
 from dualscale.errors import ConfigurationError
@@ -23,7 +24,9 @@ def blobs(n, rng):
 
 
 def test_bic_finds_the_number_of_components_of_a_mixture(rng):
-    fitted = GaussianMixture(components=[1, 2, 3, 6]).fit(blobs(600, rng), seed=0)
+    fitted = GaussianMixture(components=[1, 2, 3, 6]).fit(
+        Examples.of_points(blobs(600, rng)), seed=0
+    )
     assert fitted.parameters == 3 * (2 + 3) + 2
     drawn, real = fitted.draw(2000, rng), blobs(2000, rng)
     np.testing.assert_allclose(drawn.mean(axis=0), real.mean(axis=0), atol=0.2)
@@ -34,19 +37,22 @@ def test_bic_finds_the_number_of_components_of_a_mixture(rng):
 
 
 def test_a_mixture_has_no_more_components_than_points(rng):
-    assert GaussianMixture(components=[300]).fit(blobs(40, rng), seed=0).parameters == 40 * 6 - 1
+    assert (
+        GaussianMixture(components=[300]).fit(Examples.of_points(blobs(40, rng)), seed=0).parameters
+        == 40 * 6 - 1
+    )
 
 
 def test_held_out_points_find_the_width_of_a_kernel(rng):
     points = rng.standard_normal((2000, 1))
-    fitted = KernelDensity(widths=[0.01, 0.2, 2.0]).fit(points, seed=0)
+    fitted = KernelDensity(widths=[0.01, 0.2, 2.0]).fit(Examples.of_points(points), seed=0)
     assert fitted.parameters == 2001
     assert fitted.draw(20_000, rng).std() == pytest.approx(np.hypot(1, 0.2), rel=0.03)
 
 
 def test_training_points_are_drawn_once_before_any_comes_again(rng):
     points = np.arange(10.0)[:, None]
-    drawn = TrainingPoints().fit(points, seed=0).draw(25, rng)
+    drawn = TrainingPoints().fit(Examples.of_points(points), seed=0).draw(25, rng)
     assert sorted(drawn[:10, 0]) == sorted(drawn[10:20, 0]) == list(range(10))
     assert len(set(drawn[20:, 0])) == 5
     assert drawn[:10, 0].tolist() != list(range(10))
@@ -97,7 +103,7 @@ def test_a_generator_keeps_the_datas_units_and_repeats_its_points(kind, tmp_path
         ),
         (
             {"classical": "gaussian_mixtur"},
-            "variants.mine.classical is 'gaussian_mixtur': one of gaussian_mixture, ",
+            "variants.mine.classical is 'gaussian_mixtur': one of independent_columns, ",
         ),
         (
             {"classical": {"kind": "gaussian_mixture", "components": []}},

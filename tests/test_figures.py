@@ -50,7 +50,7 @@ def write_scores(path, number):
 @pytest.mark.parametrize(
     ("plot", "write", "ending", "seeds"),
     [
-        (partial(plot_samples.main, real=[]), write_points, "npy", [0]),
+        (partial(plot_samples.main, real=[], encodings=[]), write_points, "npy", [0]),
         (plot_weights, write_weights, "csv", [0, 1]),
         (plot_score_errors, write_scores, "csv", [0, 1]),
     ],
@@ -98,7 +98,8 @@ def test_figure_1_shows_points_of_three_coordinates_in_space_beside_the_plane(
         save_points(files[-1], cloud)
     drawn = []
     monkeypatch.setattr(plot_samples, "write_figure", lambda figure, paths: drawn.append(figure))
-    plot_samples.main(files, [], [], settings={"labels": {"mine": "Mine"}, "datasets": [*clouds]})
+    settings = {"labels": {"mine": "Mine"}, "datasets": [*clouds]}
+    plot_samples.main(files, [], [], [], settings=settings)
     panels = {axis.get_title(): axis for axis in drawn[0].axes}
     assert [panels[name].name for name in clouds] == ["rectilinear", "3d"]
     assert panels["dino"].get_ylabel() == "Mine"
@@ -141,6 +142,6 @@ def test_figure_1_sets_differences_beside_the_samples(dimensions, tmp_path):
     settings = {"labels": {"mine": "Mine"}, "datasets": ["dino"]}
     figures = [tmp_path / "alone.svg", tmp_path / "beside.svg"]
     for figure, real in zip(figures, ([], paths[1:]), strict=True):
-        plot_samples.main(paths[:1], real, [figure], settings=settings)
+        plot_samples.main(paths[:1], real, [], [figure], settings=settings)
     said = ["generated − real" in figure.read_text(encoding="utf-8") for figure in figures]
     assert said == [False, True]

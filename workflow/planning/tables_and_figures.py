@@ -10,7 +10,7 @@ class Page(NamedTuple):
     """A table or figure in several formats.
 
     Args:
-        stem: path below results/, without extension.
+        stem: path below results/, without extension; {dataset} in it stands for a file's.
         target: of Snakemake, which makes it.
         category: of the report.
         caption: file in workflow/report/, without extension.
@@ -24,6 +24,11 @@ class Page(NamedTuple):
     category: str
     caption: str
     needs_density: bool = False
+
+    @property
+    def of_a_table(self) -> bool:
+        """Whether every dataset from a file has such a page of its own."""
+        return "{dataset}" in self.stem
 
     @property
     def files(self) -> list[str]:
@@ -47,6 +52,10 @@ PAGES = {
         Page("paper/table1", (*TABLE, "tex"), "Table 1", "all", "1 Table", "table1"),
         Page("paper/figure1", FIGURE, "Figure 1: samples", "all", "2 Figures", "figure1"),
         Page("paper/figure2", FIGURE, "Figure 2: weights", "all", "2 Figures", "figure2"),
+        Page("quality/{dataset}/quality", TABLE, "Quality of a table", "all", "1 Table", "quality"),
+        Page(
+            "quality/{dataset}/columns", FIGURE, "Columns of a table", "all", "2 Figures", "quality"
+        ),
         Page("study/metrics", ("csv",), "All metrics of the study", *STUDY),
         Page("study/measures", TABLE, "Means of all metrics", *STUDY),
         Page("study/comparisons", TABLE, "Comparisons of the variants", *STUDY),

@@ -158,7 +158,8 @@ def pages(target):
         if found.target == target
         and (IMAGES if target == "images" else DATASETS)
         and ((STUDIED and COMPARED) or not found.needs_density)
-        for file in found.files
+        for pattern in found.files
+        for file in (expand(pattern, dataset=READ) if found.of_a_table else [pattern])
     ]
 
 
@@ -319,6 +320,12 @@ def dataset_settings(dataset):
     return jobs.import_settings(CONFIG, dataset)
 
 
+def quality_settings(wildcards):
+    """Settings of the evaluation of a table's generated rows."""
+    target = CONFIG["datasets"][wildcards.dataset]["target"]
+    return {"metrics": CONFIG["quality"]["metrics"], "target": target}
+
+
 def distances_settings(wildcards):
     """Settings of a sample's evaluation beyond its KL."""
     return distribution_settings(wildcards) | {"metrics": CONFIG["study"]["metrics"]}
@@ -358,6 +365,8 @@ def settings_digest(folder, variant, dataset):
             settings, made_from = {}, "sampling"
         case "likelihoods":
             settings, made_from = likelihood_settings(cell), "models"
+        case "qualities":
+            settings, made_from = quality_settings(cell), "sampling"
     return digest_settings(settings_digest(made_from, variant, dataset), settings)
 
 

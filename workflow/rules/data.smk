@@ -35,8 +35,9 @@ rule import_dataset:
         "../../envs/analysis.yaml"
     params:
         settings=lambda wildcards: jobs.import_settings(CONFIG, wildcards.dataset),
-        # Functions of `output` are not tracked, so another k neither reimports nor retrains.
+        # Functions of `output` are not tracked: another k or target neither reimports nor retrains.
         k=lambda wildcards, output: CONFIG["kl"]["k"],
+        target=lambda wildcards, output: CONFIG["datasets"][wildcards.dataset]["target"],
         code=code_digest("import_dataset"),
     message:
         "Import dataset {wildcards.dataset}"

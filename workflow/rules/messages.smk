@@ -140,7 +140,11 @@ onstart:
 
 
 onsuccess:
-    found = {page.shown("md", "png"): page.title for page in PAGES.values()}
+    found = {
+        path: page.title
+        for page in PAGES.values()
+        for path in expand(page.shown("md", "png"), dataset=READ if page.of_a_table else "")
+    }
     found = {path: title for path, title in found.items() if made(path)}
     if "results/paper/table1.md" in found:
         say(["", *headline()])

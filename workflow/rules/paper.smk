@@ -39,6 +39,7 @@ rule plot_samples:
             for name in DATASETS
             for path in expand(real_points(SimpleNamespace(dataset=name)), dataset=name)
         ],
+        encodings=expand("results/encodings/{dataset}.json", dataset=READ),
     output:
         figures=page("paper/figure1"),
     log:

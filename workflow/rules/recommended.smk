@@ -29,6 +29,7 @@ rule plot_recommended:
             seed=SEEDS[0],
         ),
         real=[],
+        encodings=expand("results/encodings/{dataset}.json", dataset=READ),
     output:
         figures=page("recommended/samples"),
     log:

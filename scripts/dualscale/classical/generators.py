@@ -1,41 +1,14 @@
 """Generators without a network: density estimates, and the training points themselves."""
 
 import logging
-from abc import abstractmethod
-from collections.abc import Callable
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field, TypeAdapter
 
-from dualscale.parts import Choice, Once, OneOf
-
-Array = NDArray[np.floating]
-
-
-class Fitted(NamedTuple):
-    """A generator that was fitted to points.
-
-    Args:
-        parameters: how many fitted numbers it draws with.
-        draw: returns a number of points, (n, d).
-    """
-
-    parameters: int
-    draw: Callable[[int, np.random.Generator], Array]
-
-
-class Classical(Choice):
-    """Generator that is fitted to the training points without a network."""
-
-    @abstractmethod
-    def fit(self, points: Array, seed: int) -> Fitted:
-        """Fit to points (n, d) in the model's units.
-
-        Args:
-            seed: of the fit's random numbers, below 2^32.
-        """
+from dualscale.classical.generator import Array, Classical, Examples, Fitted
+from dualscale.classical.tables import SMOTE  # noqa: F401  # parts are found by their base
+from dualscale.parts import Once, OneOf
 
 
 class GaussianMixture(Classical):
@@ -53,9 +26,10 @@ class GaussianMixture(Classical):
         description="Numbers of components to choose from, at most that of the points.",
     )
 
-    def fit(self, points: Array, seed: int) -> Fitted:
+    def fit(self, examples: Examples, seed: int) -> Fitted:
         from sklearn.mixture import GaussianMixture as Mixture
 
+        points = examples.points
         counts = sorted({min(count, len(points)) for count in self.components})
         fits = [Mixture(count, random_state=seed).fit(points) for count in counts]
         bic = [fit.bic(points) for fit in fits]
@@ -90,10 +64,11 @@ class KernelDensity(Classical):
         description="Widths to choose from: the kernel's standard deviation, in the model's units.",
     )
 
-    def fit(self, points: Array, seed: int) -> Fitted:
+    def fit(self, examples: Examples, seed: int) -> Fitted:
         from sklearn.model_selection import GridSearchCV, ShuffleSplit
         from sklearn.neighbors import KernelDensity as Density
 
+        points = examples.points
         held_out = ShuffleSplit(3, test_size=min(2000, max(1, len(points) // 5)), random_state=seed)
         search = GridSearchCV(
             Density(rtol=1e-3), {"bandwidth": self.widths}, cv=held_out, refit=False
@@ -114,7 +89,9 @@ class TrainingPoints(Classical):
 
     kind: Literal["training_points"] = "training_points"
 
-    def fit(self, points: Array, seed: int) -> Fitted:
+    def fit(self, examples: Examples, seed: int) -> Fitted:
+        points = examples.points
+
         def draw(n: int, rng: np.random.Generator) -> Array:
             passes = -(-n // len(points))
             return points[np.concatenate([rng.permutation(len(points)) for _ in range(passes)])[:n]]

@@ -29,11 +29,15 @@ def model_settings(config: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def training_settings(config: Mapping[str, Any], name: str, dataset: str) -> dict[str, Any]:
-    """Settings of `model_settings`, and the normalisation of the data."""
+    """Settings of `model_settings`, normalisation of the data, and a classical variant's target."""
+    chosen = config["datasets"][dataset]
     usual = {"distribution": "none", "file": "standard", "images": "shared"}
-    kind = next(usual[key] for key in usual if key in config["datasets"][dataset])
+    kind = next(usual[key] for key in usual if key in chosen)
     normalisation = config["variants"][name]["normalisation"] or {"kind": kind}
-    return {"normalisation": normalisation, **model_settings(config, name)}
+    settings = {"normalisation": normalisation, **model_settings(config, name)}
+    if chosen.get("target") is not None and not has_network(config, name):
+        settings["target"] = chosen["target"]
+    return settings
 
 
 def has_network(config: Mapping[str, Any], name: str) -> bool:

@@ -14,6 +14,7 @@ from dualscale.diffusion.samplers import Sampler
 from dualscale.diffusion.schedules import AnySchedule, Linear
 from dualscale.errors import unknown
 from dualscale.metrics.distances import Metrics, every_metric
+from dualscale.metrics.quality.kinds import TableMetrics, every_table_metric
 from dualscale.networks.settings import Size
 from dualscale.parts import REAL, Name, Once, Part, Seed, kinds
 from dualscale.settings import PRECISION, Precision
@@ -122,6 +123,15 @@ class Study(Part):
     )
 
 
+class Quality(Part):
+    """Comparison of generated tables with real ones: `results/quality/`."""
+
+    metrics: TableMetrics = Field(
+        default_factory=every_table_metric,
+        description="Metrics of the generated rows; without it, every kind.",
+    )
+
+
 class Sections(Part):
     """Everything but the variants."""
 
@@ -142,6 +152,7 @@ class Sections(Part):
     kl: KL = Field(KL(), description="Estimate of the KL.")
     steps: Steps = Field(Steps(), description="Sampling in few steps.")
     study: Study = Field(Study(), description="Statistics and decomposition of the KL.")
+    quality: Quality = Field(Quality(), description="Quality of generated tables.")
 
 
 class TriedSteps(Part):

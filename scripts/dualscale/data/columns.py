@@ -23,9 +23,6 @@ class ColumnType(Choice):
 
     Its cells are a pandas Series: numbers in float64, or words, truth values or dates; NaN, None or
     NaT where a cell is missing.
-
-    Args:
-        missing: whether cells are missing.
     """
 
     name: str = Field(description="Name in the file; without a header, number from 0.")
@@ -56,6 +53,10 @@ class ColumnType(Choice):
     @abstractmethod
     def decode(self, points: Array) -> Any:
         """Return coordinates (n, w), of data or generated, as cells."""
+
+    @abstractmethod
+    def numbers(self, points: Array) -> Array:
+        """Return the value, day or place among the categories of every cell, (n,); NaN: missing."""
 
     @abstractmethod
     def spread(self, points: Array, rng: np.random.Generator) -> Array:
@@ -154,6 +155,9 @@ class Numeric(ColumnType):
         import pandas as pd
 
         return pd.Series(values.astype(np.float32)).mask(missing)
+
+    def numbers(self, points: Array) -> Array:
+        return np.where(self._is_missing(points), np.nan, self._within(points[:, 0]))
 
     def spread(self, points: Array, rng: np.random.Generator) -> Array:
         noise = rng.random(len(points))
@@ -278,6 +282,10 @@ class Category(ColumnType):
 
         values = pd.Series([*self.categories, *[None] * self.missing])
         return values.take(points.argmax(axis=1)).reset_index(drop=True)
+
+    def numbers(self, points: Array) -> Array:
+        places = points.argmax(axis=1)
+        return np.where(places < len(self.categories), places, np.nan)
 
     def spread(self, points: Array, rng: np.random.Generator) -> Array:
         return points.argmax(axis=1) + rng.random(len(points))

@@ -22,7 +22,7 @@ from dualscale.data.columns import (
 )
 from dualscale.data.table import LARGEST, Columns, Table, TableError
 from dualscale.data.units import Array, Mask, Units, standard_units
-from dualscale.parts import Part, parts_of
+from dualscale.parts import Part, parts_of, suggestion
 from dualscale.runtime.digests import digest_settings
 from dualscale.runtime.streams import stream_seed
 
@@ -90,6 +90,11 @@ class Encoding(Part):
         """Name of the column of every coordinate."""
         return [column.name for column, width in self._widths() for _ in range(width)]
 
+    @property
+    def owners(self) -> NDArray[np.intp]:
+        """Number of the column of every coordinate, (d,)."""
+        return np.repeat(np.arange(len(self.columns)), [width for _, width in self._widths()])
+
     def encode(self, cells: Any, rng: np.random.Generator) -> NDArray[np.float64]:
         """Return the rows of a pandas DataFrame as points, (n, d), for storage in float32.
 
@@ -115,6 +120,24 @@ class Encoding(Part):
         return pd.concat(decoded, axis=1, keys=range(len(decoded))).set_axis(
             [column.name for column in self.columns], axis=1
         )
+
+    def numbers(self, points: Array) -> NDArray[np.float64]:
+        """Return points (n, d) as one number per column, (n, columns), of the decoded cells."""
+        return np.column_stack([column.numbers(part) for column, part in self._parts(points)])
+
+    def place(self, target: str) -> int:
+        """Return the number of the target's column.
+
+        Raises:
+            ValueError: there is no such column.
+        """
+        names = [column.name for column in self.columns]
+        if target not in names:
+            raise ValueError(
+                f"target is {target!r}: the table has no such column{suggestion(target, names)}; "
+                f"it has {', '.join(names)}"
+            )
+        return names.index(target)
 
     def spread(self, points: Array, rng: np.random.Generator) -> NDArray[np.float64]:
         """Return points as one number per column, equal cells spread by noise, (n, columns)."""

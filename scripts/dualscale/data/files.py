@@ -109,6 +109,11 @@ class PointsFile(Part):
         description="Columns to take, by name or by number from 0, or types of columns by name; "
         "null, all, with the types that their cells suggest.",
     )
+    target: str | None = Field(
+        None,
+        description="Column of a table that its quality page lets models predict, and whose "
+        "categories `smote` keeps apart; null: none.",
+    )
     header: bool | None = Field(
         None,
         description="Whether the first line of a .csv or .tsv names the columns; null: it must "

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field, TypeAdapter
 from dualscale.data.discs import Discs
 from dualscale.data.distributions import GaussianMixture
 from dualscale.metrics.kl import Reference, kth_distances
-from dualscale.metrics.metric import Array, Column, Metric, Samples
+from dualscale.metrics.metric import Array, Column, Metric, Samples, each_column_once
 from dualscale.parts import Once, OneOf, kinds
 
 Neighbours = Annotated[
@@ -225,15 +225,6 @@ def every_metric() -> list[Metric]:
     return METRICS.validate_python(kinds(Metric))
 
 
-def _each_column_once(metrics: list[Metric]) -> list[Metric]:
-    seen: set[str] = set()
-    for column in (column for metric in metrics for column in metric.columns()):
-        if column.name in seen:
-            raise ValueError(f"has the column {column.name} twice: each is allowed once")
-        seen.add(column.name)
-    return metrics
-
-
 AnyMetric = Annotated[Metric, OneOf()]
-Metrics = Annotated[list[AnyMetric], AfterValidator(_each_column_once)]
+Metrics = Annotated[list[AnyMetric], AfterValidator(each_column_once)]
 METRICS: TypeAdapter[list[Metric]] = TypeAdapter(Metrics)

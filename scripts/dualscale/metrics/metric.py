@@ -4,7 +4,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -131,3 +131,22 @@ def measured(samples: Samples, metrics: Sequence[Metric]) -> dict[str, float | N
         values = metric.measure(samples) if known else [None] * len(columns)
         found |= dict(zip([column.name for column in columns], values, strict=True))
     return found
+
+
+class HasColumns(Protocol):
+    """Metric of any family."""
+
+    def columns(self) -> Sequence[Column]: ...
+
+
+M = TypeVar("M", bound=HasColumns)
+
+
+def each_column_once(metrics: list[M]) -> list[M]:
+    """Return the metrics; a ValueError names a column that two of them have."""
+    seen: set[str] = set()
+    for column in (column for metric in metrics for column in metric.columns()):
+        if column.name in seen:
+            raise ValueError(f"has the column {column.name} twice: each is allowed once")
+        seen.add(column.name)
+    return metrics

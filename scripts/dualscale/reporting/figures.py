@@ -47,24 +47,29 @@ def planar(points: np.ndarray) -> np.ndarray:
     return np.pad(points[:, :2], ((0, 0), (0, max(0, 2 - points.shape[1]))))
 
 
-def frame(points: np.ndarray, margin: float) -> tuple[np.ndarray, np.ndarray]:
+def frame(
+    points: np.ndarray, margin: float, one_unit: bool = True
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the lower and the upper corner of a panel that contains all points (n, 2).
 
     Both sides have the same length, unless one coordinate spreads at least five times as far.
 
     Args:
         margin: added on each side, as a share of the range.
+        one_unit: whether both coordinates have it; else each side has its own length.
     """
     spread = np.ptp(points, axis=0)
-    if spread.max() < 5 * spread.min() or spread.min() == 0:
+    if (one_unit and spread.max() < 5 * spread.min()) or spread.min() == 0:
         spread[:] = spread.max()
     middle = (points.min(axis=0) + points.max(axis=0)) / 2
     return middle - (0.5 + margin) * spread, middle + (0.5 + margin) * spread
 
 
-def frame_cloud(axes: Iterable[Axes], points: np.ndarray, margin: float) -> None:
-    """Set square panels to the one frame of all points (n, 2), with a margin as in `frame`."""
-    low, high = frame(points, margin)
+def frame_cloud(
+    axes: Iterable[Axes], points: np.ndarray, margin: float, one_unit: bool = True
+) -> None:
+    """Set square panels to the one frame of all points (n, 2), as `frame` gives it."""
+    low, high = frame(points, margin, one_unit)
     for axis in axes:
         axis.set_box_aspect(1)
         axis.set_xlim(low[0], high[0])
