@@ -18,7 +18,7 @@ from execution.job import run
 ACROSS = 4  # panels
 BINS = 30
 CATEGORIES = 10  # that have a bar of their own, the most frequent
-GREY = "0.8"
+GREY, REAL_ROWS = "0.8", "Real rows"
 
 
 def main(
@@ -48,17 +48,19 @@ def main(
     for axis in axes.flat[count:]:
         axis.axis("off")
     for place, (axis, column) in enumerate(zip(axes.flat, table.columns, strict=False)):
-        drawn = {label: rows[:, place] for label, rows in generated.items()}
+        cells = {label: rows[:, place] for label, rows in generated.items()}
         draw = draw_category if isinstance(column, Category) else draw_numbers
-        draw(axis, column, real[:, place], drawn)
+        draw(axis, column, real[:, place], cells)
         axis.set_title(column.name, parse_math=False)
         axis.set_yscale("function", functions=(np.sqrt, np.square))
         axis.set_ylim(bottom=0)
         axis.set_yticks([])
         axis.spines["left"].set_visible(False)
     figure.supylabel("share of rows, by its square root")
-    entries = axes.flat[0].get_legend_handles_labels()
-    legend = figure.legend(*entries, loc="outside lower center", ncols=min(4, 1 + len(generated)))
+    drawn, names = axes.flat[0].get_legend_handles_labels()
+    entries = sorted(zip(drawn, names, strict=True), key=lambda entry: entry[1] != REAL_ROWS)
+    across = min(ACROSS, len(entries))
+    legend = figure.legend(*zip(*entries, strict=True), loc="outside lower center", ncols=across)
     for text in legend.get_texts():
         text.set_parse_math(False)
     write_figure(figure, figures)
@@ -70,7 +72,7 @@ def draw_numbers(
     """Draw the share of rows in bins of a number or date; missing cells in one to the right."""
     edges = bins_of(column, real)
     lines = product(DASHES, COLOURS)
-    axis.stairs(shares(real, edges), edges, fill=True, color=GREY, label="Real rows")
+    axis.stairs(shares(real, edges), edges, fill=True, color=GREY, label=REAL_ROWS)
     for number, (label, cells) in enumerate(generated.items()):
         dashes, colour = next(lines)
         style = {"color": colour, "linestyle": dashes, "linewidth": 0.8, "zorder": 3 - number / 100}
@@ -112,7 +114,7 @@ def draw_category(
     names = [*map(str, column.categories), *["missing"] * column.missing]
     exact = counted(real, len(names))
     shown = sorted(np.argsort(-exact, kind="stable")[:CATEGORIES])
-    axis.bar(range(len(shown)), exact[shown], width=0.9, color=GREY, label="Real rows")
+    axis.bar(range(len(shown)), exact[shown], width=0.9, color=GREY, label=REAL_ROWS)
     offsets = np.linspace(-0.33, 0.33, len(generated)) if len(generated) > 1 else [0.0]
     marks = zip(offsets, product("os^v", COLOURS), strict=False)
     for (label, cells), (offset, (marker, colour)) in zip(generated.items(), marks, strict=False):

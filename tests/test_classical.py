@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -7,7 +8,11 @@ from test_configuration import shipped
 
 from dualscale.classical.generator import Examples
 from dualscale.classical.generators import GaussianMixture, KernelDensity, TrainingPoints
+from dualscale.classical.tables import SMOTE, GaussianCopula, IndependentColumns
 from dualscale.config.check import check
+from dualscale.data.encoding import Encoding
+from dualscale.data.table import Table
+from dualscale.data.units import standard_units
 from dualscale.errors import ConfigurationError
 from fit_classical import main as fit_classical
 
@@ -58,7 +63,94 @@ def test_training_points_are_drawn_once_before_any_comes_again(rng):
     assert drawn[:10, 0].tolist() != list(range(10))
 
 
-@pytest.mark.parametrize("kind", ["gaussian_mixture", "kernel_density", "training_points"])
+@pytest.fixture
+def table(rng):
+    """Points of a table in which words follow from numbers, some missing, and its encoding."""
+    height = rng.normal(170, 10, 900)
+    size = np.where(height + rng.normal(0, 3, 900) > 175, "tall", "short")
+    weight = pd.Series(height - 100 + rng.normal(0, 5, 900)).mask(rng.random(900) < 0.2)
+    cells = pd.DataFrame({"height": height, "size": size, "weight": weight})
+    cells["town"] = rng.choice(["east", "north", "south"], 900, p=[0.6, 0.3, 0.1])
+    encoding = Encoding.fit(Table(cells, ["text"] * 4))
+    return encoding.encode(cells, rng).astype(np.float32), encoding
+
+
+def drawn_from(generator, points, encoding, rng, target=None):
+    """Rows as numbers, training rows first, then those of a generator in standard units."""
+    units = standard_units(points)
+    fitted = generator.fit(Examples.of_table(points, units, encoding, target), seed=0)
+    return encoding.numbers(points), encoding.numbers(units.into_data(fitted.draw(2000, rng)))
+
+
+def together(rows):
+    """Correlation of height and weight, and difference of height between the sizes."""
+    height, size, weight = rows[~np.isnan(rows[:, 2]), :3].T
+    tall = height[size == 1].mean() - height[size == 0].mean()
+    return np.corrcoef(height, weight)[0, 1], tall
+
+
+def test_independent_columns_keep_the_columns_alone(table, rng):
+    real, drawn = drawn_from(IndependentColumns(), *table, rng)
+    assert set(drawn[:, 1]) == {0, 1}
+    np.testing.assert_allclose(np.nanmean(drawn, axis=0), np.nanmean(real, axis=0), rtol=0.12)
+    assert np.isnan(drawn[:, 2]).mean() == pytest.approx(0.2, abs=0.04)
+    correlation, tall = together(drawn)
+    assert abs(correlation) < 0.1
+    assert abs(tall) < 2
+
+
+def test_a_copula_keeps_columns_and_what_hangs_together(table, rng):
+    real, drawn = drawn_from(GaussianCopula(), *table, rng)
+    np.testing.assert_allclose(np.nanmean(drawn, axis=0), np.nanmean(real, axis=0), rtol=0.12)
+    assert np.isnan(drawn[:, 2]).mean() == pytest.approx(0.2, abs=0.04)
+    correlation, tall = together(drawn)
+    assert correlation == pytest.approx(together(real)[0], abs=0.15)
+    assert tall > 0.5 * together(real)[1]
+
+
+def test_smote_lies_between_neighbours_of_one_class_with_their_usual_words(table, rng):
+    real, drawn = drawn_from(SMOTE(), *table, rng, target="size")
+    assert len(np.unique(drawn[:, 0])) > 1900
+    for size in (0, 1):
+        cells, own = real[real[:, 1] == size], drawn[drawn[:, 1] == size]
+        assert cells[:, 0].min() <= own[:, 0].min()
+        assert own[:, 0].max() <= cells[:, 0].max()
+    np.testing.assert_allclose(together(drawn), together(real), rtol=0.1)
+    assert (drawn[:, 3] == 0).mean() == pytest.approx((real[:, 3] == 0).mean(), abs=0.1)
+    assert 0.02 < np.isnan(drawn[:, 2]).mean() < 0.25
+
+
+def test_smote_takes_the_classes_from_the_target_where_it_is_a_category(table, rng):
+    points, encoding = table
+    classes = Examples.of_table(points, standard_units(points), encoding, "size").classes
+    assert np.array_equal(classes, encoding.numbers(points)[:, 1])
+    for target in ("height", None):
+        examples = Examples.of_table(points, standard_units(points), encoding, target)
+        assert examples.classes is None
+
+
+def test_smote_repeats_the_neighbours_of_a_small_class(rng):
+    points = np.array([[0.0], [1.0], [50.0], [100.0], [101.0], [102.0]])
+    examples = replace(Examples.of_points(points), classes=np.array([0, 0, 1, 2, 2, 2]))
+    drawn = SMOTE().fit(examples, seed=0).draw(500, rng)[:, 0]
+    assert set(drawn[(drawn > 1) & (drawn < 100)]) == {50.0}
+    assert drawn.min() >= 0
+    assert drawn.max() <= 102
+
+
+def test_constant_columns_are_left_out_of_what_a_generator_sees(table):
+    points, encoding = table
+    points[:, 0] = 3
+    examples = Examples.of_table(points, standard_units(points), encoding, None)
+    assert [list(column) for column in examples.columns] == [[0, 1], [2, 3], [4, 5, 6]]
+    assert examples.flags.tolist() == [True, True, False, True, True, True, True]
+
+
+KINDS = ["gaussian_mixture", "kernel_density", "training_points"]
+KINDS += ["gaussian_copula", "independent_columns", "smote"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_generator_keeps_the_datas_units_and_repeats_its_points(kind, tmp_path, rng):
     points = rng.normal([500, -3, 7], [100, 0.01, 0], (200, 3)).astype(np.float32)
     np.save(tmp_path / "mine.npy", points)

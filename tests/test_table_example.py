@@ -30,7 +30,7 @@ def example(tmp_path_factory):
     python(project.path, "examples/fair.py")
     lines = (folder / "fair.csv").read_text().splitlines(keepends=True)
     (folder / "fair.csv").write_text("".join(lines[:400]))
-    short = {"run": {"variants": ["table"]}, "study": {"floors": 2}, **SHORT}
+    short = {"run": {"variants": ["table", "smote"]}, "study": {"floors": 2}, **SHORT}
     (project.path / "short.yaml").write_text(yaml.safe_dump(short))
     project.run("--configfile", "examples/table.yaml", "short.yaml")
     return project
@@ -77,3 +77,34 @@ def test_types_are_shown_before_a_run_and_in_the_log_of_the_import(example):
     log = (example.path / "results/logs/import_dataset/fair.log").read_text()
     assert all(column in log for column in found.values())
     assert "in 26 dimensions" in described
+
+
+def test_the_quality_page_has_every_variant_under_the_floor_of_every_measure(example):
+    folder = example.path / "results/quality/fair"
+    table = pd.read_csv(folder / "quality.csv").set_index("variant")
+    assert list(table.index) == ["real", "table", "smote"]
+    measures = ["efficiency_f1", "column_shapes", "pair_trends"]
+    measures += ["closest_training", "nearer_to_training", "copies"]
+    assert table[measures].notna().all(axis=None)
+    assert table["seeds"].tolist() == [2, 1, 1]
+    assert table.loc["real", "column_shapes"] > table.loc["table", "column_shapes"]
+    assert table.loc["smote", "closest_training"] < table.loc["real", "closest_training"]
+    page = (folder / "quality.md").read_text()
+    assert "predict occupation" in page
+    assert "| Real rows " in page
+    assert "<table>" in (folder / "quality.html").read_text()
+    assert (folder / "columns.png").stat().st_size > 10_000
+
+
+def test_figure_1_of_a_table_shows_two_columns_and_says_which(example):
+    figure = (example.path / "results/paper/figure1.svg").read_text(encoding="utf-8")
+    assert "fair: age and yrs_married" in figure
+
+
+def test_another_target_retrains_no_network(example):
+    target = ["--config", "datasets={'fair': {'target': 'religious'}}"]
+    files = ["--configfile", "examples/table.yaml", "short.yaml"]
+    waiting = example.waiting("all", *files, *target)
+    again = {job for job in waiting if job.startswith(("Import", "Train", "Sample", "Plot Figure"))}
+    assert again == {"Plot Figure 1"}  # which shows SMOTE's new rows
+    assert "Fit smote to fair and sample it, seed 0" in waiting

@@ -19,17 +19,19 @@ def test_targets_make_their_pages_in_whatever_order_the_rules_are_included(tmp_p
     project = copy_project(ROOT, tmp_path / "project")
     project.configure(**TINY)
     project.configure(
-        datasets={"digits": {"images": "digits"}}, run={"datasets": ["circle", "digits"]}
+        datasets={"digits": {"images": "digits"}, "mine": {"file": "mine.csv"}},
+        run={"datasets": ["circle", "digits", "mine"]},
     )
+    (project.path / "mine.csv").touch()
     snakefile = project.path / "Snakefile"
     lines = snakefile.read_text().splitlines()
     places = [i for i, line in enumerate(lines) if re.match(r'include: "(?!.*common)', line)]
     turned = dict(zip(places, [lines[i] for i in reversed(places)], strict=True))
     snakefile.write_text("\n".join(turned.get(i, line) for i, line in enumerate(lines)) + "\n")
-    assert len(places) == 13
+    assert len(places) == 14
     done = project.run("--dry-run", *{page.target for page in PAGES.values()})
-    missing = [file for page in PAGES.values() for file in page.files if file not in done.stdout]
-    assert missing == []
+    files = (file.format(dataset="mine") for page in PAGES.values() for file in page.files)
+    assert [file for file in files if file not in done.stdout] == []
 
 
 def test_metrics_csv_and_the_study_take_their_columns_from_the_table():

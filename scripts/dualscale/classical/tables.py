@@ -1,5 +1,6 @@
 """Generators that know the columns of a table: the baselines of its quality page."""
 
+from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
@@ -26,31 +27,50 @@ class IndependentColumns(Classical):
 
 
 class GaussianCopula(Classical):
-    """Gaussian copula with the columns' empirical distributions (Patki et al. 2016, section III).
+    """Gaussian copula with the columns' empirical distributions (Patki et al. 2016).
 
     The normal scores of the ranks give its correlations. Categories have the order of their
-    coordinates, missing cells are the last, and equal cells have random ranks (Rüschendorf 2009,
-    the distributional transform).
+    coordinates, and equal cells random ranks (Rüschendorf 2009, the distributional transform).
+    Whether a number is missing has a rank of its own beside that of the numbers.
     """
 
     kind: Literal["gaussian_copula"] = "gaussian_copula"
 
     def fit(self, examples: Examples, seed: int) -> Fitted:
-        points, columns = examples.points, examples.columns
-        rng, n = np.random.default_rng(seed), len(points)
-        orders = [np.lexsort([rng.random(n), *points[:, each].T]) for each in columns]
-        scores = np.empty((n, len(columns)))
-        for column, order in enumerate(orders):
-            scores[order, column] = scipy.special.ndtri((np.arange(n) + 0.5) / n)
-        correlations = np.atleast_2d(np.corrcoef(scores.T))
+        import pandas as pd
+        from statsmodels.stats.correlation_tools import corr_clipped
+
+        points, rng = examples.points, np.random.default_rng(seed)
+        parts = list(self._parts(examples))
+        scores, orders = np.full((len(points), len(parts)), np.nan), []
+        for part, (coordinates, rows) in enumerate(parts):
+            cells = points[np.ix_(rows, coordinates)]
+            order = rows[np.lexsort([rng.random(len(rows)), *cells.T])]
+            scores[order, part] = scipy.special.ndtri((np.arange(len(rows)) + 0.5) / len(rows))
+            orders.append(order)
+        correlations = pd.DataFrame(scores).corr().fillna(0).to_numpy(copy=True)
+        np.fill_diagonal(correlations, 1)  # also where a part has a single row
+        correlations = corr_clipped(correlations)  # pairs of columns have rows of their own
 
         def draw(n: int, rng: np.random.Generator) -> Array:
-            normal = rng.multivariate_normal(np.zeros(len(columns)), correlations, n, method="eigh")
-            places = (scipy.special.ndtr(normal) * len(points)).astype(int)
-            rows = [order[place] for order, place in zip(orders, places.T, strict=True)]
-            return assembled(points, columns, rows)
+            normal = rng.multivariate_normal(np.zeros(len(parts)), correlations, n, method="eigh")
+            chosen = [
+                order[(share * len(order)).astype(int)]
+                for order, share in zip(orders, scipy.special.ndtr(normal).T, strict=True)
+            ]
+            return assembled(points, [coordinates for coordinates, _ in parts], chosen)
 
-        return Fitted(points.size + len(columns) * (len(columns) - 1) // 2, draw)
+        return Fitted(points.size + len(parts) * (len(parts) - 1) // 2, draw)
+
+    def _parts(self, examples: Examples) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+        """Iterate over what has a rank: its coordinates, and the rows where it is not missing."""
+        for column in examples.columns:
+            flags = examples.flags[column]
+            words, numbers = column[flags], column[~flags]
+            if len(words):
+                yield words, np.arange(len(examples.points))
+            if len(numbers):
+                yield numbers, np.flatnonzero(~(examples.points[:, words] > 0).any(axis=1))
 
 
 class SMOTE(Classical):

@@ -14,9 +14,9 @@ MOST_BINS = 255  # of the trees, and so categories that they can tell apart
 class Efficiency(TableMetric):
     """Macro F1 or R² of boosted trees that predict the target of held-out real rows.
 
-    Trained on the generated rows (Esteban et al. 2017, section 4.1: train on synthetic, test on
-    real); the floor is trained on as many real ones. F1, averaged over the classes, for a
-    category, whose missing cells are a class; R² for numbers and dates, without rows that lack it.
+    Trained on the generated rows (Esteban et al. 2017: train on synthetic, test on real); the floor
+    is trained on as many real ones. F1, averaged over the classes, for a category, whose missing
+    cells are a class; R² for numbers and dates, without rows that lack it.
     """
 
     kind: Literal["efficiency"] = "efficiency"

@@ -1,6 +1,6 @@
 """Do single columns, and pairs of columns, look like the real ones?
 
-Both are those of the quality report of sdmetrics 0.32, which is the oracle of their test.
+Both are those of the quality report of sdmetrics, which is the oracle of their test.
 """
 
 import logging
@@ -30,19 +30,16 @@ class ColumnShapes(TableMetric):
         return [Column("column_shapes", "column shapes")]
 
     def measure(self, tables: Tables) -> list[float | None]:
-        return [averaged(self.scores(tables))]
+        return [averaged(self.scores(tables), tables)]
 
-    def scores(self, tables: Tables) -> dict[str, float]:
-        """Return the likeness of every column that has values, by name."""
+    def scores(self, tables: Tables) -> dict[tuple[int, ...], float]:
+        """Return the likeness of every column that has values, by its number."""
         found = {}
-        pairs = zip(tables.held_out.T, tables.generated.T, strict=True)
-        for column, categorical, pair in zip(
-            tables.columns, tables.categorical, pairs, strict=True
-        ):
-            real, generated = (cells[~np.isnan(cells)] for cells in pair)
+        for place, categorical in enumerate(tables.categorical):
+            cells = (rows[:, [place]] for rows in (tables.held_out, tables.generated))
+            real, generated = (each[~np.isnan(each[:, 0])] for each in cells)
             if len(real) and len(generated):
-                compare = shared if categorical else alike
-                found[column.name] = compare(real[:, None], generated[:, None])
+                found[(place,)] = (shared if categorical else alike)(real, generated)
         return found
 
 
@@ -60,32 +57,32 @@ class PairTrends(TableMetric):
         return [Column("pair_trends", "pair trends")]
 
     def measure(self, tables: Tables) -> list[float | None]:
-        return [averaged(self.scores(tables))]
+        return [averaged(self.scores(tables), tables)]
 
-    def scores(self, tables: Tables) -> dict[str, float]:
-        """Return the likeness of every pair that has one, by the names of its columns."""
+    def scores(self, tables: Tables) -> dict[tuple[int, ...], float]:
+        """Return the likeness of every pair that has one, by the numbers of its columns."""
         found, categorical = {}, tables.categorical
         both = tables.held_out, tables.generated
         binned = [in_bins(rows, categorical) for rows in both]
-        for first, second in combinations(range(len(categorical)), 2):
-            pair = [first, second]
-            if categorical[pair].any():
+        for pair in combinations(range(len(categorical)), 2):
+            if categorical[list(pair)].any():
                 score = shared(*(rows[:, pair] for rows in binned))
             else:
                 real, generated = (correlation(rows[:, pair]) for rows in both)
                 score = 1 - abs(real - generated) / 2
             if not np.isnan(score):
-                names = (tables.columns[place].name for place in pair)
-                found[" and ".join(names)] = score
+                found[pair] = score
         return found
 
 
-def averaged(scores: Mapping[str, float]) -> float | None:
+def averaged(scores: Mapping[tuple[int, ...], float], tables: Tables) -> float | None:
     """Return the mean of the scores, None if there are none; the log names the worst."""
     if not scores:
         return None
-    worst = sorted(scores, key=lambda name: scores[name])[:WORST]
-    logging.info("least alike: %s", ", ".join(f"{name} {scores[name]:.3f}" for name in worst))
+    worst = sorted(scores, key=lambda places: scores[places])[:WORST]
+    names = (" and ".join(tables.columns[place].name for place in places) for places in worst)
+    said = (f"{name} {scores[places]:.3f}" for name, places in zip(names, worst, strict=True))
+    logging.info("least alike: %s", ", ".join(said))
     return float(np.mean(list(scores.values())))
 
 
