@@ -34,7 +34,7 @@ class ColumnShapes(TableMetric):
 
     def scores(self, tables: Tables) -> dict[tuple[int, ...], float]:
         """Return the likeness of every column that has values, by its number."""
-        found = {}
+        found: dict[tuple[int, ...], float] = {}
         for place, categorical in enumerate(tables.categorical):
             cells = (rows[:, [place]] for rows in (tables.held_out, tables.generated))
             real, generated = (each[~np.isnan(each[:, 0])] for each in cells)
@@ -61,7 +61,8 @@ class PairTrends(TableMetric):
 
     def scores(self, tables: Tables) -> dict[tuple[int, ...], float]:
         """Return the likeness of every pair that has one, by the numbers of its columns."""
-        found, categorical = {}, tables.categorical
+        found: dict[tuple[int, ...], float] = {}
+        categorical = tables.categorical
         both = tables.held_out, tables.generated
         binned = [in_bins(rows, categorical) for rows in both]
         for pair in combinations(range(len(categorical)), 2):
