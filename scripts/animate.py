@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 from mpl_toolkits.mplot3d import Axes3D
 
+from dualscale.data.encoding import Encoding
 from dualscale.diffusion.drawing import Sampling
 from dualscale.diffusion.trajectory import trajectory
 from dualscale.model import load_model
@@ -33,7 +34,8 @@ def main(
 ) -> None:
     """Write a GIF of points in space or, in other dimensions than three, of two coordinates.
 
-    These are the first two; in one dimension, the second is 0. The view into space turns.
+    These are the first two, of a table the first two numbers; in one dimension, the second is 0.
+    The view into space turns.
 
     Args:
         models: one file per panel.
@@ -46,16 +48,17 @@ def main(
         model = load_model(path, device, chosen["architecture"])
         sampling = Sampling.model_validate(chosen["sampling"])
         states = trajectory(model.sampler(sampling, POINTS, [stream])).points
-        paths.append([shown(points) for points in states])
+        paths.append([shown(points, model.columns) for points in states])
     use_style()
-    data = shown(np.load(real, allow_pickle=False))
+    data = shown(np.load(real, allow_pickle=False), model.columns)
     labels = [chosen["label"] for chosen in settings]
     with atomic_write(animation) as part:
         write_gif(part, paths, labels, data)
 
 
-def shown(points: np.ndarray) -> np.ndarray:
+def shown(points: np.ndarray, columns: Encoding) -> np.ndarray:
     """Return the coordinates of points (n, d) that are drawn, (n, 3) for d = 3, else (n, 2)."""
+    points = columns.numbers_first(points)
     return points if points.shape[1] == 3 else planar(points)
 
 

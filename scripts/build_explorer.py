@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from plotly.offline import get_plotlyjs
 
+from dualscale.data.encoding import Encoding, read_encoding
 from dualscale.reporting.figures import COLOURS, planar
 from dualscale.reporting.grids import ARROWS, CELLS, panel
 from dualscale.reporting.tables import read_records, read_table
@@ -33,6 +34,7 @@ def main(
     trajectories: list[Path],
     fields: list[Path],
     real: list[Path],
+    encodings: list[Path],
     weights: list[Path],
     metrics: Path,
     decomposition: list[Path],
@@ -47,6 +49,7 @@ def main(
         trajectories: of every run, from draw_trajectory.
         fields: of known distributions in the plane, from compute_fields, by variant and dataset.
         real: training points, one file per dataset.
+        encodings: of the datasets from files.
         weights: branch weights of every run.
         metrics: KL of every run.
         decomposition: parts of the KL of every (variant, dataset); none without known densities.
@@ -57,6 +60,7 @@ def main(
         ValueError: the runs do not fit.
     """
     states = {run_name(path): load(path) for path in trajectories}
+    columns = {path.stem: read_encoding(path) for path in encodings}
     labels = settings["labels"]
     data = {
         "grid": {"arrows": ARROWS, "cells": CELLS},
@@ -65,7 +69,7 @@ def main(
             for i, (name, label) in enumerate(labels.items())
         ],
         "seeds": list(dict.fromkeys(int(name.split("/")[2]) for name in states)),
-        "datasets": {path.stem: shown_points(path) for path in real},
+        "datasets": {path.stem: shown_points(path, columns.get(path.stem)) for path in real},
         "processes": settings["processes"],
         "fields": {"/".join(path.with_suffix("").parts[-2:]): exact(path) for path in fields},
         "weights": learned_weights(weights, settings["weighted"]),
@@ -131,9 +135,10 @@ def about(found: Mapping[str, np.ndarray]) -> Found:
     return about
 
 
-def shown_points(path: Path) -> Found:
+def shown_points(path: Path, columns: Encoding | None) -> Found:
     """Return some of the real points, evenly spaced in the file, and the panel that frames all."""
-    points = planar(np.load(path, allow_pickle=False))
+    points = np.load(path, allow_pickle=False)
+    points = planar(points if columns is None else columns.numbers_first(points))
     low, high = panel(points)
     some = np.linspace(0, len(points) - 1, min(REAL_POINTS, len(points))).astype(int)
     return {"low": low.tolist(), "high": high.tolist(), "points": packed(points[some])}

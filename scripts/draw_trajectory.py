@@ -29,12 +29,13 @@ def main(
     stream: str,
     architecture: str | None,
 ) -> None:
-    """Write an npz file of the first two coordinates at L noise levels, of which the last is END.
+    """Write an npz file of two coordinates at L noise levels, of which the last is END.
 
-    It holds `timesteps` (L,); `ratios`, sigma / alpha, (L,); `points` (L, n, 2) as the trajectory
-    has them; the corners of the panel, `low` and `high`, (2,), which frame the real points; and in
-    the plane `scores`, sigma times the model's score on a lattice of the panel, (L, ARROWS², 2). A
-    cascade, whose score depends on its coarse points, has none.
+    They are the first two, of a table the first two numbers. It holds `timesteps` (L,); `ratios`,
+    sigma / alpha, (L,); `points` (L, n, 2) as the trajectory has them; the corners of the panel,
+    `low` and `high`, (2,), which frame the real points; and in the plane `scores`, sigma times the
+    model's score on a lattice of the panel, (L, ARROWS², 2). A cascade, whose score depends on its
+    coarse points, has none.
 
     Args:
         settings: of the variant's sampling.
@@ -46,11 +47,12 @@ def main(
     chosen = np.linspace(0, len(drawn.t), FRAMES).round().astype(int)
     timesteps = np.array([*drawn.t, END])[chosen]
     levels = np.where(timesteps == END, drawn.t[-1], timesteps)
-    low, high = panel(np.load(real, allow_pickle=False))
+    first = trained.columns.numbers_first
+    low, high = panel(first(np.load(real, allow_pickle=False)))
     found = {
         "timesteps": timesteps,
         "ratios": np.where(timesteps == END, 0, np.exp(trained.levels.log_ratio[levels])),
-        "points": np.stack([planar(drawn.points[i]) for i in chosen]),
+        "points": np.stack([planar(first(drawn.points[i])) for i in chosen]),
         "low": low,
         "high": high,
     }

@@ -72,7 +72,7 @@ def main(
         names = names_of(tables.get(dataset))
         draw_column(column, clouds[dataset], one_unit=not names)
         title = f"{dataset}: {' and '.join(names[:2])}" if names else dataset
-        column[0].set_title(textwrap.fill(title, 28) if names else dataset, parse_math=False)
+        column[0].set_title(textwrap.fill(title, 18) if names else dataset, parse_math=False)
     for panel, label in zip(axes[:rows, 0], labels.values(), strict=True):
         name_row(panel, textwrap.fill(label, 18))
     if truth:

@@ -8,6 +8,7 @@ from dualscale.data.columns import MOST_CATEGORIES, Integer, Number
 from dualscale.data.encoding import Encoding, loaded_units, metric_units, stored_units
 from dualscale.data.files import format_of, read_table
 from dualscale.data.normalisations import Quantile
+from dualscale.data.table import Table
 from dualscale.metrics.kl import Reference
 
 RNG = np.random.default_rng(0)
@@ -249,7 +250,14 @@ def test_quantiles_leave_categories_and_missing_cells_to_the_largest(tmp_path):
 
 def test_an_encoding_comes_back_from_json():
     cells = TABLE[["work"]]
-    from dualscale.data.table import Table
 
     encoding = Encoding.fit(Table(cells, ["text"]))
     assert Encoding.model_validate_json(encoding.model_dump_json()) == encoding
+
+
+def test_numbers_are_drawn_before_words_and_missing_cells():
+    cells = pd.DataFrame({"work": ["a", "b"] * 5, "age": [1.5, None] * 5, "pay": range(10)})
+    cells["pay"] = cells["pay"].astype(float)
+    encoding = Encoding.fit(Table(cells, ["text"] * 3))
+    points = encoding.encode(cells, RNG)
+    assert np.array_equal(encoding.numbers_first(points), points[:, [2, 4, 0, 1, 3]])

@@ -108,3 +108,14 @@ def test_another_target_retrains_no_network(example):
     again = {job for job in waiting if job.startswith(("Import", "Train", "Sample", "Plot Figure"))}
     assert again == {"Plot Figure 1"}  # which shows SMOTE's new rows
     assert "Fit smote to fair and sample it, seed 0" in waiting
+
+
+def test_pictures_and_explorer_of_a_table_are_made_and_every_other_target_is_planned(example):
+    files = ["--configfile", "examples/table.yaml", "short.yaml", "--"]
+    example.run(*files, "pictures", "explorer")
+    explorer = (example.path / "results/explorer/explorer.html").read_text(encoding="utf-8")
+    assert "Diffusion, quantiles" in explorer
+    assert (example.path / "results/animations/all.variants/fair/0.gif").stat().st_size > 5000
+    targets = ["study", "few_steps", "recommended", "systems", "weights", "upscales"]
+    waiting = example.waiting(*files, *targets)
+    assert {"Compare the variants", "Plot Figure 5", "Plot Figure 6"} <= waiting

@@ -65,6 +65,7 @@ rule build_explorer:
             dataset=PLANAR,
         ),
         real=expand("results/datasets/{dataset}.npy", dataset=DATASETS),
+        encodings=expand("results/encodings/{dataset}.json", dataset=READ),
         weights=every(
             f"results/weights/{RUN}.csv", variant=NETWORKS, dataset=DATASETS, seed=EXPLORED
         ),

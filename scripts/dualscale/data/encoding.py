@@ -95,6 +95,10 @@ class Encoding(Part):
         """Number of the column of every coordinate, (d,)."""
         return np.repeat(np.arange(len(self.columns)), [width for _, width in self._widths()])
 
+    def numbers_first(self, points: Array) -> Array:
+        """Return points (n, d) with the coordinates that are 0 or 1 after the others."""
+        return points[:, np.argsort(self.flags, kind="stable")]
+
     def encode(self, cells: Any, rng: np.random.Generator) -> NDArray[np.float64]:
         """Return the rows of a pandas DataFrame as points, (n, d), for storage in float32.
 
