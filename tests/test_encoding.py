@@ -250,7 +250,6 @@ def test_quantiles_leave_categories_and_missing_cells_to_the_largest(tmp_path):
 
 def test_an_encoding_comes_back_from_json():
     cells = TABLE[["work"]]
-
     encoding = Encoding.fit(Table(cells, ["text"]))
     assert Encoding.model_validate_json(encoding.model_dump_json()) == encoding
 
