@@ -98,7 +98,8 @@ def test_the_quality_page_has_every_variant_under_the_floor_of_every_measure(exa
 
 def test_figure_1_of_a_table_shows_two_columns_and_says_which(example):
     figure = (example.path / "results/paper/figure1.svg").read_text(encoding="utf-8")
-    assert "fair: age and yrs_married" in figure
+    assert "fair: age and" in figure
+    assert "yrs_married" in figure
 
 
 def test_another_target_retrains_no_network(example):
