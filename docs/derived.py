@@ -26,11 +26,19 @@ from tabulate_fewest import fewest
 from tabulate_systems import systems
 
 ROOT = Path(__file__).parents[1]
-PROTOCOL = check_files([ROOT / "workflow/protocols/systems.yaml"])
 CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
 STUDY, RECOMMENDED, SYSTEMS = (ROOT / "docs" / name for name in ("study", "recommended", "systems"))
 PUBLISHED = ROOT / "workflow/published"
-SYSTEM_LABELS = {name: PROTOCOL["variants"][name]["label"] for name in PROTOCOL["run"]["variants"]}
+
+
+def labels_of(config: dict) -> dict[str, str]:
+    """Labels of the variants that a checked configuration runs, by name."""
+    return {name: config["variants"][name]["label"] for name in config["run"]["variants"]}
+
+
+PROTOCOL = check_files([ROOT / "workflow/protocols/systems.yaml"])
+SYSTEM_LABELS = labels_of(PROTOCOL)
+DIGIT_LABELS = labels_of(check_files([ROOT / "examples/digits.yaml"]))
 LABELS = {name: variant["label"] for name, variant in CONFIG["variants"].items()}
 
 

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "workflow")]
 
 from blocks import fill
-from derived import CONFIG, DERIVED, FIGURES, SYSTEM_LABELS, side_by_side
+from derived import CONFIG, DERIVED, DIGIT_LABELS, FIGURES, SYSTEM_LABELS, side_by_side
 from dualscale.metrics.statistics import (
     INTERVAL,
     mean_interval,
@@ -24,6 +24,7 @@ from dualscale.metrics.statistics import (
     welch_interval,
 )
 from dualscale.metrics.table import COLUMNS, RUN_COLUMNS
+from dualscale.parts import REAL
 from dualscale.reporting.figures import save_figure
 from dualscale.reporting.tables import read_table
 from dualscale.reporting.texts import bracket, number, with_interval
@@ -32,10 +33,13 @@ from planning.tables_and_figures import PAGES
 from tabulate_hindsight import OTHERS
 from tabulate_hindsight import compared as in_hindsight
 from tabulate_hindsight import printed as printed_in_hindsight
+from tabulate_images import COLUMNS as OF_IMAGES
+from tabulate_images import printed as printed_images
+from tabulate_images import summarise as measures_of_images
 from tabulate_systems import title
 
 STUDY, RECOMMENDED = "docs/study/README.md", "docs/recommended/README.md"
-SYSTEMS = "docs/systems/README.md"
+SYSTEMS, BEYOND = "docs/systems/README.md", "docs/beyond/README.md"
 DATASETS = ["circle", "dino", "line", "moons"]
 LABELS = {
     "baseline": "Baseline",
@@ -742,6 +746,14 @@ def order() -> str:
     ]
     header = ["data", "points", "others", "as given, s", "close points in turn, s", "ratio"]
     return pipe(header, rows)
+
+
+@block(BEYOND, "digits")
+def digits() -> str:
+    """Metrics of images of digits beside those of real ones."""
+    table = measures_of_images(read("docs/beyond/digits/metrics.csv"), [REAL, *DIGIT_LABELS])
+    rows = printed_images(table, {REAL: "Real images", **DIGIT_LABELS})
+    return pipe(["", *(column.label for column in OF_IMAGES)], [row[1:] for row in rows])
 
 
 @block("results/README.md", "pages")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dualscale.data.images import flat
 from dualscale.metrics.images import ImageSamples, measured
 from dualscale.metrics.recogniser import Recogniser
 from dualscale.runtime.records import write_record
@@ -49,10 +50,6 @@ def main(
         judging = held_out[order[:half]]
         samples.append(ImageSamples(compared, judging, training, classifier, stream % 2**32))
     write_record(record, measured(samples) | {"settings_digest": digest})
-
-
-def flat(images: np.ndarray) -> np.ndarray:
-    return images.reshape(len(images), -1).astype(np.float64)
 
 
 run(main, globals())

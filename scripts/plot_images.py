@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from dualscale.data.images import flat
 from dualscale.metrics.recogniser import Recogniser
 from dualscale.reporting.figures import use_style, write_figure
 from dualscale.runtime.records import run_of
@@ -83,7 +84,7 @@ def of_classes(
     for row, (dataset, found) in zip(axes, panels.items(), strict=True):
         shown = range(min(MOST_CLASSES, counts[dataset]))
         for axis, pixels in zip(row, found.values(), strict=True):
-            of = recognisers[dataset].classes(pixels.reshape(len(pixels), -1))
+            of = recognisers[dataset].classes(flat(pixels))
             blank = np.full((SIDE, *pixels.shape[1:]), np.nan)
             rows = [np.concatenate([pixels[of == place][:SIDE], blank])[:SIDE] for place in shown]
             show(axis, mosaic(np.concatenate(rows), len(shown)), found["Real"])
@@ -102,7 +103,7 @@ def sheet(panels: Panels, tall: float) -> tuple[Figure, np.ndarray]:
         tall: height of a panel, as a share of its width.
     """
     count = len(next(iter(panels.values())))
-    size = (2.3 * count, 2.2 * tall * len(panels) + 0.2)
+    size = (2.3 * count, 2.2 * tall * len(panels) + 0.4)
     figure, axes = plt.subplots(len(panels), count, figsize=size, squeeze=False)
     for row, (dataset, found) in zip(axes, panels.items(), strict=True):
         row[0].set_ylabel(dataset)

@@ -11,7 +11,7 @@ from dualscale.metrics.statistics import INTERVAL, mean_interval
 from dualscale.metrics.table import OF_RUNS
 from dualscale.parts import REAL
 from dualscale.reporting.tables import Table, read_table, write_table
-from dualscale.reporting.texts import counted_seeds, with_interval
+from dualscale.reporting.texts import counted_seeds, number, with_interval
 from execution.job import run
 
 COLUMNS: list[Column] = [column for metric in IMAGE_METRICS for column in metric.columns()]
@@ -66,15 +66,16 @@ def printed(table: pd.DataFrame, labels: Mapping[str, str]) -> list[list[str]]:
     for _, cells in table.groupby("dataset", sort=False):
         for row in cells.to_dict("records"):
             first = row["variant"] == REAL
-            values = [
-                with_interval(
-                    *(row[f"{column.name}_{part}"] for part in ("mean", "low", "high")),
-                    f",.{column.digits}f",
-                )
-                for column in COLUMNS
-            ]
+            values = [text(row, column) for column in COLUMNS]
             rows.append([row["dataset"] if first else "", labels[row["variant"]], *values])
     return rows
+
+
+def text(row: Mapping, column: Column) -> str:
+    """Mean and interval of a metric, without an interval of no length."""
+    mean, low, high = (row[f"{column.name}_{part}"] for part in ("mean", "low", "high"))
+    style = f",.{column.digits}f"
+    return number(mean, style) if low == high else with_interval(mean, low, high, style)
 
 
 run(main, globals())

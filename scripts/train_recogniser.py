@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dualscale.data.images import flat
 from dualscale.metrics.recogniser import Recogniser
 from dualscale.runtime.files import atomic_write
 from dualscale.runtime.streams import stream_seed
@@ -27,10 +28,6 @@ def main(images: Path, recogniser: Path, *, dataset: str) -> None:
         logging.info("%.1f %% of the held-out images recognised", 100 * right.mean())
     with atomic_write(recogniser) as part, part.open("wb") as file:
         found.save(file)
-
-
-def flat(images: np.ndarray) -> np.ndarray:
-    return images.reshape(len(images), -1)
 
 
 run(main, globals())

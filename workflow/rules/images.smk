@@ -122,7 +122,7 @@ rule collect_images:
         "../../envs/analysis.yaml"
     params:
         columns=IMAGE_COLUMNS,
-        float_format="%.6g",
+        float_format="%.8g",
         planned={
             **planned(["image_measures"], [REAL], IMAGES),
             **planned(OF_AN_IMAGE, VARIANTS, IMAGES),

@@ -110,4 +110,9 @@ def cells_of(pixels: NDArray) -> Any:
     import pandas as pd
 
     places = [f"{row}_{column}" for row, column in np.ndindex(*pixels.shape[1:])]
-    return pd.DataFrame(pixels.reshape(len(pixels), -1), columns=places)
+    return pd.DataFrame(flat(pixels), columns=places)
+
+
+def flat(pixels: NDArray) -> NDArray[np.float64]:
+    """Return images (n, height, width) as points, (n, d)."""
+    return pixels.reshape(len(pixels), -1).astype(np.float64)
