@@ -756,6 +756,21 @@ def digits() -> str:
     return pipe(["", *(column.label for column in OF_IMAGES)], [row[1:] for row in rows])
 
 
+@block(BEYOND, "given columns")
+def given_columns() -> str:
+    """KL of draws given a word, a number or nothing, beside its floor."""
+    table = read("docs/beyond/conditioning/kl.csv").fillna("")
+    rows = []
+    for (given, value), part in table.groupby(["given", "value"], sort=False):
+        kl = part.groupby("drawn")["kl_bits"].apply(list)
+        rows.append([f"{given} = {value}" if value else given])
+        for name in ("real", "conditional", "unconditional", "plain"):
+            low_mean_high = mean_interval(kl[name]) if name in kl else None
+            rows[-1].append(with_interval(*low_mean_high, ".3f") if low_mean_high else "")
+    header = ["given", "floor", "draws given it", "draws of whole rows", "without conditioning"]
+    return pipe(header, rows)
+
+
 @block("results/README.md", "pages")
 def results() -> str:
     """The tables and figures of results/."""

@@ -14,7 +14,7 @@ import yaml
 
 from dualscale.config.check import check_files
 from dualscale.config.jobs import model_settings, sampling_settings
-from dualscale.data.encoding import Encoding
+from dualscale.data.encoding import Encoding, numbered
 from dualscale.data.files import read_table
 from dualscale.data.images import read_images
 from dualscale.errors import ConfigurationError, unknown
@@ -33,26 +33,29 @@ def main(names: list[str], files: list[Path], dimensions: int | None) -> None:
         ValueError: a dataset's file cannot be used.
     """
     config = check_files(files)
+    coordinates = [] if dimensions is None else numbered(dimensions).names
     for dataset in config["run"]["datasets"]:
         if "images" in config["datasets"][dataset]:
             found = read_images(config["datasets"][dataset]["images"])
             (count, *size), classes = found.pixels.shape, ", ".join(found.classes) or "unknown"
             about = {"images": count, "height": size[0], "width": size[1], "classes": classes}
             print(f"---\n# {dataset}\n{yaml.safe_dump(about, sort_keys=False)}", end="")
-            dimensions = dimensions or int((np.ptp(found.pixels, axis=0) > 0).sum())
+            varying = int((np.ptp(found.pixels, axis=0) > 0).sum())
+            coordinates = coordinates or numbered(varying).names
         if "file" in config["datasets"][dataset]:
             encoding = encoding_of(config["datasets"][dataset])
             count, width = len(encoding.columns), len(encoding.flags)
             columns = {column.name: column.describe() for column in encoding.columns}
             text = yaml.safe_dump({"columns": columns}, sort_keys=False, allow_unicode=True)
             print(f"---\n# {dataset}: {count} columns in {width} coordinates\n{text}", end="")
-            dimensions = dimensions or width
+            coordinates = coordinates or encoding.names
     for name in names or config["run"]["variants"]:
         if name not in config["variants"]:
             raise ConfigurationError(unknown("describe", name, config["variants"]))
         settings = model_settings(config, name)
         text = yaml.safe_dump({**settings, "sampling": sampling_settings(config, name)})
-        print(f"---\n# {name}: {parameters(settings, dimensions or 2)}\n{text}", end="")
+        size = parameters(settings, coordinates or numbered(2).names)
+        print(f"---\n# {name}: {size}\n{text}", end="")
 
 
 def encoding_of(dataset: dict) -> Encoding:
@@ -61,14 +64,20 @@ def encoding_of(dataset: dict) -> Encoding:
     return read_table(Path(dataset["file"]), **text)[1]
 
 
-def parameters(settings: dict, dimensions: int) -> str:
-    """Return a phrase on the number of parameters of a model."""
+def parameters(settings: dict, names: list[str]) -> str:
+    """Return a phrase on the number of parameters of a model.
+
+    Args:
+        names: of the column of every coordinate of the points.
+    """
     if "classical" in settings:
         return "fitted to the data, without a network"
     if "architecture" in settings:
         return "the class decides on the number of parameters"
-    own = {key: settings[key] for key in DualScale.model_fields}
-    return f"{DualScale(**own).parameters(dimensions):,} parameters in {dimensions} dimensions"
+    network = DualScale(**{key: settings[key] for key in DualScale.model_fields})
+    able, dimensions = settings.get("conditioning", {"columns": []})["columns"], len(names)
+    given = dimensions if able == "all" else sum(name in able for name in names)
+    return f"{network.parameters(dimensions, given):,} parameters in {dimensions} dimensions"
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+import describe
 from dualscale.data.columns import Category, Number
 from dualscale.data.encoding import Encoding
 from dualscale.data.moments import Moments
@@ -57,7 +58,8 @@ def random(*shape):
 
 
 def test_states_have_their_shares_and_whole_columns():
-    conditions = Conditions(Conditioning(columns="all", given=0.5, hidden=0.2), NAMES, NAMES)
+    chosen = Conditioning(columns="all", given=0.5, hidden=0.2)
+    conditions = Conditions(chosen, NAMES, np.ones(4, bool))
     states = conditions.draw((20_000,), 0)
     assert (states[:, 0] == states[:, 1]).all()
     assert (states == GIVEN).any(dim=1).float().mean() == pytest.approx(0.5, abs=0.02)
@@ -67,7 +69,7 @@ def test_states_have_their_shares_and_whole_columns():
 
 
 def test_only_named_columns_are_given():
-    conditions = Conditions(Conditioning(columns=["word"]), NAMES, NAMES)
+    conditions = Conditions(Conditioning(columns=["word"]), NAMES, np.ones(4, bool))
     assert conditions.places.tolist() == [0, 1]
     assert conditions.draw((100,), 0).shape == (100, 2)
 
@@ -127,6 +129,13 @@ def test_the_gradient_is_autograds(categories):
     of_words = (weight[..., 0] == 0)[..., None]
     other = torch.where(of_words & (torch.arange(5) < 3), target.roll(1, dims=-1), target)
     torch.testing.assert_close(gradient(inputs, t, other, weight), loss)
+
+
+@pytest.mark.parametrize("columns", ["all", ["x1", "x3"]])
+def test_describe_counts_the_parameters(columns):
+    model = make(columns)
+    said = describe.parameters(model.settings.model_dump(), ["x0", "x1", "x2", "x3"])
+    assert said == f"{model.backbone.parameters_per_model:,} parameters in 4 dimensions"
 
 
 def test_a_saved_model_keeps_its_condition(tmp_path):
@@ -208,7 +217,7 @@ def test_guidance_goes_from_the_hidden_estimate_to_the_given_one_and_beyond(guid
     levels = Geometric(timesteps=5).levels()
     prediction = SETTINGS.validate_python({**settings().model_dump(), "prediction": "sample"})
     coefficients = prediction.prediction.coefficients(levels, 1.0)
-    conditions = Conditions(Conditioning(columns=["x"]), NAMES, NAMES)
+    conditions = Conditions(Conditioning(columns=["x"]), NAMES, np.ones(4, bool))
 
     def network(seen, t):
         assert seen[..., 2].eq(0).all()  # the noisy value of what is given or hidden

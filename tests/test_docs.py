@@ -396,6 +396,14 @@ def test_every_number_in_a_sentence_is_held_by_a_csv_or_defined(page):
     assert loose == []
 
 
+def test_draws_given_a_column_have_less_than_a_tenth_of_the_kl_of_draws_of_whole_rows():
+    runs = tables.read("docs/beyond/conditioning/kl.csv").dropna(subset="value")
+    kl = runs.pivot_table("kl_bits", ["given", "value"], "drawn", "mean")
+    assert len(kl) == 6
+    above = kl[["conditional", "unconditional"]].sub(kl["real"], axis=0)
+    assert (above["conditional"] < above["unconditional"] / 10).all()
+
+
 def test_the_power_of_the_study_of_dino_is_that_of_the_committed_runs():
     protocol = (ROOT / "workflow/protocols/study_dino.yaml").read_text()
     seeds = len(yaml.safe_load(protocol)["run"]["seeds"])

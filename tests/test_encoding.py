@@ -1,5 +1,7 @@
 """Tables as points: types of columns, exact round trips, and what metrics compare."""
 
+from datetime import date
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,7 +10,7 @@ from dualscale.data.columns import MOST_CATEGORIES, Integer, Number
 from dualscale.data.encoding import Encoding, loaded_units, metric_units, stored_units
 from dualscale.data.files import format_of, read_table
 from dualscale.data.normalisations import Quantile
-from dualscale.data.table import Table
+from dualscale.data.table import Table, TableError
 from dualscale.metrics.kl import Reference
 
 RNG = np.random.default_rng(0)
@@ -260,3 +262,18 @@ def test_numbers_are_drawn_before_words_and_missing_cells():
     encoding = Encoding.fit(Table(cells, ["text"] * 3))
     points = encoding.encode(cells, RNG)
     assert np.array_equal(encoding.numbers_first(points), points[:, [2, 4, 0, 1, 3]])
+
+
+def test_cells_from_elsewhere_are_recognised_whatever_holds_them():
+    days = ["2020-01-01", "2020-03-01", None]
+    table = pd.DataFrame({"day": days, "yes": [True, False, True], "n": [1.0, 9.0, 4.0]})
+    encoding = Encoding.fit(Table(table, ["text", "bool", "text"]))
+    other = pd.DataFrame({"n": ["4", "na"], "yes": ["True", None], "day": [date(2020, 2, 1), None]})
+    cells = encoding.recognised(other)
+    assert cells.notna().to_numpy().tolist() == [[True] * 3, [False] * 3]
+    points, mask = encoding.encode_some(cells, cells.notna(), np.random.default_rng(0))
+    assert mask.tolist() == [[True] * len(encoding.flags), [False] * len(encoding.flags)]
+    assert encoding.decode(points[:1]).to_numpy().tolist() == [[date(2020, 2, 1), True, 4]]
+    for column, cell in {"day": "2021-01-01", "yes": "maybe", "n": "1.5"}.items():
+        with pytest.raises(TableError, match=f"holds '?{cell}'? in row 1 of column {column}"):
+            encoding.recognised(pd.DataFrame({column: [cell]}))

@@ -407,9 +407,9 @@ def test_points_are_drawn_conditionally_on_a_gpu_and_captured(guidance, cuda):
     del chosen["training"]
     model = Model(SETTINGS.validate_python(chosen), Moments(np.zeros(2), np.eye(2)), 2, CUDA)
     given = np.tile([True, False], (BLOCK + 1, 1))
-    condition = Condition(np.ones((BLOCK + 1, 2), np.float32), given)
+    condition = Condition(np.ones((BLOCK + 1, 2), np.float32), given, guidance)
     streams, drawing = ["0", "1"], Drawing(steps=4)
-    sampler = model.sampler(drawing, BLOCK + 1, streams, condition, guidance)
+    sampler = model.sampler(drawing, BLOCK + 1, streams, condition)
     sampler.warm_up()
     assert sampler.draw().shape == (2, BLOCK + 1, 2)
     assert (cuda.graphs, cuda.replays) == (1, 2)

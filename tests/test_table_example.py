@@ -60,6 +60,29 @@ def test_draw_gives_as_many_rows_as_are_wanted_without_the_file(example, tmp_pat
     assert rows["occupation"].tolist() == stored["occupation"].tolist()
 
 
+def test_the_guides_commands_draw_the_columns_that_are_not_given(example):
+    guide = (ROOT / "docs/guides/own-data.md").read_text()
+    section = guide.partition("## Given columns")[2].partition("\n## ")[0]
+    training, *commands = section.partition("```sh\n")[2].partition("```")[0].splitlines()
+    assert training.endswith("--configfile examples/table.yaml examples/given.yaml")
+    files = ["examples/table.yaml", "short.yaml", "examples/given.yaml"]
+    example.run("--configfile", *files, "--", "results/models/given/fair/0.safetensors")
+    for command in commands:
+        line = command.replace("python ", f"{sys.executable} ", 1)
+        subprocess.run(line, shell=True, cwd=example.path, check=True, capture_output=True)
+    rows, clear, whole = (
+        pd.read_csv(example.path / f"{name}.csv") for name in ("rows", "clear", "whole")
+    )
+    assert (rows["religious"] == "strongly").all()
+    assert (rows["age"] == 32).all()
+    assert (clear["religious"] == "strongly").all()
+    assert whole.shape == (2, 9)
+    assert whole["religious"][0] == "strongly"
+    assert whole["age"].tolist() == [32, 27]
+    assert whole["children"][1] == 1
+    assert not whole.isna().any(axis=None)
+
+
 def test_the_kl_stands_beside_its_floor_and_says_how_it_is_taken(example):
     page = (example.path / "results/paper/table1.md").read_text()
     assert "equal cells spread by uniform noise" in page

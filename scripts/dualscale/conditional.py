@@ -28,7 +28,9 @@ def parsed(where: Sequence[str]) -> dict[str, str | None]:
     return {name: value or None for name, _, value in pairs}
 
 
-def condition_of(model: Model, where: Mapping[str, Any], points: int, stream: str) -> Condition:
+def condition_of(
+    model: Model, where: Mapping[str, Any], points: int, stream: str, guidance: float = 1.0
+) -> Condition:
     """Return the condition that columns have these values in all points.
 
     The model was trained for them to be given (`require_conditioning`).
@@ -36,6 +38,7 @@ def condition_of(model: Model, where: Mapping[str, Any], points: int, stream: st
     Args:
         where: value of each column, a text or what a table holds; None: a missing cell.
         stream: name of the random stream of the noise that spreads whole numbers.
+        guidance: as of `Guided`.
 
     Raises:
         ValueError: one line that names the column, and what it allows.
@@ -50,18 +53,20 @@ def condition_of(model: Model, where: Mapping[str, Any], points: int, stream: st
         if column.name in cells and cells[column.name].isna()[0] and not column.missing:
             raise ValueError(f"where has no value for {column.name}, of which no cell is missing")
     cells = cells.loc[np.zeros(points, int)].reset_index(drop=True)
-    return some_cells(model, cells, cells.map(lambda cell: True), stream)
+    return some_cells(model, cells, cells.map(lambda cell: True), stream, guidance)
 
 
-def some_cells(model: Model, cells: Any, known: Any, stream: str) -> Condition:
+def some_cells(
+    model: Model, cells: Any, known: Any, stream: str, guidance: float = 1.0
+) -> Condition:
     """Return the condition that some cells of points are given.
 
     Args:
         cells, known: as of `Encoding.encode_some`.
-        stream: as of `condition_of`.
+        stream, guidance: as of `condition_of`.
     """
     rng = np.random.default_rng(stream_seed(stream, "given"))
-    return Condition(*model.columns.encode_some(cells, known, rng))
+    return Condition(*model.columns.encode_some(cells, known, rng), guidance)
 
 
 def require_conditioning(model: Model, names: Sequence[str], guidance: float = 1.0) -> None:
@@ -70,11 +75,12 @@ def require_conditioning(model: Model, names: Sequence[str], guidance: float = 1
     for name in names:
         if name not in columns:
             raise ValueError(unknown("where", name, columns))
-    train = f"give its variant `conditioning: {{columns: [{', '.join(names)}]}}` and train it again"
+    wanted = f"[{', '.join(names)}]" if names else "all"
+    train = f"give its variant `conditioning: {{columns: {wanted}}}` and train it again"
     if model.conditions is None:
         raise ValueError(f"the model was trained without given columns: {train}")
     for name in names:
-        if name in model.varying and name not in model.conditions.columns:
+        if name not in [*model.conditions.columns, *model.conditions.constant]:
             able = ", ".join(model.conditions.columns)
             raise ValueError(f"{name} cannot be given to the model, but {able} can: {train}")
     if not (math.isfinite(guidance) and guidance >= 0):

@@ -7,6 +7,7 @@ import numpy as np
 
 from dualscale.conditional import require_conditioning, some_cells
 from dualscale.data.columns import Date
+from dualscale.data.table import TableError
 from dualscale.diffusion.drawing import Drawing
 from dualscale.model import Model
 from dualscale.sampling import drawing_with
@@ -37,16 +38,22 @@ def fill(
 
 def filled(model: Model, drawing: Drawing, rows: Any, seed: int) -> Any:
     """Return rows with their missing cells filled in, as `fill` does."""
+    import pandas as pd
+
     names = [column.name for column in model.columns.columns]
     shared = [name for name in names if name in rows]
     if not shared:
         raise ValueError(f"the rows have none of the model's columns, {', '.join(names)}")
-    out = rows.reset_index(drop=True).astype(object)
-    cells = model.columns.recognised(out[shared])
+    try:
+        cells = model.columns.recognised(rows[shared].reset_index(drop=True))
+    except TableError as error:
+        raise ValueError(f"the table to fill in {error}") from error
     known = cells.notna()
     require_conditioning(model, [name for name in shared if known[name].any()])
     gaps = ~known.reindex(columns=names, fill_value=False)
-    out = out.reindex(columns=[*rows, *(name for name in names if name not in rows)])
+    gaps = gaps.loc[:, gaps.any()]
+    nothing = np.full(len(rows), None)
+    values = {name: np.array(rows.get(name, nothing), object) for name in gaps}
     left = np.flatnonzero(gaps.any(axis=1))
     for attempt in range(MOST_DRAWS):
         if not len(left):
@@ -55,17 +62,19 @@ def filled(model: Model, drawing: Drawing, rows: Any, seed: int) -> Any:
         condition = some_cells(model, cells.iloc[left], known.iloc[left], stream)
         drawn = model.sampler(drawing, len(left), [stream], condition).draw()[0]
         table = model.columns.decode(drawn).set_index(left)
-        whole = ~(table.isna() & gaps.loc[left]).any(axis=1)
+        whole = ~(table[list(gaps)].isna() & gaps.loc[left]).any(axis=1).to_numpy()
         done = left if attempt == MOST_DRAWS - 1 else left[whole]
-        for name in names:
+        for name in gaps:
             places = done[gaps.loc[done, name]]
-            out.loc[places, name] = exact(table.loc[places, name]).astype(object)
+            values[name][places] = exact(table.loc[places, name]).to_numpy(object)
         left = left[~whole]
     for column in model.columns.columns:
-        if isinstance(column, Date):
-            texts = out[column.name].map(lambda cell: isinstance(cell, str))
-            out.loc[texts, column.name] = out.loc[texts, column.name].map(date.fromisoformat)
-    return out.infer_objects().set_index(rows.index)
+        if isinstance(column, Date) and column.name in values:
+            of_text = [isinstance(cell, str) for cell in values[column.name]]
+            texts = values[column.name][of_text]
+            values[column.name][of_text] = [date.fromisoformat(text) for text in texts]
+    columns = {name: pd.Series(cells, rows.index).infer_objects() for name, cells in values.items()}
+    return rows.assign(**columns)
 
 
 def exact(cells: Any) -> Any:

@@ -43,7 +43,6 @@ class Model:
 
     Attributes:
         columns: the encoding, or that of plain numbers.
-        varying: name of the column of every coordinate in the model's units.
         conditions: columns that can be given; None: none can.
 
     Raises:
@@ -71,8 +70,7 @@ class Model:
             found, needed = self.units.coordinates, len(encoding.flags)
             raise ValueError(f"there are {found} coordinates, but the columns have {needed}")
         self.columns = encoding or numbered(self.units.coordinates)
-        self.varying = names_in_model(self.columns, self.units)
-        self.conditions = conditions_of(settings, self.units, self.columns, device)
+        self.conditions = conditions_of(settings, self.columns.names, self.units, device)
         given = 0 if self.conditions is None else len(self.conditions.places)
         self.inputs = dimensions + 2 * given
         self.levels = settings.schedule.levels()
@@ -120,7 +118,6 @@ class Model:
         points: int,
         streams: Sequence[int | str],
         condition: Condition | None = None,
-        guidance: float = 1.0,
     ) -> ReverseProcess:
         """Return the reverse process that draws points of every model, in the data's units.
 
@@ -128,7 +125,6 @@ class Model:
             drawing: prior, sampler and number of steps.
             streams: one stream name per model.
             condition: given coordinates of the points; None: there are none.
-            guidance: as of `GuidedDenoiser`.
 
         Raises:
             ValueError: the prior's covariance is not positive definite.
@@ -136,7 +132,7 @@ class Model:
         device, levels = self.backbone.flat.device, self.levels
         denoiser = self.denoiser
         if condition is not None and self.conditions is not None:
-            denoiser.network = Guided(self.backbone, self.conditions, guidance)
+            denoiser.network = Guided(self.backbone, self.conditions, condition.guidance)
         parts = denoiser, levels, self.moments, drawing, points, streams, device
         try:
             return ReverseProcess(*parts, self.units, self.one_hots, condition)
@@ -182,25 +178,14 @@ class Model:
 
 def conditions_of(
     settings: BranchesModel | OwnModel,
+    names: Sequence[str],
     units: Units,
-    columns: Encoding,
     device: torch.device | None = None,
 ) -> Conditions | None:
-    """Return the columns that can be given, as coordinates in the model's units; None: none can.
-
-    Raises:
-        ValueError: the settings name columns that there are not.
-    """
+    """Return the columns that can be given; None: none can. Arguments as of `Conditions`."""
     if isinstance(settings, OwnModel) or settings.conditioning is None:
         return None
-    names = names_in_model(columns, units)
-    return Conditions(settings.conditioning, names, columns.names, device)
-
-
-def names_in_model(columns: Encoding, units: Units) -> list[str]:
-    """Return the name of the column of every coordinate in the model's units."""
-    pairs = zip(columns.names, units.varying, strict=True)
-    return [name for name, varies in pairs if varies]
+    return Conditions(settings.conditioning, names, units.varying, device)
 
 
 def load_model(
@@ -245,7 +230,8 @@ def _load(path: Path, device: torch.device | None, architecture: str | None) -> 
         units = _units(about["shift"], about["scale"], about.get("quantiles"))
         encoding = Encoding.model_validate(about["encoding"]) if "encoding" in about else None
         if isinstance(settings, BranchesModel):
-            found = conditions_of(settings, units, encoding or numbered(units.coordinates))
+            columns = encoding or numbered(units.coordinates)
+            found = conditions_of(settings, columns.names, units)
             given = 0 if found is None else len(found.places)
             _require_parameters(settings.parameter_shapes(len(moments.mean), given), file)
         model = Model(settings, moments, device=device, units=units, encoding=encoding)

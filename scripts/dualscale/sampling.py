@@ -114,8 +114,8 @@ def draw(
     if not where:
         return model.sampler(drawing, points, [stream]).draw()[0]
     require_conditioning(model, list(where), guidance)
-    condition = condition_of(model, where, points, stream)
-    return model.sampler(drawing, points, [stream], condition, guidance).draw()[0]
+    condition = condition_of(model, where, points, stream, guidance)
+    return model.sampler(drawing, points, [stream], condition).draw()[0]
 
 
 def known_drawing(path: Path, model: Model) -> Drawing:

@@ -28,14 +28,17 @@ class Condition:
     Args:
         values: (n, d), of any value where nothing is given.
         given: mask of the given coordinates, (n, d).
+        guidance: as of `Guided`.
     """
 
     values: NDArray[np.float32]
     given: NDArray[np.bool_]
+    guidance: float = 1.0
 
     def in_model(self, units: Units) -> "Condition":
         """Return the condition in the model's units; this one is in the data's."""
-        return Condition(units.into_model(self.values), self.given[:, units.varying])
+        given = self.given[:, units.varying]
+        return Condition(units.into_model(self.values), given, self.guidance)
 
     def tensor(self) -> Tensor:
         """Return values, 0 where nothing is given, and 1 where something is, (2, n, d)."""
@@ -45,24 +48,27 @@ class Condition:
     def groups(self, moments: Moments) -> Iterator[tuple[NDArray[np.intp], Moments]]:
         """Iterate over points with the same given coordinates: their rows, and moments given these.
 
+        With guidance 0, moments of which nothing is given.
+
         Args:
             moments: of points of which nothing is given.
         """
         patterns, which = np.unique(self.given, axis=0, return_inverse=True)
         for index, pattern in enumerate(patterns):
             rows = np.flatnonzero(which.ravel() == index)
-            yield rows, moments.conditional(self.values[rows], pattern)
+            yield rows, moments.conditional(self.values[rows], pattern & (self.guidance > 0))
 
 
 class Conditions:
     """Columns of a model that can be given.
 
     Args:
-        names: name of the column of every coordinate of the model, (d,).
-        every: names of all columns, constant ones included.
+        names: name of the column of every coordinate of the data.
+        varying: mask of these coordinates that are not constant, which are the model's.
 
     Attributes:
         columns: names of those columns.
+        constant: names of the columns that are constant.
         places: their coordinates, (a,).
 
     Raises:
@@ -73,21 +79,23 @@ class Conditions:
         self,
         settings: Conditioning,
         names: Sequence[str],
-        every: Sequence[str],
+        varying: NDArray[np.bool_],
         device: torch.device | None = None,
     ):
-        self.settings = settings
+        self.settings, every = settings, dict.fromkeys(names)
         wanted = every if settings.columns == "all" else settings.columns
         for name in wanted:
             if name not in every:
-                raise ValueError(unknown("conditioning.columns", name, dict.fromkeys(every)))
-        varying = dict.fromkeys(names)
-        self.columns = [name for name in varying if name in wanted]
-        self.most = len(self.columns) - (len(self.columns) == len(varying))
+                raise ValueError(unknown("conditioning.columns", name, every))
+        names = [name for name, varies in zip(names, varying, strict=True) if varies]
+        drawn = list(dict.fromkeys(names))
+        self.constant = [name for name in every if name not in drawn]
+        self.columns = [name for name in drawn if name in wanted]
+        self.most = len(self.columns) - (len(self.columns) == len(drawn))
         if self.most <= 0:
             raise ValueError(
                 f"conditioning.columns is {settings.columns}: one column at least must be given "
-                f"and one drawn, of those that are not constant, {', '.join(varying)}"
+                f"and one drawn, of those that are not constant, {', '.join(drawn)}"
             )
         able = [place for place, name in enumerate(names) if name in self.columns]
         self.places = torch.tensor(able, device=device)
