@@ -41,7 +41,7 @@ def main():
     parser.add_argument("--results", type=Path, default=ROOT / "results")
     parser.add_argument("--seeds", type=int, default=3, help="of CatBoost")
     options = parser.parse_args()
-    stop = rows_of(options.results / "held_out/adult.npy")
+    stop = rows_of(options.results / "held_out/adult.npy", options.results)
     test = as_read(pd.read_csv(ROOT / "examples/adult_test.csv"))
     found = [
         {"variant": variant, "seed": seed, "catboost_seed": other, "macro_f1": score}
@@ -55,14 +55,14 @@ def main():
 
 def sources(results):
     """Yield variant, seed and rows of every table to train on, real rows first."""
-    yield "real", "", rows_of(results / "datasets/adult.npy")
-    for path in sorted(results.glob("synthetic/*/adult/*.csv")):
-        yield path.parts[-3], path.stem, as_read(pd.read_csv(path))
+    yield "real", "", rows_of(results / "datasets/adult.npy", results)
+    for path in sorted(results.glob("samples/*/adult/*.npy")):
+        yield path.parts[-3], path.stem, rows_of(path, results)
 
 
-def rows_of(points):
-    """Rows that an import stored as points."""
-    encoding = points.parents[1] / "encodings/adult.json"
+def rows_of(points, results):
+    """Rows that are stored as points."""
+    encoding = results / "encodings/adult.json"
     columns = Encoding.model_validate_json(encoding.read_text(encoding="utf-8"))
     return as_read(columns.decode(np.load(points)))
 
