@@ -1,4 +1,4 @@
-"""Train CatBoost on generated rows of Adult and test it on real ones: docs/beyond/adult.csv.
+"""Train CatBoost on generated rows of Adult and test it on real ones: docs/beyond/adult.
 
     python examples/adult.py
     snakemake --cores 2 --resources gpu=1 --configfile examples/adult.yaml
@@ -7,11 +7,14 @@
 
 As in TabDDPM's comparison (Kotelnikov et al. 2022, section 5.1, and its parameters of CatBoost for
 Adult): real rows that no generator has seen stop the training, and the macro F1 is that on UCI's
-test rows. One row per (variant, seed) and seed of CatBoost; the variant `real` is trained on the
-generators' own training rows.
+test rows. `catboost.csv` has one row per (variant, seed) and seed of CatBoost; the variant `real`
+is trained on the generators' own training rows. `quality.csv` keeps the measures of the quality
+page by run, those of real rows first.
 """
 
 import argparse
+import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +22,11 @@ import pandas as pd
 from catboost import CatBoostClassifier
 from sklearn.metrics import f1_score
 
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "scripts"))
+
 from dualscale.data.encoding import Encoding
 
-ROOT = Path(__file__).parents[1]
 TARGET, POSITIVE = "salary", ">50K"
 NUMBERS = ["age", "education-num", "capital-gain", "capital-loss", "hours-per-week"]
 PARAMETERS = {
@@ -33,6 +38,7 @@ PARAMETERS = {
     "eval_metric": "TotalF1",
     "thread_count": 1,
     "verbose": False,
+    "allow_writing_files": False,
 }
 
 
@@ -49,8 +55,24 @@ def main():
         for other in range(options.seeds)
         for score in [round(macro_f1(rows, stop, test, other), 5)]
     ]
-    target = ROOT / "docs/beyond/adult.csv"
-    pd.DataFrame(found).to_csv(target, index=False, lineterminator="\n")
+    write(pd.DataFrame(found), "catboost.csv")
+    write(qualities(options.results), "quality.csv")
+
+
+def write(table, name):
+    folder = ROOT / "docs/beyond/adult"
+    folder.mkdir(parents=True, exist_ok=True)
+    table.to_csv(folder / name, index=False, float_format="%.6g", lineterminator="\n")
+
+
+def qualities(results):
+    """Measures of every run, and of real rows."""
+    floors = pd.read_csv(results / "quality_floors/adult.csv").assign(variant="real")
+    runs = [
+        json.loads(path.read_text()) for path in sorted(results.glob("qualities/*/adult/*.json"))
+    ]
+    measures = floors.columns.drop(["variant", "dataset", "seed"])
+    return pd.concat([floors, pd.DataFrame(runs)])[["variant", "dataset", "seed", *measures]]
 
 
 def sources(results):

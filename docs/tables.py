@@ -16,7 +16,16 @@ ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "workflow")]
 
 from blocks import fill
-from derived import CONFIG, DERIVED, DIGIT_LABELS, FIGURES, SYSTEM_LABELS, side_by_side
+from derived import (
+    ADULT_LABELS,
+    CONFIG,
+    DERIVED,
+    DIGIT_LABELS,
+    FIGURES,
+    SYSTEM_LABELS,
+    side_by_side,
+)
+from dualscale.metrics.quality.kinds import every_table_metric
 from dualscale.metrics.statistics import (
     INTERVAL,
     mean_interval,
@@ -36,6 +45,8 @@ from tabulate_hindsight import printed as printed_in_hindsight
 from tabulate_images import COLUMNS as OF_IMAGES
 from tabulate_images import printed as printed_images
 from tabulate_images import summarise as measures_of_images
+from tabulate_quality import averaged as quality_by_variant
+from tabulate_quality import printed as printed_quality
 from tabulate_systems import title
 
 STUDY, RECOMMENDED = "docs/study/README.md", "docs/recommended/README.md"
@@ -754,6 +765,43 @@ def digits() -> str:
     table = measures_of_images(read("docs/beyond/digits/metrics.csv"), [REAL, *DIGIT_LABELS])
     rows = printed_images(table, {REAL: "Real images", **DIGIT_LABELS})
     return pipe(["", *(column.label for column in OF_IMAGES)], [row[1:] for row in rows])
+
+
+@block(BEYOND, "adult")
+def adult() -> str:
+    """Macro F1 of CatBoost and quality of generated rows of Adult, beside published figures."""
+    runs, f1 = read("docs/beyond/adult/quality.csv"), adult_f1()
+    labels = {
+        REAL: "Real rows",
+        **{name: ADULT_LABELS[name] for name in ADULT_LABELS if name in f1},
+    }
+    columns = [each for metric in every_table_metric() for each in metric.columns()]
+    columns = [each for each in columns if runs[each.name].notna().any()]
+    found = quality_by_variant(runs, labels, columns)
+    header = ["", "CatBoost's macro F1", "published", *(column.label for column in columns)]
+    known = adult_published()
+    rows = [
+        [label, with_interval(*mean_interval(f1[name]), ".3f"), known.get(name, ""), *cells[2:]]
+        for (name, label), cells in zip(
+            labels.items(), printed_quality(found, labels, columns), strict=True
+        )
+    ]
+    return pipe(header, rows)
+
+
+def adult_f1() -> dict[str, list[float]]:
+    """Macro F1 of every variant on Adult: means over CatBoost's seeds, one per table."""
+    runs = read("docs/beyond/adult/catboost.csv").fillna({"seed": 0})
+    means = runs.groupby(["variant", "seed"])["macro_f1"].mean()
+    return {str(name): values.tolist() for name, values in means.groupby("variant")}
+
+
+def adult_published() -> dict[str, str]:
+    """Published macro F1 on Adult, by the variant of the same name; TabDDPM's beside ours."""
+    known = read("workflow/published/tabddpm_catboost.csv").set_index("method")
+    names = {"real": REAL, "smote": "smote", "ddpm_cb_best": "multinomial"}
+    cells = known.loc[list(names), ["test_mean", "test_std"]].itertuples()
+    return {names[row.Index]: f"{row.test_mean:.3f} ± {row.test_std:.3f}" for row in cells}
 
 
 @block(BEYOND, "given columns")
