@@ -16,7 +16,7 @@ def main(samples: Path, encoding: Path, recogniser: Path, images: Path, decoded:
     Args:
         images: npz of real images, from import_images.
     """
-    columns = Encoding.model_validate_json(encoding.read_text(encoding="utf-8"))
+    columns = Encoding.read(encoding)
     pixels = columns.decode(np.load(samples, allow_pickle=False)).to_numpy()
     places = Recogniser.load(recogniser).classes(pixels)
     with np.load(images, allow_pickle=False) as real:

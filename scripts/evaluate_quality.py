@@ -30,7 +30,7 @@ def main(
         dataset: name, which seeds the metrics.
         settings: metrics; target, the name of the column that models predict, or None.
     """
-    columns = Encoding.model_validate_json(encoding.read_text(encoding="utf-8"))
+    columns = Encoding.read(encoding)
     points = [np.load(path, allow_pickle=False) for path in (generated, training, held_out)]
     seed = stream_seed("evaluate quality", dataset) % 2**32
     tables = Tables.of_points(columns, points, settings["target"], seed)

@@ -31,7 +31,7 @@ def main(
         settings: metrics; target, the name of the column that models predict, or None; floors,
             their number; points, how many rows are generated.
     """
-    columns = Encoding.model_validate_json(encoding.read_text(encoding="utf-8"))
+    columns = Encoding.read(encoding)
     real, unseen = (np.load(path, allow_pickle=False) for path in (training, held_out))
     points = real[: settings["points"]], real, unseen
     tables = Tables.of_points(columns, points, settings["target"])

@@ -32,7 +32,7 @@ def main(
         settings: labels by variant.
     """
     use_style()
-    table = Encoding.model_validate_json(encoding.read_text(encoding="utf-8"))
+    table = Encoding.read(encoding)
     real = table.numbers(np.load(training, allow_pickle=False))
     generated = {
         settings["labels"][run_of(path)["variant"]]: table.numbers(

@@ -12,7 +12,7 @@ from execution.job import run
 
 def main(samples: Path, encoding: Path, table: Path) -> None:
     """Write the rows, with the columns' names, order and types; numbers in the data's range."""
-    columns = Encoding.model_validate_json(encoding.read_text(encoding="utf-8"))
+    columns = Encoding.read(encoding)
     points = np.load(samples, allow_pickle=False)
     with atomic_write(table) as part:
         format_of(table).write(part, columns.decode(points))

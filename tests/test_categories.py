@@ -1,10 +1,17 @@
 """Discrete noise of categories, against exact probabilities."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from pydantic import TypeAdapter, ValidationError
 from scipy.stats import chi2
 
+from dualscale.config.variants import AnyVariant
+from dualscale.data.encoding import Encoding
+from dualscale.data.moments import Moments
+from dualscale.data.normalisations import Standard
+from dualscale.data.table import Table
 from dualscale.diffusion.categories import Absorbing, Multinomial
 from dualscale.diffusion.denoiser import Denoiser
 from dualscale.diffusion.one_hots import Accompanied, OneHots
@@ -12,7 +19,10 @@ from dualscale.diffusion.predictions import Epsilon
 from dualscale.diffusion.samplers import DDIM, Heun
 from dualscale.diffusion.schedules import Cosine, Geometric
 from dualscale.diffusion.spacings import Trailing
+from dualscale.model import SETTINGS, Model
+from dualscale.sampling import drawing_with, sample
 
+VARIANT = TypeAdapter(AnyVariant)
 GROUPS = [slice(0, 2), slice(3, 6)]  # coordinate 2 is a number
 SHIFT = torch.tensor([0.317, 0.683, 0.0, 0.213, 0.287, 0.5])
 SCALE = torch.tensor([0.47, 0.47, 1.0, 0.41, 0.45, 0.5])  # with which 0 is not exactly 0 again
@@ -110,6 +120,36 @@ def test_absorbing_noise_leaves_alone_what_was_drawn():
     flags = as_flags(PAIRS).repeat(POINTS // 6, 1)
     ahead = discrete.drawn(flags, torch.full_like(flags, 1 / 3), 150, 20, noise[: len(flags)])
     torch.testing.assert_close(ahead, flags)
+
+
+@pytest.mark.parametrize("kind", ["absorbing", "multinomial"])
+def test_a_start_below_the_last_timestep_is_refused(kind):
+    late = {"spacing": {"kind": "geometric", "sigma_max": 3.0}}
+    settings = {"branches": {"global": {}}, "weighting": "none", "categories": kind}
+    SETTINGS.validate_python(settings)
+    with pytest.raises(ValidationError, match="must start at the last timestep, 99, not at "):
+        SETTINGS.validate_python(settings | {"schedule": "cosine", "sampling": late})
+
+
+@pytest.mark.parametrize(
+    "more", [{"categories": "multinomial"}, {"conditioning": {"columns": "all"}}]
+)
+def test_matched_noise_is_refused_for_tables(more):
+    settings = {"branches": {"global": {}}, "weighting": "none", **more}
+    VARIANT.validate_python(settings)
+    with pytest.raises(ValidationError, match="coupling is 'optimal_transport'"):
+        VARIANT.validate_python(settings | {"training": {"coupling": "optimal_transport"}})
+
+
+def test_few_evaluations_start_at_the_last_timestep():
+    cells = pd.DataFrame({"word": list("ab" * 50), "number": np.arange(100.0)})
+    encoding = Encoding.fit(Table(cells, ["string", "double"]))
+    points = encoding.encode(cells, np.random.default_rng(0)).astype("f4")
+    settings = {"branches": {"global": {}}, "weighting": "none", "categories": "absorbing"}
+    parts = Moments(np.zeros(3), np.eye(3)), 1, None, Standard().units(points), encoding
+    model = Model(SETTINGS.validate_python(settings | {"schedule": "cosine"}), *parts)
+    assert drawing_with(model, 10, {}).visited(model.levels).t[0] == 99
+    assert sample(model, 5, evaluations=10).shape == (5, 3)
 
 
 def test_the_network_sees_zeros_and_ones_and_its_logits_become_probabilities():

@@ -171,6 +171,7 @@ def test_draw_takes_where_guidance_and_rows_to_fill(path, tmp_path):
         ({"rank": 1.5}, 1, "holds 1.5 as rank: whole numbers are needed"),
         ({"x": None}, 1, "where has no value for x, of which no cell is missing"),
         ({"x": 0}, -1, "guidance is -1: 0 or more is allowed"),
+        (None, 3, "guidance is 3: without `where`, 1 is allowed"),
     ],
 )
 def test_a_condition_that_cannot_be_met_is_named(model, where, guidance, message):

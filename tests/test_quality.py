@@ -14,7 +14,7 @@ from dualscale.data.encoding import Encoding
 from dualscale.data.files import read_table
 from dualscale.data.table import Table
 from dualscale.metrics.metric import each_column_once
-from dualscale.metrics.quality.efficiency import Efficiency
+from dualscale.metrics.quality.efficiency import Efficiency, fitted, split
 from dualscale.metrics.quality.fidelity import ColumnShapes, PairTrends
 from dualscale.metrics.quality.kinds import by_column, every_table_metric
 from dualscale.metrics.quality.metric import Tables
@@ -161,6 +161,14 @@ def test_the_floor_is_what_rows_of_the_same_distribution_reach(fresh, rng):
     for name in set(found) - {"efficiency_r2"}:
         mean = np.mean([floor[name] for floor in floors])
         assert found[name] == pytest.approx(mean, abs=0.06), name
+
+
+def test_a_class_of_one_row_is_learnt_from_in_a_large_table(fresh, rng):
+    target = fresh.training[:, fresh.target]
+    rows = np.tile(fresh.training, (9, 1))[:10_002]
+    rows[0, fresh.target] = target.max() + 1
+    known, classes = split(rows, fresh)
+    assert len(fitted(known, classes, fresh).classes_) == 3
 
 
 def test_every_kind_of_metric_has_columns_of_its_own():

@@ -59,6 +59,8 @@ def sample(
 def drawing_with(model: Model, evaluations: int | None, changes: Mapping[str, Any]) -> Drawing:
     """Return a model's settings for sampling with changes, as of `sample`."""
     few = {} if evaluations is None else in_evaluations(evaluations)
+    if few and model.one_hots is not None:  # whose categories start at the last timestep
+        few["spacing"]["sigma_max"] = None
     drawing = changed(model.settings.sampling, few | dict(changes))
     drawing.require_fit(model.levels, "")
     return drawing
@@ -112,6 +114,8 @@ def draw(
     """Return points drawn from a model, (points, columns); arguments as of `sample`."""
     stream = f"{seed}/draw"
     if not where:
+        if guidance != 1:
+            raise ValueError(f"guidance is {guidance:g}: without `where`, 1 is allowed")
         return model.sampler(drawing, points, [stream]).draw()[0]
     require_conditioning(model, list(where), guidance)
     condition = condition_of(model, where, points, stream, guidance)

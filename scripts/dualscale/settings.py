@@ -27,7 +27,9 @@ class ModelSettings(Part):
     schedule: AnySchedule = Field(Linear(), description="Noise schedule of the forward process.")
     prediction: AnyPrediction = Field(Epsilon(), description="Target of the network.")
     categories: AnyCategories = Field(
-        Gaussian(), description="Noise of a table's categories, beside that of its numbers."
+        Gaussian(),
+        exclude_if=lambda value: value == Gaussian(),
+        description="Noise of a table's categories, beside that of its numbers.",
     )
     sampling: Drawing = Field(Drawing(), description="How points are drawn.")
     precision: Precision = Field("float32", description=PRECISION)
@@ -46,6 +48,8 @@ class ModelSettings(Part):
                 f"categories is {self.categories.kind!r}: with sampling.sampler 'cascaded', "
                 "'gaussian' is allowed, since coarse points have no categories"
             )
+        if isinstance(self.categories, Discrete):
+            self.categories.require_start(self.sampling.visited(levels))
         return self
 
 

@@ -15,6 +15,7 @@ from pydantic import (
 
 from dualscale.classical.generators import AnyClassical
 from dualscale.data.normalisations import AnyNormalisation
+from dualscale.diffusion.categories import Discrete
 from dualscale.diffusion.drawing import Sampling
 from dualscale.parts import Name, Part
 from dualscale.settings import BranchesModel, ModelSettings, OwnModel, network_of
@@ -92,6 +93,17 @@ class VariantSettings(About, ModelSettings):
                 f"last timestep of schedule.kind {self.schedule.kind!r}"
             )
         loss.require_weight(levels)
+        return self
+
+    @model_validator(mode="after")
+    def _noise_is_independent(self) -> "VariantSettings":
+        coupling = self.training.coupling.kind
+        of_tables = isinstance(self.categories, Discrete), getattr(self, "conditioning", None)
+        if coupling != "independent" and any(of_tables):
+            raise ValueError(
+                f"training.coupling is {coupling!r}: with discrete categories or conditioning, "
+                "'independent' is allowed, since matched noise tells of what it is added to"
+            )
         return self
 
 

@@ -68,6 +68,11 @@ class Encoding(Part):
             )
         return found
 
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Return the encoding that an import wrote."""
+        return cls.model_validate_json(path.read_text(encoding="utf-8"))
+
     @property
     def flags(self) -> NDArray[np.bool_]:
         """Mask of the coordinates that are 0 or 1, (d,)."""
@@ -238,7 +243,7 @@ def inferred(name: str, cells: Any, stored: str) -> type[ColumnType]:
 
 def read_encoding(path: Path | None) -> Encoding | None:
     """Return the encoding that an import wrote; None for a dataset that is not from a file."""
-    return None if path is None else Encoding.model_validate_json(path.read_text(encoding="utf-8"))
+    return None if path is None else Encoding.read(path)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import numpy as np
 
 from dualscale.diffusion.schedules import NoiseLevels, Values
+from dualscale.diffusion.spacings import Visited
 from dualscale.parts import Choice, OneOf
 
 if TYPE_CHECKING:
@@ -33,6 +34,15 @@ class Discrete(Categories):
     categories, trained by the cross-entropy of the one in the data (Austin et al. 2021, section
     3.4). A `state` is one-hot, or 0 everywhere.
     """
+
+    def require_start(self, levels: Visited) -> None:
+        """Raise a ValueError unless sampling starts at the last timestep, where nothing is kept."""
+        last = levels.trained.timesteps - 1
+        if levels.t[0] != last:
+            raise ValueError(
+                f"categories is {self.kind!r}: sampling.spacing must start at the last timestep, "
+                f"{last}, not at {levels.t[0]}; leave out its sigma_max"
+            )
 
     @abstractmethod
     def kept(self, levels: NoiseLevels) -> Values:

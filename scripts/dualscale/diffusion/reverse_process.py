@@ -84,6 +84,7 @@ class ReverseProcess:
         self.tensors = 1 + drawing.sampler.draws(self.levels)
         self.run: Run = partial(drawing.sampler.run, self._denoise_tiles, self.levels)
         if one_hots is not None:
+            one_hots.process.require_start(self.levels)
             self.tensors += drawing.sampler.evaluations(self.levels) + 1
             self.run = partial(self._accompanied, one_hots, drawing.sampler)
         self.dimensions = len(moments.mean)

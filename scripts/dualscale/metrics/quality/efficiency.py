@@ -68,4 +68,6 @@ def fitted(known: Rows, target: Rows, tables: Tables) -> Any:
         return HistGradientBoostingRegressor(**settings).fit(known, target)
     if np.ptp(target) == 0:
         return DummyClassifier().fit(known, target)
+    if np.unique(target, return_counts=True)[1].min() == 1:
+        settings["early_stopping"] = False  # which asks for two rows of every class
     return HistGradientBoostingClassifier(**settings).fit(known, target)

@@ -48,7 +48,8 @@ class PairTrends(TableMetric):
 
     Of two numbers or dates, 1 - half the difference of Pearson's correlations. Of others, 1 - the
     total variation distance of their contingency tables, with missing cells as a value; numbers are
-    in ten bins of equal width over their range in the table, the largest in one of its own.
+    in ten bins of equal width over their range in the table, with the largest and missing cells
+    in one more.
     """
 
     kind: Literal["pair_trends"] = "pair_trends"
@@ -110,7 +111,7 @@ def in_bins(rows: Rows, categorical: np.ndarray) -> Rows:
     for column in np.flatnonzero(~categorical):
         cells = rows[:, column]
         edges = np.histogram_bin_edges(cells[~np.isnan(cells)])
-        binned[:, column] = np.digitize(cells, edges)  # a missing cell is beyond the last edge
+        binned[:, column] = np.digitize(cells, edges)  # missing: in the last, with the largest
     return binned
 
 

@@ -1,4 +1,4 @@
-"""TabDDPM's network for numerical columns (Kotelnikov et al. 2022, section 3)."""
+"""TabDDPM's network (Kotelnikov et al. 2023, section 3)."""
 
 from itertools import pairwise
 from typing import Annotated
