@@ -102,16 +102,17 @@ def sheet(panels: Panels, tall: float) -> tuple[Figure, np.ndarray]:
     Args:
         tall: height of a panel, as a share of its width.
     """
-    count = len(next(iter(panels.values())))
-    size = (2.3 * count, 2.2 * tall * len(panels) + 0.4)
-    figure, axes = plt.subplots(len(panels), count, figsize=size, squeeze=False)
-    for row, (dataset, found) in zip(axes, panels.items(), strict=True):
+    titles = [textwrap.fill(label, 26) for label in next(iter(panels.values()))]
+    lines = 1 + max(title.count("\n") for title in titles)
+    size = (2.3 * len(titles), (2.2 * tall + 0.2 * lines) * len(panels) + 0.2)
+    figure, axes = plt.subplots(len(panels), len(titles), figsize=size, squeeze=False)
+    for row, dataset in zip(axes, panels, strict=True):
         row[0].set_ylabel(dataset)
-        for axis, label in zip(row, found, strict=True):
+        for axis, title in zip(row, titles, strict=True):
             axis.set_xticks([])
             axis.set_yticks([])
             axis.spines[:].set_visible(False)
-            axis.set_title(textwrap.fill(label, 26), parse_math=False)
+            axis.set_title(title, parse_math=False)
     return figure, axes
 
 
