@@ -1,7 +1,7 @@
 """Train CatBoost on generated rows of Adult and test it on real ones: docs/beyond/adult.csv.
 
     python examples/adult.py
-    snakemake --cores 2 --configfile examples/adult.yaml workflow/protocols/adult.yaml
+    snakemake --cores 2 --configfile examples/adult.yaml examples/adult_noise.yaml
     .venv/bin/pip install catboost==1.2.10  # which nothing else needs
     python benchmarks/adult.py
 
