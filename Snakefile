@@ -7,6 +7,8 @@ report: "workflow/report/workflow.rst"
 
 
 include: "workflow/rules/common.smk"  # validates the configuration before Snakemake reads it
+include: "workflow/rules/digests.smk"
+include: "workflow/rules/stacks.smk"  # hands the plan on to jobs
 
 
 if workflow.is_main_process:  # remote jobs receive the planned configuration
