@@ -45,8 +45,8 @@ from tabulate_hindsight import printed as printed_in_hindsight
 from tabulate_images import COLUMNS as OF_IMAGES
 from tabulate_images import printed as printed_images
 from tabulate_images import summarise as measures_of_images
-from tabulate_quality import averaged as quality_by_variant
 from tabulate_quality import printed as printed_quality
+from tabulate_quality import summarised as quality_by_variant
 from tabulate_systems import title
 
 STUDY, RECOMMENDED = "docs/study/README.md", "docs/recommended/README.md"

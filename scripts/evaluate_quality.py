@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from dualscale.data.encoding import Encoding
-from dualscale.metrics.quality.kinds import TABLE_METRICS, by_column
+from dualscale.metrics.metric import by_column
+from dualscale.metrics.quality.kinds import TABLE_METRICS
 from dualscale.metrics.quality.metric import Tables
 from dualscale.runtime.records import write_record
 from dualscale.runtime.streams import stream_seed

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from dualscale.data.encoding import Encoding
-from dualscale.metrics.quality.kinds import TABLE_METRICS, by_column
+from dualscale.metrics.metric import by_column
+from dualscale.metrics.quality.kinds import TABLE_METRICS
 from dualscale.metrics.quality.metric import Tables
 from dualscale.reporting.tables import write_table
 from dualscale.runtime.streams import stream_seed

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dualscale.data.encoding import metric_units, read_encoding
+from dualscale.data.encoding import read_encoding
+from dualscale.data.metric_units import metric_units
 from dualscale.metrics.kl import Reference
 from dualscale.runtime.files import atomic_write
 from execution.job import run, within_runtime

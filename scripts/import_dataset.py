@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from dualscale.data.columns import Integer
 from dualscale.data.encoding import Encoding
 from dualscale.data.files import read_table
+from dualscale.data.split import split
 from dualscale.data.table import Table
-from dualscale.runtime.files import atomic_write, save_points
+from dualscale.runtime.files import save_points
 from dualscale.runtime.streams import stream_seed
 from execution.job import run
 
@@ -45,12 +46,10 @@ def main(
     require_usable(source, points, found)
     require_distinct(source, points, found, k)
     logging.info("%s: %d points of %s", source, len(points), understood(table, found))
-    order = np.random.default_rng(stream_seed(seed, "hold out")).permutation(len(points))
-    count = int(np.ceil(settings["held_out"] * len(points)))
-    save_points(held_out, points[order[:count]])
-    save_points(training, points[order[count:]])
-    with atomic_write(encoding) as part:
-        part.write_text(found.model_dump_json(indent=2) + "\n")
+    learnt, unseen = split(len(points), settings["held_out"], seed)
+    save_points(held_out, points[unseen])
+    save_points(training, points[learnt])
+    found.write(encoding)
 
 
 def understood(table: Table, encoding: Encoding) -> str:

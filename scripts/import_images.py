@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from dualscale.data.images import cells_of, encoding_of_pixels, read_images
+from dualscale.data.split import split
 from dualscale.runtime.files import atomic_write, save_points
 from dualscale.runtime.streams import stream_seed
 from execution.job import run
@@ -34,14 +35,13 @@ def main(
         name: of the source in the configuration.
     """
     found, seed = read_images(str(source or name)), settings["seed"]
-    order = np.random.default_rng(stream_seed(seed, "hold out")).permutation(len(found.pixels))
-    count = int(np.ceil(settings["held_out"] * len(order)))
-    parts = {"training": order[count:], "held_out": order[:count]}
+    every = split(len(found.pixels), settings["held_out"], seed)
+    parts = dict(zip(("training", "held_out"), every, strict=True))
     for part, places in parts.items():
         if len(places) < FEWEST:
             raise ValueError(
-                f"{source or name} has {len(order)} images, {len(places)} of them {part}: {FEWEST} "
-                "or more are needed"
+                f"{source or name} has {len(found.pixels)} images, {len(places)} of them {part}: "
+                f"{FEWEST} or more are needed"
             )
     pixels, (n, height, width) = found.pixels, found.pixels.shape
     columns = encoding_of_pixels(pixels)
@@ -56,8 +56,7 @@ def main(
         ", ".join(found.classes) or "unknown",
     )
     save_points(points, training)
-    with atomic_write(encoding) as part:
-        part.write_text(columns.model_dump_json(indent=2) + "\n")
+    columns.write(encoding)
     arrays = {part: pixels[places] for part, places in parts.items()}
     if found.labels is not None:
         arrays |= {f"{part}_labels": found.labels[places] for part, places in parts.items()}

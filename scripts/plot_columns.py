@@ -1,6 +1,6 @@
 """Plot every column of a table: histograms of real rows, and of each variant's generated ones."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import product
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from execution.job import run
 ACROSS = 4  # panels
 BINS = 30
 CATEGORIES = 10  # that have a bar of their own, the most frequent
+LONGEST = 12  # characters of a category
 GREY, REAL_ROWS = "0.8", "Real rows"
 
 
@@ -120,7 +121,9 @@ def draw_category(
     for (label, cells), (offset, (marker, colour)) in zip(generated.items(), marks, strict=False):
         found = counted(cells, len(names))[shown]
         axis.plot(np.arange(len(shown)) + offset, found, marker, ms=2.5, c=colour, label=label)
-    axis.set_xticks(range(len(shown)), abbreviated([names[place] for place in shown]))
+    ticks = (names[place] for place in shown)
+    ticks = [name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…" for name in ticks]
+    axis.set_xticks(range(len(shown)), ticks)
     axis.tick_params(axis="x", rotation=30, labelsize=6)
     for text in axis.get_xticklabels():
         text.set(ha="right", rotation_mode="anchor", parse_math=False)
@@ -130,10 +133,6 @@ def counted(cells: NDArray, count: int) -> NDArray:
     """Return the share of each category; the last is that of missing cells where there are some."""
     places = np.where(np.isnan(cells), count - 1, cells).astype(int)
     return np.bincount(places, minlength=count) / len(cells)
-
-
-def abbreviated(names: Sequence[str], most: int = 12) -> list[str]:
-    return [name if len(name) <= most else name[: most - 1] + "…" for name in names]
 
 
 run(main, globals())

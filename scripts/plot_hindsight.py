@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.axes import Axes
 
-from dualscale.reporting.figures import COLOURS, use_style, write_figure
+from dualscale.reporting.figures import COLOURS, label_timesteps, use_style, write_figure
 from dualscale.reporting.tables import read_records
 from execution.job import run
 
@@ -50,9 +50,7 @@ def main(errors: list[Path], figures: list[Path], *, settings: Mapping) -> None:
         below[0].set_ylabel("squared error")
     for axis, label in zip(axes[0], labels.values(), strict=True):
         axis.set_title(f"{label}\n{axis.get_title()}", parse_math=False)
-    for axis in axes[-1]:
-        axis.set_xlabel("timestep t (noise → data)")
-        axis.set_xlim(table["timestep"].max(), 0)
+    label_timesteps(axes[-1], table["timestep"].max())
     handles, texts = axes[1, 0].get_legend_handles_labels()
     figure.legend(handles, texts, loc="outside lower center", ncols=min(4, 2 * len(labels)))
     write_figure(figure, figures)

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from dualscale.metrics.scales import SCALES
-from dualscale.reporting.figures import COLOURS, use_style, write_figure
+from dualscale.reporting.figures import COLOURS, label_timesteps, use_style, write_figure
 from dualscale.reporting.tables import read_records
 from execution.job import run
 
@@ -41,9 +41,7 @@ def main(scales: list[Path], figures: list[Path], *, settings: Mapping) -> None:
         line[0].set_ylabel(f"{dataset}, {of}\nsquared error", parse_math=False)
     for axis, label in zip(axes[0], labels.values(), strict=True):
         axis.set_title(label, parse_math=False)
-    for axis in axes[-1]:
-        axis.set_xlabel("timestep t (noise → data)")
-        axis.set_xlim(table["timestep"].max(), 0)
+    label_timesteps(axes[-1], table["timestep"].max())
     handles, texts = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, texts, loc="outside lower center", ncols=len(texts))
     write_figure(figure, figures)

@@ -8,7 +8,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from dualscale.reporting.figures import COLOURS, DASHES, use_style, write_figure
+from dualscale.reporting.figures import (
+    COLOURS,
+    DASHES,
+    label_timesteps,
+    use_style,
+    write_figure,
+)
 from dualscale.reporting.tables import read_records
 from dualscale.runtime.records import RUN
 from execution.job import run
@@ -35,8 +41,7 @@ def main(weights: list[Path], figures: list[Path], *, settings: Mapping) -> None
         for dataset, colour in colours.items():
             cell = table[(table["variant"] == variant) & (table["dataset"] == dataset)]
             draw(axis, cell, colour, dashes)
-        axis.set_xlim(table["timestep"].max(), 0)
-        axis.set_xlabel("timestep t (noise → data)")
+    label_timesteps(axes[0], table["timestep"].max())
     axes[0, 0].set_ylabel("weight")
     handles = [Line2D([], [], color=colour, label=name) for name, colour in colours.items()] + [
         Line2D([], [], color="0.35", linestyle=style, label=name) for name, style in dashes.items()

@@ -7,11 +7,12 @@ import pandas as pd
 
 from dualscale.metrics.images import IMAGE_METRICS
 from dualscale.metrics.metric import Column
-from dualscale.metrics.statistics import INTERVAL, mean_interval
+from dualscale.metrics.statistics import INTERVAL
 from dualscale.metrics.table import OF_RUNS
 from dualscale.parts import REAL
+from dualscale.reporting.means import averaged, mean_text
 from dualscale.reporting.tables import Table, read_table, write_table
-from dualscale.reporting.texts import counted_seeds, number, with_interval
+from dualscale.reporting.texts import counted_seeds
 from execution.job import run
 
 COLUMNS: list[Column] = [column for metric in IMAGE_METRICS for column in metric.columns()]
@@ -50,13 +51,9 @@ def summarise(metrics: pd.DataFrame, variants: list[str]) -> pd.DataFrame:
     for dataset, runs in metrics.groupby("dataset", sort=False):
         for variant in variants:
             cell = runs[runs["variant"] == variant]
-            row = {"dataset": dataset, "variant": variant, "seeds": len(cell)}
-            for column in COLUMNS:
-                found = mean_interval(cell[column.name].tolist())
-                names = (f"{column.name}_{part}" for part in ("mean", "low", "high"))
-                row |= dict(zip(names, found, strict=True))
-            row["device"] = "; ".join(cell["device"].dropna().unique()) or None
-            rows.append(row)
+            about = {"dataset": dataset, "variant": variant, "seeds": len(cell)}
+            device = "; ".join(cell["device"].dropna().unique()) or None
+            rows.append({**about, **averaged(cell, COLUMNS), "device": device})
     return pd.DataFrame(rows)
 
 
@@ -66,16 +63,9 @@ def printed(table: pd.DataFrame, labels: Mapping[str, str]) -> list[list[str]]:
     for _, cells in table.groupby("dataset", sort=False):
         for row in cells.to_dict("records"):
             first = row["variant"] == REAL
-            values = [text(row, column) for column in COLUMNS]
+            values = [mean_text(row, column) for column in COLUMNS]
             rows.append([row["dataset"] if first else "", labels[row["variant"]], *values])
     return rows
-
-
-def text(row: Mapping, column: Column) -> str:
-    """Mean and interval of a metric, without an interval of no length."""
-    mean, low, high = (row[f"{column.name}_{part}"] for part in ("mean", "low", "high"))
-    style = f",.{column.digits}f"
-    return number(mean, style) if low == high else with_interval(mean, low, high, style)
 
 
 run(main, globals())

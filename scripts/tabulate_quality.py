@@ -1,17 +1,16 @@
 """Tabulate the quality of generated tables: every metric of every variant, and its floor."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from dualscale.metrics.metric import Column
 from dualscale.metrics.quality.kinds import TABLE_METRICS
-from dualscale.metrics.statistics import INTERVAL, mean_interval
+from dualscale.metrics.statistics import INTERVAL
 from dualscale.parts import REAL
+from dualscale.reporting.means import averaged, mean_text
 from dualscale.reporting.tables import Table, read_records, write_table
-from dualscale.reporting.texts import with_interval
 from execution.job import run
 
 CAPTION = (
@@ -46,7 +45,7 @@ def main(
     columns = [column for metric in every for column in metric.columns()]
     columns = [column for column in columns if found[column.name].notna().any()]
     labels = {REAL: "Real rows", **settings["labels"]}
-    table = averaged(found, labels, columns)
+    table = summarised(found, labels, columns)
     header = ["variant", "seeds", *(column.label for column in columns)]
     target = settings["target"]
     caption = CAPTION.format(
@@ -57,20 +56,15 @@ def main(
     write_table(tables, table, texts)
 
 
-def averaged(
-    found: pd.DataFrame, labels: Mapping[str, str], columns: Sequence[Column]
+def summarised(
+    found: pd.DataFrame, variants: Iterable[str], columns: Sequence[Column]
 ) -> pd.DataFrame:
     """Return mean and interval of every metric, one row per variant."""
-    rows = []
-    for variant in labels:
-        cell = found[found["variant"] == variant]
-        row = {"variant": variant, "seeds": len(cell)}
-        for name in (column.name for column in columns):
-            values = cell[name].dropna().tolist()
-            summary = mean_interval(values) if values else (np.nan, np.nan, np.nan)
-            row |= dict(zip((name, f"{name}_low", f"{name}_high"), summary, strict=True))
-        rows.append(row)
-    return pd.DataFrame(rows)
+    cells = {variant: found[found["variant"] == variant] for variant in variants}
+    return pd.DataFrame(
+        {"variant": variant, "seeds": len(cell), **averaged(cell, columns)}
+        for variant, cell in cells.items()
+    )
 
 
 def printed(
@@ -81,13 +75,7 @@ def printed(
         [
             labels[row["variant"]].replace("|", "∣"),
             str(row["seeds"]),
-            *(
-                with_interval(
-                    *(row[f"{column.name}{end}"] for end in ("", "_low", "_high")),
-                    f".{column.digits}f",
-                )
-                for column in columns
-            ),
+            *(mean_text(row, column) for column in columns),
         ]
         for row in table.to_dict("records")
     ]

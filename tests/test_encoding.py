@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 
 from dualscale.data.columns import MOST_CATEGORIES, Integer, Number
-from dualscale.data.encoding import Encoding, loaded_units, metric_units, stored_units
+from dualscale.data.encoding import Encoding
 from dualscale.data.files import format_of, read_table
+from dualscale.data.metric_units import loaded_units, metric_units, stored_units
 from dualscale.data.normalisations import Quantile
 from dualscale.data.table import Table, TableError
 from dualscale.metrics.kl import Reference

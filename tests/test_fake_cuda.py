@@ -364,7 +364,7 @@ def test_every_sampler_of_a_stack_is_captured(kind, cuda):
     sampler = model.sampler(drawing, BLOCK + 1, ["0", "1"])
     sampler.warm_up()
     assert sampler.draw().shape == (2, BLOCK + 1, 2)
-    assert cuda.graphs, cuda.replays == (1, 2)
+    assert (cuda.graphs, cuda.replays) == (1, 2)
 
 
 @pytest.fixture(scope="module")

@@ -13,12 +13,12 @@ from dualscale.data.columns import Integer
 from dualscale.data.encoding import Encoding
 from dualscale.data.files import read_table
 from dualscale.data.table import Table
-from dualscale.metrics.metric import each_column_once
+from dualscale.metrics.metric import by_column, each_column_once
 from dualscale.metrics.quality.efficiency import Efficiency, fitted, split
 from dualscale.metrics.quality.fidelity import ColumnShapes, PairTrends
-from dualscale.metrics.quality.kinds import by_column, every_table_metric
+from dualscale.metrics.quality.kinds import every_table_metric
 from dualscale.metrics.quality.metric import Tables
-from dualscale.metrics.quality.privacy import ClosestTraining, Copies, NearerToTraining, Places
+from dualscale.metrics.quality.privacy import ClosestTraining, Copies, Gower, NearerToTraining
 from dualscale.runtime.files import save_points
 
 ORACLE = Path(__file__).parent / "sdmetrics"
@@ -150,7 +150,7 @@ def test_distances_are_gowers(fresh):
         else:
             filled = (np.nan_to_num(each, nan=median[column]) for each in (x, y))
             expected += gaps + abs(next(filled) - next(filled)) / (high - low)[column]
-    found = Places.of(fresh).nearest(rows, others)
+    found = Gower.of(fresh).nearest(rows, others)
     np.testing.assert_allclose(found, expected.min(axis=1) / 5, rtol=1e-12)
 
 

@@ -127,11 +127,14 @@ class Model:
             condition: given coordinates of the points; None: there are none.
 
         Raises:
-            ValueError: the prior's covariance is not positive definite.
+            ValueError: the prior's covariance is not positive definite, or the model knows no
+                given columns.
         """
         device, levels = self.backbone.flat.device, self.levels
         denoiser = self.denoiser
-        if condition is not None and self.conditions is not None:
+        if condition is not None:
+            if self.conditions is None:
+                raise ValueError("the model was trained without given columns")
             denoiser.network = Guided(self.backbone, self.conditions, condition.guidance)
         parts = denoiser, levels, self.moments, drawing, points, streams, device
         try:

@@ -1,7 +1,6 @@
 """Encoding of a table as points: the coordinates of all its columns side by side, and back."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,10 +20,9 @@ from dualscale.data.columns import (
     Numeric,
 )
 from dualscale.data.table import LARGEST, Columns, Table, TableError
-from dualscale.data.units import Array, Mask, Units, standard_units
+from dualscale.data.units import Array, Mask
 from dualscale.parts import Part, parts_of, suggestion
-from dualscale.runtime.digests import digest_settings
-from dualscale.runtime.streams import stream_seed
+from dualscale.runtime.files import atomic_write
 
 MOST_COORDINATES = 512
 NUMERIC = r"[-+]?[.,]?\d[\d.,' ]*([eE][-+]?\d+)?"  # a number as some write it
@@ -72,6 +70,11 @@ class Encoding(Part):
     def read(cls, path: Path) -> Self:
         """Return the encoding that an import wrote."""
         return cls.model_validate_json(path.read_text(encoding="utf-8"))
+
+    def write(self, path: Path) -> None:
+        """Write as JSON."""
+        with atomic_write(path) as part:
+            part.write_text(self.model_dump_json(indent=2) + "\n")
 
     @property
     def flags(self) -> NDArray[np.bool_]:
@@ -244,56 +247,3 @@ def inferred(name: str, cells: Any, stored: str) -> type[ColumnType]:
 def read_encoding(path: Path | None) -> Encoding | None:
     """Return the encoding that an import wrote; None for a dataset that is not from a file."""
     return None if path is None else Encoding.read(path)
-
-
-@dataclass(frozen=True)
-class TableUnits(Units):
-    """Units in which metrics compare tables: a standardised number per column, spread by noise.
-
-    Points are decoded first, so that only what a table shows is compared.
-
-    Args:
-        shift, scale: of the spread columns, (columns,).
-    """
-
-    encoding: Encoding
-
-    @property
-    def coordinates(self) -> int:
-        return len(self.encoding.flags)
-
-    def into_model(self, x: Array) -> Array:
-        rng = np.random.default_rng(stream_seed(digest_settings(x), "spread"))
-        return Units(self.shift, self.scale).into_model(self.encoding.spread(x, rng))
-
-    def into_data(self, y: Array) -> Array:
-        raise NotImplementedError("a table's cells do not follow from their spread numbers")
-
-
-def stored_units(units: Units) -> dict[str, Any]:
-    """Return the units of metrics as arrays, for an npz file."""
-    arrays: dict[str, Any] = {"shift": units.shift, "scale": units.scale}
-    if isinstance(units, TableUnits):
-        arrays["encoding"] = np.array(units.encoding.model_dump_json())
-    return arrays
-
-
-def loaded_units(file: Mapping[str, Array]) -> Units:
-    """Return the units that an npz file holds."""
-    if "encoding" not in file:
-        return Units(file["shift"], file["scale"])
-    encoding = Encoding.model_validate_json(str(file["encoding"]))
-    return TableUnits(file["shift"], file["scale"], encoding)
-
-
-def metric_units(training: Array, encoding: Encoding) -> Units:
-    """Return the units in which metrics compare points of a file: standardised.
-
-    Args:
-        training: (n, d).
-    """
-    if encoding.plain:
-        return standard_units(training)
-    rng = np.random.default_rng(stream_seed(digest_settings(training), "spread"))
-    units = standard_units(encoding.spread(training, rng))
-    return TableUnits(units.shift, units.scale, encoding)

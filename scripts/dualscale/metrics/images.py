@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 from dualscale.data.units import own_units
 from dualscale.metrics.distances import ClassifierTest
 from dualscale.metrics.kl import Reference
-from dualscale.metrics.metric import Array, Column, Samples
+from dualscale.metrics.metric import Array, Column, Samples, by_column
 from dualscale.metrics.recogniser import Recogniser
 from dualscale.parts import Choice, OneOf, kinds
 from dualscale.runtime.records import RUN
@@ -146,11 +146,11 @@ IMAGE_COLUMNS = [
 """Columns of the table of all runs on images."""
 
 
-def measured(samples: Sequence[ImageSamples]) -> dict[str, float]:
+def measured(samples: Sequence[ImageSamples]) -> dict[str, float | None]:
     """Return the values of all metrics by column, each the mean over several samples."""
-    found: dict[str, float] = {}
-    for metric in IMAGE_METRICS:
-        values = np.mean([metric.measure(each) for each in samples], axis=0)
-        names = (column.name for column in metric.columns())
-        found |= dict(zip(names, values.tolist(), strict=True))
-    return found
+
+    def means(metric: ImageMetric) -> list[float]:
+        found: list[float] = np.mean([metric.measure(each) for each in samples], axis=0).tolist()
+        return found
+
+    return by_column(IMAGE_METRICS, means)

@@ -11,8 +11,8 @@ import numpy as np
 import scipy  # loads its modules when used, so that planning a workflow is fast
 from numpy.typing import NDArray
 
-from dualscale.data.encoding import loaded_units, stored_units
-from dualscale.data.units import Units, own_units
+from dualscale.data.metric_units import MetricUnits, loaded_units, stored_units
+from dualscale.data.units import own_units
 
 Array = NDArray[np.floating]
 
@@ -54,14 +54,14 @@ class Reference:
     points: Array
     distances: Array
     ks: Sequence[int]
-    units: Units
+    units: MetricUnits
 
     @classmethod
     def of(
         cls,
         real: Array,
         ks: Sequence[int],
-        units: Units | None = None,
+        units: MetricUnits | None = None,
         workers: int = 1,
         expect: Callable[[float], None] = lambda seconds: None,
     ) -> Self:

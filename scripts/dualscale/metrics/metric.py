@@ -122,17 +122,6 @@ class Metric(Choice):
         return []
 
 
-def measured(samples: Samples, metrics: Sequence[Metric]) -> dict[str, float | None]:
-    """Return the values of metrics by column; None where undefined, or without a known density."""
-    found: dict[str, float | None] = {}
-    for metric in metrics:
-        columns = metric.columns()
-        known = samples.distribution is not None or not any(c.needs_density for c in columns)
-        values = metric.measure(samples) if known else [None] * len(columns)
-        found |= dict(zip([column.name for column in columns], values, strict=True))
-    return found
-
-
 class HasColumns(Protocol):
     """Metric of any family."""
 
@@ -140,6 +129,17 @@ class HasColumns(Protocol):
 
 
 M = TypeVar("M", bound=HasColumns)
+
+
+def by_column(
+    metrics: Sequence[M], values: Callable[[M], Sequence[float | None]]
+) -> dict[str, float | None]:
+    """Return the values of metrics by the names of their columns."""
+    return {
+        column.name: value
+        for metric in metrics
+        for column, value in zip(metric.columns(), values(metric), strict=True)
+    }
 
 
 def each_column_once(metrics: list[M]) -> list[M]:
@@ -150,3 +150,15 @@ def each_column_once(metrics: list[M]) -> list[M]:
             raise ValueError(f"has the column {column.name} twice: each is allowed once")
         seen.add(column.name)
     return metrics
+
+
+def measured(samples: Samples, metrics: Sequence[Metric]) -> dict[str, float | None]:
+    """Return the values of metrics by column; None where undefined, or without a known density."""
+
+    def values(metric: Metric) -> Sequence[float | None]:
+        columns = metric.columns()
+        if samples.distribution is None and any(column.needs_density for column in columns):
+            return [None] * len(columns)
+        return metric.measure(samples)
+
+    return by_column(metrics, values)

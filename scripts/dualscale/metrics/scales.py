@@ -1,12 +1,18 @@
 """Scales of an error: how much of it varies over large distances, and how much over small ones."""
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
 SIZES = (4.0, 1.0, 0.25)
-"""Edges of the cells, each a whole number of times the next, in the units of the points."""
-SCALES = ("above 4", "1 to 4", "0.25 to 1", "below 0.25")
-"""Scales that the cells tell apart."""
+"""Edges of the cells, each a whole number of times the next."""
+SCALES = (
+    f"above {SIZES[0]:g}",
+    *(f"{smaller:g} to {larger:g}" for larger, smaller in pairwise(SIZES)),
+    f"below {SIZES[-1]:g}",
+)
+"""Scales that the cells tell apart, in the units of the points."""
 
 Values = NDArray[np.floating]
 

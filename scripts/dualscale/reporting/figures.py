@@ -76,6 +76,13 @@ def frame_cloud(
         axis.set_ylim(low[1], high[1])
 
 
+def label_timesteps(axes: Iterable[Axes], last: int) -> None:
+    """Label the x axes of panels as timesteps, from the last one, noise, to 0, data."""
+    for axis in axes:
+        axis.set_xlabel("timestep t (noise → data)")
+        axis.set_xlim(last, 0)
+
+
 def save_figure(figure: Figure, paths: Iterable[Path]) -> None:
     """Save in the format of each path's extension, without a creation date."""
     dated = {".svg": "Date", ".pdf": "CreationDate"}

@@ -72,8 +72,8 @@ def own_loss(
         t: timesteps, (S, n).
         seeds: one per model, for the modules' own random numbers (dropout).
         training: run the modules in training mode.
+        one_hots: categories with discrete noise; None: there are none.
     """
-
     if one_hots is not None:
         seen, target, weight = examples(x_0, t, noise, table, one_hots)
         network = partial(backbone, seeds=seeds, training=training)

@@ -1,4 +1,4 @@
-"""Does a model that is trained on generated rows predict real ones?"""
+"""Efficiency: prediction of real rows by a model that is trained on generated ones."""
 
 from typing import Any, Literal
 

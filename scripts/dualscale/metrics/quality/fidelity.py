@@ -1,10 +1,10 @@
-"""Do single columns, and pairs of columns, look like the real ones?
+"""Fidelity: likeness of single columns, and of pairs of columns, to the real ones.
 
 Both are those of the quality report of sdmetrics, which is the oracle of their test.
 """
 
 import logging
-from collections.abc import Mapping
+from abc import abstractmethod
 from itertools import combinations
 from typing import Literal
 
@@ -17,7 +17,25 @@ from dualscale.metrics.quality.metric import Rows, TableMetric, Tables
 WORST = 3  # columns or pairs that the log names
 
 
-class ColumnShapes(TableMetric):
+class Fidelity(TableMetric):
+    """Mean of scores of single columns, or of several together; the log names the worst."""
+
+    @abstractmethod
+    def scores(self, tables: Tables) -> dict[tuple[int, ...], float]:
+        """Return the scores that are defined, by the numbers of their columns."""
+
+    def measure(self, tables: Tables) -> list[float | None]:
+        scores = self.scores(tables)
+        if not scores:
+            return [None]
+        worst = sorted(scores, key=lambda places: scores[places])[:WORST]
+        names = (" and ".join(tables.columns[place].name for place in places) for places in worst)
+        said = (f"{name} {scores[places]:.3f}" for name, places in zip(names, worst, strict=True))
+        logging.info("least alike: %s", ", ".join(said))
+        return [float(np.mean(list(scores.values())))]
+
+
+class ColumnShapes(Fidelity):
     """Mean over the columns of their likeness to held-out real ones, 1 at best.
 
     1 - the Kolmogorov-Smirnov statistic of numbers and dates, 1 - the total variation distance of
@@ -29,11 +47,7 @@ class ColumnShapes(TableMetric):
     def columns(self) -> list[Column]:
         return [Column("column_shapes", "column shapes")]
 
-    def measure(self, tables: Tables) -> list[float | None]:
-        return [averaged(self.scores(tables), tables)]
-
     def scores(self, tables: Tables) -> dict[tuple[int, ...], float]:
-        """Return the likeness of every column that has values, by its number."""
         found: dict[tuple[int, ...], float] = {}
         for place, categorical in enumerate(tables.categorical):
             cells = (rows[:, [place]] for rows in (tables.held_out, tables.generated))
@@ -43,7 +57,7 @@ class ColumnShapes(TableMetric):
         return found
 
 
-class PairTrends(TableMetric):
+class PairTrends(Fidelity):
     """Mean over the pairs of columns of their likeness to held-out real ones, 1 at best.
 
     Of two numbers or dates, 1 - half the difference of Pearson's correlations. Of others, 1 - the
@@ -57,11 +71,7 @@ class PairTrends(TableMetric):
     def columns(self) -> list[Column]:
         return [Column("pair_trends", "pair trends")]
 
-    def measure(self, tables: Tables) -> list[float | None]:
-        return [averaged(self.scores(tables), tables)]
-
     def scores(self, tables: Tables) -> dict[tuple[int, ...], float]:
-        """Return the likeness of every pair that has one, by the numbers of its columns."""
         found: dict[tuple[int, ...], float] = {}
         categorical = tables.categorical
         both = tables.held_out, tables.generated
@@ -75,17 +85,6 @@ class PairTrends(TableMetric):
             if not np.isnan(score):
                 found[pair] = score
         return found
-
-
-def averaged(scores: Mapping[tuple[int, ...], float], tables: Tables) -> float | None:
-    """Return the mean of the scores, None if there are none; the log names the worst."""
-    if not scores:
-        return None
-    worst = sorted(scores, key=lambda places: scores[places])[:WORST]
-    names = (" and ".join(tables.columns[place].name for place in places) for places in worst)
-    said = (f"{name} {scores[places]:.3f}" for name, places in zip(names, worst, strict=True))
-    logging.info("least alike: %s", ", ".join(said))
-    return float(np.mean(list(scores.values())))
 
 
 def alike(real: Rows, generated: Rows) -> float:

@@ -1,6 +1,5 @@
 """Every kind of metric of generated tables, each registered by its module's import."""
 
-from collections.abc import Callable, Sequence
 from typing import Annotated
 
 from pydantic import AfterValidator, TypeAdapter
@@ -18,14 +17,3 @@ TABLE_METRICS: TypeAdapter[list[TableMetric]] = TypeAdapter(TableMetrics)
 def every_table_metric() -> list[TableMetric]:
     """Return every kind of metric with its defaults."""
     return TABLE_METRICS.validate_python(kinds(TableMetric))
-
-
-def by_column(
-    metrics: Sequence[TableMetric], values: Callable[[TableMetric], Sequence[float | None]]
-) -> dict[str, float | None]:
-    """Return the values of metrics by the names of their columns."""
-    return {
-        column.name: value
-        for metric in metrics
-        for column, value in zip(metric.columns(), values(metric), strict=True)
-    }

@@ -1,4 +1,4 @@
-"""Are generated rows the training rows again?
+"""Privacy: distance of generated rows to the training rows, and copies of these.
 
 Distances are means over the columns: of numbers and dates the difference as a share of the training
 rows' range, of categories whether they differ (Gower 1971). A missing number counts as the median,
@@ -35,8 +35,8 @@ class ClosestTraining(Privacy):
         return [Column("closest_training", "distance to training rows", 4)]
 
     def measure(self, tables: Tables) -> list[float | None]:
-        places = Places.of(tables)
-        return [float(places.nearest(tables.generated, tables.training).mean())]
+        distance = Gower.of(tables)
+        return [float(distance.nearest(tables.generated, tables.training).mean())]
 
 
 class NearerToTraining(Privacy):
@@ -52,10 +52,10 @@ class NearerToTraining(Privacy):
         return [Column("nearer_to_training", "nearer to training rows")]
 
     def measure(self, tables: Tables) -> list[float | None]:
-        places, rng = Places.of(tables), np.random.default_rng(tables.seed)
+        distance, rng = Gower.of(tables), np.random.default_rng(tables.seed)
         count = min(len(tables.held_out), len(tables.training))
         distances = [
-            places.nearest(tables.generated, rows[rng.choice(len(rows), count, replace=False)])
+            distance.nearest(tables.generated, rows[rng.choice(len(rows), count, replace=False)])
             for rows in (tables.training, tables.held_out)
         ]
         nearer, equal = distances[0] < distances[1], distances[0] == distances[1]
@@ -81,8 +81,8 @@ def as_stored(rows: Rows) -> NDArray[np.float64]:
 
 
 @dataclass(frozen=True)
-class Places:
-    """How rows lie to each other.
+class Gower:
+    """Distances between rows (Gower 1971), as the module's text defines them.
 
     Args:
         categorical: mask of the columns that are categories.
@@ -94,7 +94,7 @@ class Places:
     scale: Rows
 
     @classmethod
-    def of(cls, tables: Tables) -> "Places":
+    def of(cls, tables: Tables) -> "Gower":
         low, median, high = np.nanquantile(tables.training, [0, 0.5, 1], axis=0)
         return cls(tables.categorical, np.nan_to_num(median), np.where(high > low, high - low, 1))
 
