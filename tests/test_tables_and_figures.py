@@ -25,7 +25,8 @@ def test_targets_make_their_pages_in_whatever_order_the_rules_are_included(tmp_p
     (project.path / "mine.csv").touch()
     snakefile = project.path / "Snakefile"
     lines = snakefile.read_text().splitlines()
-    places = [i for i, line in enumerate(lines) if re.match(r'include: "(?!.*common)', line)]
+    of_rules = r'include: "(?!.*(?:common|digests|stacks)\.smk)'  # those hold no rules
+    places = [i for i, line in enumerate(lines) if re.match(of_rules, line)]
     turned = dict(zip(places, [lines[i] for i in reversed(places)], strict=True))
     snakefile.write_text("\n".join(turned.get(i, line) for i, line in enumerate(lines)) + "\n")
     assert len(places) == 14
