@@ -23,6 +23,8 @@ def open_device(gpus: int, threads: int) -> torch.device:
     if not gpus:
         logging.info("computing on the CPU: this job was given no GPU")
         use_fast_products()
+        # Damped features and their second moments fall below 1e-38, where many CPUs are slow.
+        torch.set_flush_denormal(True)
         return torch.device("cpu")
     if not torch.backends.cuda.is_built():
         raise ValueError(
