@@ -1,12 +1,15 @@
-"""Compare one and two branches in 2 to 16 dimensions, at equal numbers of parameters.
+"""Compare variants in more dimensions; by default, one and two branches of equal size in 2 to 16.
 
     python benchmarks/dimensions.py [--seeds 0 1 2] [--folder FOLDER]
+    python benchmarks/dimensions.py --dimensions 16 32 64 \\
+        --variants baseline recommended recommended_whitened mixture \\
+        --output docs/beyond/dimensions.csv
 
 The data are `gaussians`, ten Gaussians in d dimensions, 20,000 points. The adaptive model's local
 branch sees 2 d upscaled dimensions, as the paper's sees four for points in the plane; `single` is
-one branch just wide enough to have as many parameters. Results that exist in FOLDER are kept.
-Writes docs/recommended/dimensions.csv: one row per (variant, dataset, seed) with every metric and
-the number of parameters.
+one branch just wide enough to have as many parameters; `mixture` is a Gaussian mixture by EM, its
+number of components by BIC. Results that exist in FOLDER are kept. Writes one row per (variant,
+dataset, seed) with every metric and the number of parameters.
 """
 
 import argparse
@@ -44,7 +47,7 @@ def matched_width(d: int) -> int:
     return min(range(WIDTH, 4 * WIDTH), key=lambda w: abs(branch_parameters(d, d, w) - wanted))
 
 
-def configuration(d: int, seeds: list[int]) -> dict:
+def configuration(d: int, variants: list[str], seeds: list[int]) -> dict:
     """Overrides of config.yaml for d dimensions."""
     return {
         "variants": {
@@ -58,6 +61,7 @@ def configuration(d: int, seeds: list[int]) -> dict:
                 "like": "baseline",
                 "network": {"width": matched_width(d)},
             },
+            "mixture": {"label": "Gaussian mixture", "classical": "gaussian_mixture"},
         },
         "datasets": {
             f"gaussians_{d}": {
@@ -65,19 +69,19 @@ def configuration(d: int, seeds: list[int]) -> dict:
                 "points": 20_000,
             }
         },
-        "run": {"variants": VARIANTS, "datasets": [f"gaussians_{d}"], "seeds": seeds},
+        "run": {"variants": variants, "datasets": [f"gaussians_{d}"], "seeds": seeds},
     }
 
 
-def run(d: int, seeds: list[int], folder: Path, cores: int) -> pd.DataFrame:
+def run(d: int, variants: list[str], seeds: list[int], folder: Path, cores: int) -> pd.DataFrame:
     """Run the workflow in d dimensions and return one row per (variant, dataset, seed)."""
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / "config.yaml"
-    config.write_text(yaml.safe_dump(configuration(d, seeds)))
+    config.write_text(yaml.safe_dump(configuration(d, variants, seeds)))
     targets = ["results/metrics.csv"] + [
         f"results/{kind}/{variant}/gaussians_{d}/{seed}.json"
         for kind in ("divergences", "distances")
-        for variant in [*VARIANTS, "real"]
+        for variant in [*variants, "real"]
         for seed in seeds
     ]
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
@@ -90,7 +94,7 @@ def run(d: int, seeds: list[int], folder: Path, cores: int) -> pd.DataFrame:
         | pd.read_json(
             folder / f"results/distances/{variant}/gaussians_{d}/{seed}.json", typ="series"
         ).to_dict()
-        for variant in [*VARIANTS, "real"]
+        for variant in [*variants, "real"]
         for seed in seeds
     ]
     table = pd.DataFrame(records).merge(metrics, on=KEYS, how="left")
@@ -99,14 +103,17 @@ def run(d: int, seeds: list[int], folder: Path, cores: int) -> pd.DataFrame:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--dimensions", type=int, nargs="+", default=DIMENSIONS)
+    parser.add_argument("--variants", nargs="+", default=VARIANTS)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--folder", type=Path, default=ROOT / "results/dimensions")
     parser.add_argument("--output", type=Path, default=ROOT / "docs/recommended/dimensions.csv")
     options = parser.parse_args()
     tables = []
-    for d in DIMENSIONS:
-        tables.append(run(d, options.seeds, options.folder.resolve() / str(d), options.cores))
+    for d in options.dimensions:
+        folder = options.folder.resolve() / str(d)
+        tables.append(run(d, options.variants, options.seeds, folder, options.cores))
         table = pd.concat(tables)
         table.to_csv(options.output, index=False, lineterminator="\n", float_format="%.6g")
 

@@ -57,7 +57,11 @@ def main(
         "high": high,
     }
     in_the_plane = len(trained.units.shift) == len(trained.moments.mean) == 2
-    if in_the_plane and not isinstance(sampling.sampler, Cascaded):
+    if (
+        in_the_plane
+        and not trained.units.mixes_columns
+        and not isinstance(sampling.sampler, Cascaded)
+    ):
         places = lattice(low, high, ARROWS)
         found["scores"] = np.stack([scores(trained, places, t) for t in levels.tolist()])
     with atomic_write(states) as part, part.open("wb") as file:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from dualscale.data.encoding import Encoding, numbered
 from dualscale.data.moments import Moments
-from dualscale.data.units import QuantileUnits, Units, own_units
+from dualscale.data.units import QuantileUnits, Units, WhitenedUnits, own_units
 from dualscale.diffusion.categories import Discrete
 from dualscale.diffusion.conditions import Condition, Conditions, Guided
 from dualscale.diffusion.denoiser import Denoiser
@@ -88,6 +88,8 @@ class Model:
             noise = torch.from_numpy(self.coefficients.c_in * self.levels.sigma)
             self.backbone = Backbone(settings, *shape, noise, precision, given)
         self.one_hots = self._one_hots(device)
+        if self.units.mixes_columns and (self.conditions or self.one_hots):
+            raise ValueError("columns can be given, or have discrete noise, but the units mix them")
 
     def _one_hots(self, device: torch.device | None) -> OneHots | None:
         """Return the categories with discrete noise, by their coordinates that vary."""
@@ -174,6 +176,8 @@ class Model:
         }
         if isinstance(self.units, QuantileUnits):
             about["quantiles"] = self.units.quantiles.tolist()
+        if isinstance(self.units, WhitenedUnits):
+            about["axes"] = self.units.axes.tolist()
         if self.encoding is not None:
             about["encoding"] = self.encoding.model_dump()
         path.write_bytes(save(tensors, metadata={"dualscale": json.dumps(about)}))
@@ -230,7 +234,7 @@ def _load(path: Path, device: torch.device | None, architecture: str | None) -> 
             own = own.model_copy(update={"file": architecture})
             settings = settings.model_copy(update={"architecture": own})
         moments = Moments(*(np.array(about[key], np.float64) for key in ("mean", "covariance")))
-        units = _units(about["shift"], about["scale"], about.get("quantiles"))
+        units = _units(*(about.get(key) for key in ("shift", "scale", "quantiles", "axes")))
         encoding = Encoding.model_validate(about["encoding"]) if "encoding" in about else None
         if isinstance(settings, BranchesModel):
             columns = encoding or numbered(units.coordinates)
@@ -253,11 +257,11 @@ def _settings(given: Any) -> BranchesModel | OwnModel:
         raise ConfigurationError(_line(explain(error, given))) from error
 
 
-def _units(shift: Any, scale: Any, quantiles: Any) -> Units:
+def _units(shift: Any, scale: Any, quantiles: Any, axes: Any) -> Units:
     """Return the units that a file holds.
 
     They have one shift and one scale of 0 or more per column, and perhaps rising quantiles of each
-    column of scale 1.
+    column of scale 1, or as many independent axes as columns that are not constant.
     """
     with np.errstate(over="ignore"):
         units = Units(np.array(shift, np.float32), np.array(scale, np.float32))
@@ -267,6 +271,14 @@ def _units(shift: Any, scale: Any, quantiles: Any) -> Units:
         raise ValueError("shift is NaN or infinite")
     if not (np.isfinite(units.scale).all() and (units.scale >= 0).all()):
         raise ValueError("scale is NaN, infinite or negative")
+    if axes is not None:
+        mixed = np.array(axes, np.float32)
+        v = int(units.varying.sum())
+        if mixed.shape != (v, v) or not np.isfinite(mixed).all():
+            raise ValueError(f"axes are NaN or infinite, or have shape {mixed.shape}, not {v, v}")
+        if np.linalg.matrix_rank(mixed.astype(np.float64)) < v:
+            raise ValueError("axes are not independent")
+        return WhitenedUnits(units.shift, units.scale, mixed)
     if quantiles is None:
         return units
     found = np.array(quantiles, np.float32)

@@ -14,7 +14,7 @@ from pydantic import (
 )
 
 from dualscale.classical.generators import AnyClassical
-from dualscale.data.normalisations import AnyNormalisation
+from dualscale.data.normalisations import AnyNormalisation, Whitened
 from dualscale.diffusion.categories import Discrete
 from dualscale.diffusion.drawing import Sampling
 from dualscale.parts import Name, Part
@@ -106,6 +106,16 @@ class VariantSettings(About, ModelSettings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _columns_stay_apart(self) -> "VariantSettings":
+        of_columns = isinstance(self.categories, Discrete), getattr(self, "conditioning", None)
+        if isinstance(self.normalisation, Whitened) and any(of_columns):
+            raise ValueError(
+                "normalisation is 'whitened': with discrete categories or conditioning, 'standard' "
+                "is allowed, since it mixes columns"
+            )
+        return self
+
 
 class BranchesVariant(VariantSettings, BranchesModel):
     """Variant whose network is made of branches."""
@@ -119,6 +129,15 @@ class ClassicalVariant(About):
     """Variant without a network."""
 
     classical: AnyClassical = Field(description="Generator that is fitted to the training points.")
+
+    @model_validator(mode="after")
+    def _columns_stay_apart(self) -> "ClassicalVariant":
+        if isinstance(self.normalisation, Whitened):
+            raise ValueError(
+                "normalisation is 'whitened': with classical, 'standard' is allowed, since it "
+                "mixes columns"
+            )
+        return self
 
 
 def _kind_of_variant(value: Any) -> str:

@@ -6,12 +6,20 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import TypeAdapter
 
-from dualscale.data.units import Array, Mask, Units, own_units, quantile_units, standard_units
+from dualscale.data.units import (
+    Array,
+    Mask,
+    Units,
+    own_units,
+    quantile_units,
+    standard_units,
+    whitened_units,
+)
 from dualscale.parts import Choice, OneOf
 
 
 class Normalisation(Choice):
-    """Map from the data's units to the model's, column by column."""
+    """Map from the data's units to the model's."""
 
     @abstractmethod
     def units(self, data: Array, flags: Mask | None = None) -> Units:
@@ -52,6 +60,19 @@ class Shared(Normalisation):
         own = standard_units(data)
         scale = np.sqrt(np.square(own.scale[own.varying], dtype=np.float64).mean())
         return Units(own.shift, np.where(own.varying, scale, 0).astype(np.float32))
+
+
+class Whitened(Normalisation):
+    """Mean 0 and covariance I, along the principal axes of standardised columns.
+
+    For data of many columns that lie near a subspace: noise, preconditioning and features then have
+    the right scale along each axis.
+    """
+
+    kind: Literal["whitened"] = "whitened"
+
+    def units(self, data: Array, flags: Mask | None = None) -> Units:
+        return whitened_units(data)
 
 
 class Quantile(Normalisation):

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ Mask = NDArray[np.bool_]
 BLOCK = 2**17  # rows that are copied to float64 at a time
 LOG_ROOT_TAU = np.log(2 * np.pi) / 2
 OUTERMOST = 1e-7  # probability of the smallest normal number, -5.2, and of the largest
+LEAST_VARIANCE = 1e-6  # of a principal axis of standardised columns; below, it is rounding
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,8 @@ class Units:
 
     shift: Array
     scale: Array
+
+    mixes_columns: ClassVar[bool] = False
 
     @property
     def own(self) -> bool:
@@ -140,6 +143,36 @@ class QuantileUnits(Units):
         return found
 
 
+@dataclass(frozen=True)
+class WhitenedUnits(Units):
+    """Affine map that mixes columns: x = shift + scale (y axes) over those that are not constant.
+
+    Args:
+        axes: row j is the direction of y_j in standardised columns, (v, v), invertible.
+    """
+
+    axes: Array
+
+    mixes_columns = True
+
+    @property
+    def own(self) -> bool:
+        return False
+
+    def into_model(self, x: Array) -> Array:
+        standardised = super().into_model(x)
+        inverse = np.linalg.inv(self.axes.astype(np.float64))
+        mixed: Array = standardised @ inverse.astype(standardised.dtype)
+        return mixed
+
+    def into_data(self, y: Array) -> Array:
+        return super().into_data(y @ self.axes)
+
+    def log_slope(self, x: Array) -> NDArray[np.float64]:
+        stretched = np.linalg.slogdet(self.axes.astype(np.float64))[1]
+        return super().log_slope(x) - float(stretched)
+
+
 def own_units(dimensions: int) -> Units:
     """Identity map: the model's units are the data's."""
     return Units(np.zeros(dimensions, np.float32), np.ones(dimensions, np.float32))
@@ -158,6 +191,23 @@ def standard_units(data: Array) -> Units:
     constant = data.min(axis=0) == data.max(axis=0)
     shift = np.where(constant, data[0], mean)
     return Units(shift.astype(np.float32), np.where(constant, 0, deviation).astype(np.float32))
+
+
+def whitened_units(data: Array) -> WhitenedUnits:
+    """Units in which the covariance of data (n, d) is I, along its principal axes.
+
+    Those along which standardised columns hardly vary, as the flags of a category do that sum to
+    one, keep a variance below 1.
+    """
+    standard = standard_units(data)
+    v = int(standard.varying.sum())
+    products = np.zeros((v, v))
+    for block in blocks(data):
+        y = standard.into_model(block).astype(np.float64)
+        products += y.T @ y
+    variances, directions = np.linalg.eigh(products / (len(data) - 1))
+    axes = np.sqrt(variances.clip(LEAST_VARIANCE))[:, None] * directions.T
+    return WhitenedUnits(standard.shift, standard.scale, axes.astype(np.float32))
 
 
 def quantile_units(data: Array, count: int, affine: Mask | None = None) -> QuantileUnits:
