@@ -1,15 +1,19 @@
 """Compare variants in more dimensions; by default, one and two branches of equal size in 2 to 16.
 
     python benchmarks/dimensions.py [--seeds 0 1 2] [--folder FOLDER]
-    python benchmarks/dimensions.py --dimensions 16 32 64 \\
-        --variants baseline recommended recommended_whitened mixture \\
-        --output docs/beyond/dimensions.csv
+    python benchmarks/dimensions.py --dimensions 16 32 64 --output docs/beyond/dimensions.csv \\
+        --variants baseline recommended recommended_whitened mixture
+    python benchmarks/dimensions.py --dimensions 32 --output docs/beyond/whitening.csv \\
+        --variants recommended second_order whitening few_features recommended_whitened \\
+        recommended.exact second_order.exact
 
 The data are `gaussians`, ten Gaussians in d dimensions, 20,000 points. The adaptive model's local
 branch sees 2 d upscaled dimensions, as the paper's sees four for points in the plane; `single` is
 one branch just wide enough to have as many parameters; `mixture` is a Gaussian mixture by EM, its
-number of components by BIC. Results that exist in FOLDER are kept. Writes one row per (variant,
-dataset, seed) with every metric and the number of parameters.
+number of components by BIC. From `recommended` to `recommended_whitened`, each of `second_order`,
+`whitening` and `few_features` changes one thing more. NAME.exact is the optimal denoiser, sampled
+as NAME. Results that exist in FOLDER are kept. Writes one row per (variant, dataset, seed) with
+every metric and the number of parameters.
 """
 
 import argparse
@@ -62,6 +66,21 @@ def configuration(d: int, variants: list[str], seeds: list[int]) -> dict:
                 "network": {"width": matched_width(d)},
             },
             "mixture": {"label": "Gaussian mixture", "classical": "gaussian_mixture"},
+            "second_order": {
+                "label": "Second-order sampler",
+                "like": "recommended",
+                "sampling": {"sampler": {"kind": "sde_dpm_solver", "eta": 3.0}},
+            },
+            "whitening": {
+                "label": "Whitened",
+                "like": "second_order",
+                "normalisation": "whitened",
+            },
+            "few_features": {
+                "label": "Few features",
+                "like": "whitening",
+                "network": {"width": 288, "embedding": 8, "highest_frequency": 4.0},
+            },
         },
         "datasets": {
             f"gaussians_{d}": {
@@ -76,8 +95,8 @@ def configuration(d: int, variants: list[str], seeds: list[int]) -> dict:
 def run(d: int, variants: list[str], seeds: list[int], folder: Path, cores: int) -> pd.DataFrame:
     """Run the workflow in d dimensions and return one row per (variant, dataset, seed)."""
     folder.mkdir(parents=True, exist_ok=True)
-    config = folder / "config.yaml"
-    config.write_text(yaml.safe_dump(configuration(d, variants, seeds)))
+    config, trained = folder / "config.yaml", [name for name in variants if "." not in name]
+    config.write_text(yaml.safe_dump(configuration(d, trained, seeds)))
     targets = ["results/metrics.csv"] + [
         f"results/{kind}/{variant}/gaussians_{d}/{seed}.json"
         for kind in ("divergences", "distances")

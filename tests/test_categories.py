@@ -141,6 +141,16 @@ def test_matched_noise_is_refused_for_tables(more):
         VARIANT.validate_python(settings | {"training": {"coupling": "optimal_transport"}})
 
 
+@pytest.mark.parametrize(
+    "more", [{"categories": "absorbing"}, {"conditioning": {"columns": "all"}}]
+)
+def test_units_that_mix_columns_are_refused_for_those_of_their_own_kind(more):
+    settings = {"branches": {"global": {}}, "weighting": "none", "normalisation": "whitened"}
+    VARIANT.validate_python(settings)
+    with pytest.raises(ValidationError, match="normalisation is 'whitened'"):
+        VARIANT.validate_python(settings | more)
+
+
 def test_few_evaluations_start_at_the_last_timestep():
     cells = pd.DataFrame({"word": list("ab" * 50), "number": np.arange(100.0)})
     encoding = Encoding.fit(Table(cells, ["string", "double"]))

@@ -75,6 +75,29 @@ def test_a_model_of_quantiles_comes_back_and_draws_in_the_datas_units(tmp_path):
     assert drawn.std() > 0.1
 
 
+def test_a_whitened_model_comes_back_and_draws_in_the_datas_units(tmp_path):
+    path, model = tmp_path / "m.safetensors", make(normalisation="whitened")
+    model.save(path, model.backbone.flat, 0)
+    loaded, drawing = load_model(path), Drawing(steps=5)
+    drawn, again = (each.sampler(drawing, 200, ["0"]).draw()[0] for each in (model, loaded))
+    np.testing.assert_array_equal(drawn, again)
+    plain = drawing, 200, ["0"], torch.device("cpu")
+    own = ReverseProcess(model.denoiser, model.levels, model.moments, *plain).draw()[0]
+    np.testing.assert_allclose(drawn, model.units.into_data(own), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("axes", "said"),
+    [([[1.0]], r"shape \(1, 1\)"), ([[1, 2], [2, 4]], "independent"), ([[1, 0], [0, None]], "NaN")],
+)
+def test_a_file_whose_axes_span_no_plane_is_refused(tmp_path, axes, said):
+    path, model = tmp_path / "m.safetensors", make(normalisation="whitened")
+    model.save(path, model.backbone.flat, 0)
+    rewrite(path, lambda about, tensors: about | {"axes": axes})
+    with pytest.raises(ValueError, match=said):
+        load_model(path)
+
+
 def test_a_saved_model_keeps_the_order_of_its_branches(tmp_path):
     model = make(branches={"zoom": {"upscaled_dimensions": 4}, "all": {}})
     model.save(tmp_path / "m.safetensors", model.backbone.flat, 0)

@@ -5,7 +5,7 @@ import pytest
 from sklearn.preprocessing import QuantileTransformer
 
 from dualscale.data.normalisations import Quantile
-from dualscale.data.units import BLOCK, own_units, quantile_units, standard_units
+from dualscale.data.units import BLOCK, own_units, quantile_units, standard_units, whitened_units
 
 DATA = np.random.default_rng(0).normal([3, 0.1, -5], [10, 0, 0.1], (500, 3)).astype(np.float32)
 
@@ -102,3 +102,38 @@ def test_the_slope_of_quantile_units_is_that_of_the_map_beside_columns_of_flags(
     ]
     numerical = np.log([slopes[j][:, j] / (2 * step) for j in range(3)]).sum(axis=0)
     np.testing.assert_allclose(units.log_slope(x), numerical, rtol=1e-3)
+
+
+def correlated(n=4000):
+    """Points of three correlated columns, and a constant one between them."""
+    mixed = np.random.default_rng(0).normal(size=(n, 3)) @ [[3, 1, 0], [0, 0.1, 2], [0, 0, 0.1]]
+    return np.insert(mixed + np.array([5, 0, -7]), 1, 0.1, axis=1).astype(np.float32)
+
+
+def test_whitened_units_have_covariance_one_and_are_undone():
+    data = correlated()
+    units = whitened_units(data)
+    inside = units.into_model(data)
+    assert inside.dtype == np.float32
+    np.testing.assert_allclose(inside.mean(axis=0), 0, atol=1e-3)
+    np.testing.assert_allclose(np.cov(inside.T), np.eye(3), atol=1e-3)
+    np.testing.assert_allclose(units.into_data(inside), data, atol=1e-4)
+    assert (units.into_data(inside)[:, 1] == np.float32(0.1)).all()
+
+
+def test_whitened_units_do_not_blow_up_the_rounding_of_columns_that_depend_on_others():
+    kinds = np.random.default_rng(0).integers(3, size=500)
+    flags = np.eye(3, dtype=np.float32)[kinds]  # whose sum is 1
+    units = whitened_units(flags)
+    assert units.into_model(flags).std(axis=0).min() < 0.01
+    np.testing.assert_allclose(units.into_data(units.into_model(flags)), flags, atol=1e-3)
+
+
+def test_the_slope_of_whitened_units_is_that_of_the_map():
+    data = correlated()
+    units, varying = whitened_units(data), [0, 2, 3]
+    start = data[:1].astype(np.float64)
+    steps = start + np.eye(4)[varying]
+    jacobian = units.into_model(steps) - units.into_model(start)
+    expected = np.log(abs(np.linalg.det(jacobian)))
+    np.testing.assert_allclose(units.log_slope(data[:2]), expected, rtol=1e-4)
