@@ -12,16 +12,17 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+LIVE = $$(test -t 2 && echo --logger rich)  # a bar in a terminal; elsewhere, lines
 
 .PHONY: demo paper env test test-system test-faults lint docs bench gpu lock
 
 demo: .venv/run
-	$(BIN)/snakemake --directory demo --configfile workflow/protocols/demo.yaml --cores all --resources gpu=1
+	$(BIN)/snakemake --directory demo --configfile workflow/protocols/demo.yaml --cores all --resources gpu=1 $(LIVE)
 	@echo 'Look at demo/results/paper/figure1.png. Next: make paper'
 
 paper: .venv/run
 	$(BIN)/python scripts/estimate.py
-	$(BIN)/snakemake --cores all --resources gpu=1
+	$(BIN)/snakemake --cores all --resources gpu=1 $(LIVE)
 
 env: .venv/run
 

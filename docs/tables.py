@@ -563,9 +563,11 @@ def siblings_judged() -> str:
     return pipe(["claim", "published", "measured", "verdict"], rows)
 
 
-def in_dimensions(variant: str, column: str) -> pd.DataFrame:
+def in_dimensions(
+    variant: str, column: str, path: str = "docs/recommended/dimensions.csv"
+) -> pd.DataFrame:
     """Return a column of a variant's runs in more dimensions, a row per seed, a column per d."""
-    runs = read("docs/recommended/dimensions.csv")
+    runs = read(path)
     runs = runs.assign(d=runs["dataset"].str.removeprefix("gaussians_").astype(int))
     cell = runs[runs["variant"] == variant]
     return cell.pivot(index="seed", columns="d", values=column)
@@ -816,6 +818,64 @@ def given_columns() -> str:
             rows[-1].append(with_interval(*low_mean_high, ".3f") if low_mean_high else "")
     header = ["given", "floor", "draws given it", "draws of whole rows", "without conditioning"]
     return pipe(header, rows)
+
+
+WHITENED, WHITENING = "docs/beyond/dimensions.csv", "docs/beyond/whitening.csv"
+WHITENED_SHOWN = {
+    "real": "Fresh real points",
+    "baseline": "Baseline",
+    "recommended": "Recommended",
+    "recommended_whitened": "Recommended, whitened",
+    "mixture": "Gaussian mixture",
+}
+WHITENING_SHOWN = {
+    "recommended": "Recommended",
+    "second_order": "… second-order sampler",
+    "whitening": "… whitened data",
+    "few_features": "… 8 features per coordinate up to 4 rad, width 288",
+    "recommended_whitened": "… batches of 512, higher rate and noise levels",
+    "recommended.exact": "Optimal denoiser, sampled as recommended",
+    "second_order.exact": "Optimal denoiser, second-order sampler",
+}
+IN_DIMENSIONS = ["KL above the floor", "share off support", "width, of the real", "C2ST accuracy"]
+
+
+def cells_in_dimensions(name: str, d: int, path: str) -> list[str]:
+    """Return the KL above real points' of the same seed, and metrics, of a variant in d dimensions."""
+    kl, floor = (in_dimensions(each, "kl_k5_bits", path)[d] for each in (name, "real"))
+    columns = {"off_support_share": ".4f", "blob_width": ".3f", "classifier_accuracy": ".3f"}
+    means = [
+        f"{in_dimensions(name, column, path)[d].mean():{form}}" for column, form in columns.items()
+    ]
+    above = "" if name == "real" else with_interval(*mean_interval((kl - floor).tolist()), ".3f")
+    return [above, *means]
+
+
+@block(BEYOND, "dimensions")
+def whitened_dimensions() -> str:
+    """Metrics of the whitened recipe and of others in many dimensions."""
+    rows = []
+    for d in in_dimensions("real", "coverage", WHITENED):
+        base = in_dimensions("baseline", "train_seconds", WHITENED)[d]
+        for name, label in WHITENED_SHOWN.items():
+            cells = cells_in_dimensions(name, d, WHITENED)
+            if name == "real":
+                rows.append([f"{d}", label, *cells, "", ""])
+                continue
+            seconds = in_dimensions(name, "train_seconds", WHITENED)[d]
+            size = in_dimensions(name, "parameters", WHITENED)[d].mean()
+            rows.append([f"{d}", label, *cells, f"{size:,.0f}", f"{(seconds / base).median():.2f}"])
+    header = ["d", "", *IN_DIMENSIONS, "parameters", "training time, of the baseline's"]
+    return pipe(header, once(rows), texts=2)
+
+
+@block(BEYOND, "whitening")
+def whitening() -> str:
+    """Metrics from the recipe to the whitened one, change by change, in 32 dimensions."""
+    rows = [
+        [label, *cells_in_dimensions(name, 32, WHITENING)] for name, label in WHITENING_SHOWN.items()
+    ]
+    return pipe(["", *IN_DIMENSIONS], rows)
 
 
 @block("results/README.md", "pages")
