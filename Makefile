@@ -70,7 +70,7 @@ gpu: .venv/test
 	$(BIN)/python -m pip install --quiet --requirement requirements.txt
 	@touch $@
 
-.venv/test: requirements-test.txt requirements-slurm.txt .venv/run
+.venv/test: requirements-test.txt requirements-slurm.txt requirements-sge.txt .venv/run
 	$(BIN)/python -m pip install --quiet --requirement requirements-test.txt
 	@touch $@
 
@@ -93,6 +93,8 @@ lock:
 	{ echo torch==2.13.0; .lock/bin/python -m pip $(FREEZE); } > requirements.txt
 	.lock/bin/python -m pip install --quiet '.[slurm]'
 	$(call freeze_beside,requirements.txt) > requirements-slurm.txt
+	.lock/bin/python -m pip install --quiet '.[sge]'
+	{ echo '-r requirements.txt'; .lock/bin/python -m pip $(FREEZE) | grep cluster-generic; } > requirements-sge.txt
 	.lock/bin/python -m pip install --quiet '.[test]'
-	$(call freeze_beside,requirements.txt requirements-slurm.txt) > requirements-test.txt
+	$(call freeze_beside,requirements.txt requirements-slurm.txt requirements-sge.txt) > requirements-test.txt
 	rm -rf .lock build scripts/*.egg-info

@@ -1,6 +1,6 @@
 """Measure 64 short jobs on a Slurm of one node, submitted in several ways: benchmarks/groups.csv.
 
-    python benchmarks/groups.py          # every way; needs root and what tests/slurm/cluster names
+    python benchmarks/groups.py          # every way; needs root and what tests/cluster/slurm names
     python benchmarks/groups.py local    # some ways; the other rows of the CSV stay
 
 The jobs estimate the KL of tiny samples, so that nearly all time is the start of processes. Slurm
@@ -24,7 +24,7 @@ import yaml
 from benchmark import ROOT, in_own_process
 from workflow import copy_project
 
-CLUSTER = ROOT / "tests/slurm/cluster"
+CLUSTER = ROOT / "tests/cluster/slurm"
 CORES = 2
 VARIANTS = ["baseline", "fixed", "adaptive", "weight_analysis"]
 DATASETS = ["circle", "line"]

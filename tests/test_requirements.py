@@ -33,8 +33,8 @@ def test_pinned_versions_lie_in_the_declared_ranges():
     lists = [project["dependencies"], *project["optional-dependencies"].values()]
     declared = [line for lines in lists for line in lines if "dualscale" not in line]
     pinned = {}
-    for name in ("requirements.txt", "requirements-slurm.txt", "requirements-test.txt"):
-        pinned |= pins(name)
+    for extra in ("", "-slurm", "-sge", "-test"):
+        pinned |= pins(f"requirements{extra}.txt")
     pinned = {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in pinned.items()}
     for line in declared:
         requirement = Requirement(line)

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 from conftest import ROOT, TINY, copy_project
 
-SLURM = ROOT / "tests/slurm"
+CLUSTER = ROOT / "tests/cluster"
 PROFILE = ROOT / "workflow/profiles/slurm"
 MISSING = [name for name in ("slurmctld", "slurmd", "sbatch", "munged") if not shutil.which(name)]
 
@@ -33,9 +33,9 @@ HERE = ["--slurm-init-seconds-before-status-checks", "2"]
 
 @pytest.fixture(scope="module", autouse=True)
 def cluster():
-    subprocess.run([SLURM / "cluster", "start"], check=True)
+    subprocess.run([CLUSTER / "slurm", "start"], check=True)
     yield
-    subprocess.run([SLURM / "cluster", "stop"], check=True)
+    subprocess.run([CLUSTER / "slurm", "stop"], check=True)
 
 
 def started(folder, *arguments):
@@ -55,7 +55,7 @@ def started(folder, *arguments):
 @pytest.fixture
 def jobs(tmp_path):
     """Starts Snakemake on the test jobs, in a folder of its own."""
-    return partial(started, tmp_path, "--snakefile", SLURM / "Snakefile")
+    return partial(started, tmp_path, "--snakefile", CLUSTER / "Snakefile")
 
 
 @contextmanager

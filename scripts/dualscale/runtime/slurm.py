@@ -38,7 +38,7 @@ def cancel_command(number: str) -> str:
 
 
 def cause_of_end(message: str | None, logs: Iterable[Path]) -> str:
-    """Return why Slurm ended a job; empty if the job ended by itself.
+    """Return why Slurm ended a job; empty if the job ended by itself, or was not Slurm's.
 
     Args:
         message: the executor plugin's, with the state of the job.
@@ -46,7 +46,7 @@ def cause_of_end(message: str | None, logs: Iterable[Path]) -> str:
     """
     texts = [log.read_text(encoding="utf-8", errors="replace") for log in logs if log.is_file()]
     causes = dict.fromkeys(cause for text in texts for cause in KILLED.findall(text))
-    if not message or ("'FAILED'" in message and not causes):
+    if not message or "SLURM status" not in message or ("'FAILED'" in message and not causes):
         return ""
     return " ".join([message.partition(" Detailed failure reason")[0], *causes])
 

@@ -1,0 +1,119 @@
+"""The profile for Grid Engine on a real one of one host, with a GPU that is only a name."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+
+import pandas as pd
+import pytest
+from conftest import ROOT, TINY, copy_project
+
+CLUSTER = ROOT / "tests/cluster"
+PROFILE = ROOT / "workflow/profiles/sge"
+MISSING = [name for name in ("sge_qmaster", "sge_execd", "qsub") if not shutil.which(name)]
+
+pytestmark = [
+    pytest.mark.system,
+    pytest.mark.skipif(
+        bool(MISSING),
+        reason=f"Grid Engine is not installed: {', '.join(MISSING)} not found "
+        "(Debian: gridengine-master gridengine-exec gridengine-client)",
+    ),
+    pytest.mark.skipif(os.getuid() != 0, reason="only root can start a Grid Engine of its own"),
+]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cluster():
+    command = CLUSTER / "grid_engine"
+    subprocess.run([command, "start"], check=True)
+    found = subprocess.run([command, "environment"], capture_output=True, text=True, check=True)
+    with pytest.MonkeyPatch.context() as patch:
+        for line in found.stdout.splitlines():
+            patch.setenv(*line.split("=", 1))
+        yield
+    subprocess.run([command, "stop"], check=True)
+
+
+def started(folder, *arguments):
+    """Snakemake with the project's profile, on the jobs that a cluster has to deal with."""
+    command = [sys.executable, "-m", "snakemake", "--workflow-profile", PROFILE]
+    return subprocess.Popen(
+        [*command, "--snakefile", CLUSTER / "Snakefile", *arguments],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+
+
+@pytest.fixture
+def jobs(tmp_path):
+    return partial(started, tmp_path)
+
+
+def interval(file):
+    first, last = map(float, file.read_text().split())
+    return first, last
+
+
+def overlap(one, other):
+    return one[0] < other[1] and other[0] < one[1]
+
+
+def at_work():
+    """Lines of the queue, one per job."""
+    done = subprocess.run(["qstat", "-u", "*"], capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()[2:]
+
+
+def test_the_whole_workflow_runs_on_grid_engine(tmp_path):
+    project = copy_project(ROOT, tmp_path / "project")
+    project.configure(**TINY)
+    profile = ["--workflow-profile", "workflow/profiles/sge", "--config", "device=cpu"]
+    done = project.run(*profile)
+    assert "with external jobid" in done.stdout + done.stderr
+    assert len(pd.read_csv(project.path / "results/metrics.csv")) == 4
+    assert (project.path / "results/paper/figure1.png").stat().st_size > 5000
+    assert project.waiting(*profile) == set()
+
+
+def test_jobs_on_one_gpu_never_overlap_while_others_run_beside_them(jobs, tmp_path):
+    process = jobs("gpu_jobs")
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    gpu, cpu = ([interval(tmp_path / f"{kind}.{i}") for i in range(3)] for kind in ("gpu", "cpu"))
+    assert not any(overlap(gpu[i], gpu[j]) for i, j in ((0, 1), (0, 2), (1, 2)))
+    assert any(overlap(one, other) for one in gpu for other in cpu)
+
+
+def test_failures_are_retried_and_time_limits_end_jobs(jobs, tmp_path):
+    process = jobs("--retries", "1", "--", "fails.out", "wrong.out", "too_long.out")
+    output, _ = process.communicate(timeout=400)
+    assert process.returncode != 0
+    assert (tmp_path / "attempts").read_text().count("attempt") == 2
+    assert (tmp_path / "fails.log").read_text() == "the reason why\n"
+    assert (tmp_path / "wrong_attempts").read_text().count("attempt") == 1
+    assert "Error in rule too_long" in output
+    assert re.search(r"Grid Engine, job \d+: failed +\d+ .*h_rt", output)
+    assert not list(tmp_path.glob("*.out"))
+
+
+def test_an_interrupt_cancels_what_was_submitted(jobs):
+    process = jobs("--", "slow.1", "slow.2")
+    while len(at_work()) < 2:
+        assert process.poll() is None
+        time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode != 0, output
+    deadline = time.monotonic() + 30
+    while at_work() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert at_work() == []
