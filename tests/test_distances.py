@@ -2,10 +2,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from dualscale.data.datasets import Dino
+from dualscale.data.datasets import Dino, Gaussians
 from dualscale.data.distributions import GaussianMixture
 from dualscale.metrics.distances import (
     KL,
+    BlobWidth,
     ClassifierTest,
     Coverage,
     EnergyDistance,
@@ -95,6 +96,14 @@ def blobs(width):
     """The dino's blobs, narrowed or widened."""
     dino = Dino().build()
     return GaussianMixture(dino.means, dino.weights, width * dino.width)
+
+
+@pytest.mark.parametrize("d", [2, 64])
+def test_the_width_of_blobs_is_that_of_the_real_ones_in_few_and_in_many_dimensions(d, rng):
+    known = Gaussians(dimensions=d).build()
+    wide = GaussianMixture(known.means, known.weights, 1.1 * known.width)
+    real, generated = known.sample(2000, rng), wide.sample(2000, rng)
+    assert value(BlobWidth(), real, generated, known) == pytest.approx(1.1, abs=0.03)
 
 
 WIDTHS = [0.5, 1.0, 2.0]

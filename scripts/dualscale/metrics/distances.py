@@ -4,6 +4,7 @@ If both come from one distribution, the energy and Wasserstein distances are 0 u
 the docstrings of the others give their values.
 """
 
+import math
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
@@ -129,7 +130,7 @@ class BlobWidth(Metric):
 
     1 if both come from one distribution. For mixtures of discs, or of at most 200 Gaussians: curves
     are mixtures too, of Gaussians that overlap. Points farther from every centre than 1.8 radii, or
-    five standard deviations, belong to no blob.
+    5 sqrt(d / 2) standard deviations, belong to no blob.
     """
 
     kind: Literal["blob_width"] = "blob_width"
@@ -143,7 +144,7 @@ class BlobWidth(Metric):
             case Discs(centres=centres, radius=radius):
                 reach = 1.8 * radius
             case GaussianMixture(means=centres, width=width) if len(centres) <= self.most:
-                reach = 5 * width.max()
+                reach = 5 * math.sqrt(centres.shape[1] / 2) * width.max()
             case _:
                 return [None]
         blobs = scipy.spatial.cKDTree(centres)
