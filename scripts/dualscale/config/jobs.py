@@ -100,7 +100,7 @@ def process_settings(config: Mapping[str, Any], name: str) -> dict[str, Any]:
 def same_process(config: Mapping[str, Any], name: str) -> str:
     """First variant with the same process; the optimal denoiser's samples are named after it."""
     own = process_settings(config, name)
-    variants: Iterable[str] = [key for key in config["variants"] if has_network(config, key)]
+    variants: Iterable[str] = [key for key in config["variants"] if has_optimum(config, key)]
     return next(other for other in variants if process_settings(config, other) == own)
 
 
