@@ -841,9 +841,9 @@ IN_DIMENSIONS = ["KL above the floor", "share off support", "width, of the real"
 
 
 def cells_in_dimensions(name: str, d: int, path: str) -> list[str]:
-    """Return the KL above real points' of the same seed, and metrics, of a variant in d dimensions."""
+    """Return the KL above real points', and other metrics, of a variant in d dimensions."""
     kl, floor = (in_dimensions(each, "kl_k5_bits", path)[d] for each in (name, "real"))
-    columns = {"off_support_share": ".4f", "blob_width": ".3f", "classifier_accuracy": ".3f"}
+    columns = {"off_support_share": ".4f", "blob_width_ratio": ".3f", "classifier_accuracy": ".3f"}
     means = [
         f"{in_dimensions(name, column, path)[d].mean():{form}}" for column, form in columns.items()
     ]
@@ -873,7 +873,8 @@ def whitened_dimensions() -> str:
 def whitening() -> str:
     """Metrics from the recipe to the whitened one, change by change, in 32 dimensions."""
     rows = [
-        [label, *cells_in_dimensions(name, 32, WHITENING)] for name, label in WHITENING_SHOWN.items()
+        [label, *cells_in_dimensions(name, 32, WHITENING)]
+        for name, label in WHITENING_SHOWN.items()
     ]
     return pipe(["", *IN_DIMENSIONS], rows)
 

@@ -43,3 +43,14 @@ def test_pinned_versions_lie_in_the_declared_ranges():
 
 def test_torch_is_pinned_exactly():
     assert pins("requirements.txt")["torch"] == "2.13.0"
+
+
+def test_badges_say_what_the_project_declares():
+    badges = re.findall(r"^\[!\[(\w+):? (?:≥ )?([\w.]+)\]", (ROOT / "README.md").read_text(), re.M)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    (snakemake,) = (line for line in project["dependencies"] if line.startswith("snakemake>"))
+    assert dict(badges) == {
+        "Snakemake": re.search(r">=([\d.]+)", snakemake)[1],
+        "Python": project["requires-python"].removeprefix(">="),
+        "License": project["license"],
+    }
