@@ -27,7 +27,8 @@ PAGES += sorted(str(page.relative_to(ROOT)) for page in (ROOT / "docs/guides").g
 LEVEL = f"{INTERVAL:.0%}".replace("%", " %")
 # Definitions, figures published elsewhere and bounds fixed beforehand, not measured here.
 DEFINED = {
-    "README.md": f"Python ≥ 3.11 (tested with 3.11, 3.12 and 3.13)|0.02 bits|{LEVEL}",
+    "README.md": f"""Python ≥ 3.11 (tested with 3.11, 3.12 and 3.13)|0.02 bits|{LEVEL}
+        |[Snakemake ≥ 9.20]|[Python ≥ 3.11]""",
     METHOD: """norm 0.5|0.5 and 0.5|to 0.02;|EMA 0.995|0.350, dino 1.019|line 0.150|moons 0.094|
         0.820, 0.871, 1.034 and 0.862|12.8 %|3.3 %|0.090 to 0.093""",
     STUDY: f"""2.13.0|{LEVEL}|0.02 bits|0.01 bits|0.364|accuracy of 0.5|0.989""",
@@ -36,6 +37,7 @@ DEFINED = {
     SPEED: """2.13|1.05|target: 1.15""",
     RELIABILITY: "9.27.1|22.05|2.8.0|1 %",
     "docs/guides/modules.md": "0.17.1",
+    "docs/guides/grid-engine.md": "8.1.9|0.6.31",
 }
 
 
