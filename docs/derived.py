@@ -39,9 +39,11 @@ def labels_of(config: dict) -> dict[str, str]:
 PROTOCOL = check_files([ROOT / "workflow/protocols/systems.yaml"])
 SYSTEM_LABELS = labels_of(PROTOCOL)
 DIGIT_LABELS = labels_of(check_files([ROOT / "examples/digits.yaml"]))
-# Its table is not in the repository, so that the whole configuration cannot be checked.
+# Their tables are not in the repository, so that the whole configuration cannot be checked.
 ADULT = yaml.safe_load((ROOT / "examples/adult.yaml").read_text())
 ADULT_LABELS = {name: variant["label"] for name, variant in ADULT["variants"].items()}
+FAIR = yaml.safe_load((ROOT / "examples/table.yaml").read_text())
+FAIR_LABELS = {name: variant["label"] for name, variant in FAIR["variants"].items()}
 LABELS = {name: variant["label"] for name, variant in CONFIG["variants"].items()}
 
 

@@ -21,6 +21,7 @@ from derived import (
     CONFIG,
     DERIVED,
     DIGIT_LABELS,
+    FAIR_LABELS,
     FIGURES,
     SYSTEM_LABELS,
     side_by_side,
@@ -769,6 +770,37 @@ def digits() -> str:
     return pipe(["", *(column.label for column in OF_IMAGES)], [row[1:] for row in rows])
 
 
+@block(BEYOND, "fair")
+def fair() -> str:
+    """Quality of generated rows of fair, beside real ones'."""
+    table, labels = read("docs/beyond/fair/quality.csv"), {REAL: "Real rows", **FAIR_LABELS}
+    columns = [each for metric in every_table_metric() for each in metric.columns()]
+    columns = [each for each in columns if each.name in table]
+    header = ["", "tables", *(column.label for column in columns)]
+    return pipe(header, printed_quality(table, labels, columns))
+
+
+@block(BEYOND, "trefoil")
+def trefoil() -> str:
+    """KL above the floor of the trefoil, and other metrics."""
+    runs, floors = (read(f"docs/beyond/trefoil/{name}.csv") for name in ("metrics", "floors"))
+    measures = read("docs/beyond/trefoil/measures.csv")
+    shown = ["off_support_share", "coverage", "classifier_accuracy", "nll_bits"]
+    shown = [name for name in shown if measures[name].notna().any()]
+    rows = []
+    for name in ("baseline", "recommended", REAL):
+        cell, metrics = (table[table["variant"] == name] for table in (runs, measures))
+        means = [number(metrics[column].mean(), f".{COLUMNS[column].digits}f") for column in shown]
+        if name == REAL:
+            rows.append([LABELS[name], "", *means, ""])
+            continue
+        above = welch_interval(cell["kl_bits"].tolist(), floors["kl_bits"].tolist())
+        seconds = cell["train_seconds"].median()
+        rows.append([LABELS[name], with_interval(*above, ".3f"), *means, f"{seconds:.0f}"])
+    header = ["", "KL above the floor", *(COLUMNS[name].label for name in shown), "training, s"]
+    return pipe(header, rows)
+
+
 @block(BEYOND, "adult")
 def adult() -> str:
     """Macro F1 of CatBoost and quality of generated rows of Adult, beside published figures."""
@@ -845,7 +877,8 @@ def cells_in_dimensions(name: str, d: int, path: str) -> list[str]:
     kl, floor = (in_dimensions(each, "kl_k5_bits", path)[d] for each in (name, "real"))
     columns = {"off_support_share": ".4f", "blob_width_ratio": ".3f", "classifier_accuracy": ".3f"}
     means = [
-        f"{in_dimensions(name, column, path)[d].mean():{form}}" for column, form in columns.items()
+        number(in_dimensions(name, column, path)[d].mean(), form)
+        for column, form in columns.items()
     ]
     above = "" if name == "real" else with_interval(*mean_interval((kl - floor).tolist()), ".3f")
     return [above, *means]

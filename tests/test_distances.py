@@ -106,6 +106,12 @@ def test_the_width_of_blobs_is_that_of_the_real_ones_in_few_and_in_many_dimensio
     assert value(BlobWidth(), real, generated, known) == pytest.approx(1.1, abs=0.03)
 
 
+def test_samples_off_every_blob_have_no_width(rng):
+    known = Gaussians(dimensions=64).build()
+    real = known.sample(500, rng)
+    assert value(BlobWidth(), real, real + 50, known) is None
+
+
 WIDTHS = [0.5, 1.0, 2.0]
 
 

@@ -338,6 +338,7 @@ def beyond_page():
     assert ours["nearest_training"] < more["nearest_training"] < mixture["nearest_training"]
     assert score.loc["again", "near_copies_share"] == 1
     yield from adult_section()
+    yield from many_columns_section()
 
 
 def published_f1():
@@ -366,6 +367,45 @@ def adult_section():
     yield f"of real rows {100 * real['nearer_to_training']:.1f} %"
     yield f"{100 * ours['copies']:.0f} % are copies of one, as {100 * real['copies']:.0f} % of real"
     yield f"{100 * quality.loc['smote', 'copies']:.0f} % equal a training row"
+
+
+def many_columns_section():
+    path, whitened = tables.WHITENED, "recommended_whitened"
+
+    def mean(name, column, d):
+        return tables.in_dimensions(name, column, path)[d].mean()
+
+    def above(name, d):
+        return mean(name, "kl_k5_bits", d) - mean("real", "kl_k5_bits", d)
+
+    share = {d: above(whitened, d) / above("baseline", d) for d in (16, 32)}
+    off = {name: mean(name, "off_support_share", 32) for name in (whitened, "real")}
+    yield f"KL above the floor {100 * share[16]:.1f} % of the baseline's"
+    yield f"{100 * mean(whitened, 'off_support_share', 16):.2f} % of its points off the support"
+    yield f"where real points have {100 * mean('real', 'off_support_share', 16):.2f} %"
+    yield f"cannot tell them from real points ({mean(whitened, 'classifier_accuracy', 16):.3f})"
+    yield f"above the floor is {100 * share[32]:.1f} % of the baseline's"
+    yield f"{100 * off[whitened]:.2f} % off the support is {off[whitened] / off['real']:.1f} times"
+    yield f"real points' {100 * off['real']:.2f} %"
+    yield f"**In 64** {above(whitened, 64):.3f} bits and"
+    yield f"{100 * mean(whitened, 'off_support_share', 64):.1f} % off the support are left"
+    yield from what_breaks()
+
+
+def what_breaks():
+    def mean(name, column):
+        return tables.in_dimensions(name, column, tables.WHITENING)[32].mean()
+
+    floor = mean("real", "kl_k5_bits")
+    kl = {name: mean(name, "kl_k5_bits") - floor for name in tables.WHITENING_SHOWN}
+    yield f"from {kl['whitening']:.2f} to {kl['few_features']:.2f} bits as they become few"
+    yield f"Whitening takes {kl['second_order'] - kl['whitening']:.2f} bits"
+    off = [mean(name, "off_support_share") for name in ("few_features", "recommended_whitened")]
+    yield f"off the support from {100 * off[0]:.1f} % to {100 * off[1]:.2f} %"
+    width = mean("recommended.exact", "blob_width_ratio")
+    yield f"blobs of {width:.3f} of the real width"
+    yield f"a KL of {kl['recommended.exact']:.2f} bits above the floor"
+    yield f"The second-order sampler's is {kl['second_order.exact']:.3f}"
 
 
 STATED = {

@@ -148,13 +148,14 @@ class BlobWidth(Metric):
             case _:
                 return [None]
         blobs = scipy.spatial.cKDTree(centres)
-        real, generated = (self._width(points, blobs, reach) for points in samples.equal)
-        return [generated / real]
+        real, generated = (self._offsets(points, blobs, reach) for points in samples.equal)
+        return [float(generated.std() / real.std()) if len(generated) else None]
 
-    def _width(self, points: Array, blobs: scipy.spatial.cKDTree, reach: float) -> float:
-        """Standard deviation of the coordinates about the nearest centre."""
+    def _offsets(self, points: Array, blobs: scipy.spatial.cKDTree, reach: float) -> Array:
+        """Return the points of blobs less their nearest centre."""
         distances, nearest = blobs.query(points)
-        return float((points - blobs.data[nearest])[distances < reach].std())
+        offsets: Array = (points - blobs.data[nearest])[distances < reach]
+        return offsets
 
 
 class EnergyDistance(Metric):
