@@ -785,8 +785,7 @@ def trefoil() -> str:
     """KL above the floor of the trefoil, and other metrics."""
     runs, floors = (read(f"docs/beyond/trefoil/{name}.csv") for name in ("metrics", "floors"))
     measures = read("docs/beyond/trefoil/measures.csv")
-    shown = ["off_support_share", "coverage", "classifier_accuracy", "nll_bits"]
-    shown = [name for name in shown if measures[name].notna().any()]
+    shown = ["off_support_share", "coverage", "classifier_accuracy"]
     rows = []
     for name in ("baseline", "recommended", REAL):
         cell, metrics = (table[table["variant"] == name] for table in (runs, measures))
@@ -880,7 +879,11 @@ def cells_in_dimensions(name: str, d: int, path: str) -> list[str]:
         number(in_dimensions(name, column, path)[d].mean(), form)
         for column, form in columns.items()
     ]
-    above = "" if name == "real" else with_interval(*mean_interval((kl - floor).tolist()), ".3f")
+    above = (
+        ""
+        if name == "real"
+        else with_interval(*mean_interval((kl - floor).dropna().tolist()), ".3f")
+    )
     return [above, *means]
 
 

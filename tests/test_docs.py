@@ -337,8 +337,33 @@ def beyond_page():
     yield f"{ours['nearest_training']:.2f} times that of held-out images"
     assert ours["nearest_training"] < more["nearest_training"] < mixture["nearest_training"]
     assert score.loc["again", "near_copies_share"] == 1
+    yield from fair_section()
+    yield from trefoil_section()
     yield from adult_section()
     yield from many_columns_section()
+
+
+def fair_section():
+    quality = tables.read("docs/beyond/fair/quality.csv").set_index("variant")
+    f1 = quality["efficiency_f1"]
+    yield f"reach {f1['table']:.3f} of macro F1, on the mixture's {f1['mixture']:.3f}"
+    yield f"on real rows {f1['real']:.3f}"
+    likeness = quality[["column_shapes", "pair_trends"]]
+    apart = (likeness.loc["table"] - likeness.loc["mixture"]).abs().max()
+    yield f"within {math.ceil(1000 * apart) / 1000:.3f} of each other"
+    yield f"since {100 * quality.loc['smote', 'copies']:.0f} % of them are training rows"
+    classical = quality.index.difference(["real", "training_rows", "copula"])
+    assert (quality.loc["copula", "column_shapes"] > quality.loc[classical, "column_shapes"]).all()
+
+
+def trefoil_section():
+    kl = tables.read("docs/beyond/trefoil/metrics.csv").groupby("variant")["kl_bits"].mean()
+    kl -= tables.read("docs/beyond/trefoil/floors.csv")["kl_bits"].mean()
+    assert 5 < kl["baseline"] / kl["recommended"] < 6
+    measures = tables.read("docs/beyond/trefoil/measures.csv")
+    off = measures.groupby("variant")["off_support_share"].mean()
+    assert round(off["baseline"], 3) == round(off["recommended"], 3)
+    yield f"knot: {100 * off['recommended']:.1f} %, and {100 * off['real']:.1f} % of real ones"
 
 
 def published_f1():
@@ -380,15 +405,18 @@ def many_columns_section():
 
     share = {d: above(whitened, d) / above("baseline", d) for d in (16, 32)}
     off = {name: mean(name, "off_support_share", 32) for name in (whitened, "real")}
-    yield f"KL above the floor {100 * share[16]:.1f} % of the baseline's"
-    yield f"{100 * mean(whitened, 'off_support_share', 16):.2f} % of its points off the support"
+    yield f"KL above the floor is {100 * share[16]:.1f} % of the baseline's"
+    yield f"{100 * mean(whitened, 'off_support_share', 16):.2f} % of its points are off the support"
     yield f"where real points have {100 * mean('real', 'off_support_share', 16):.2f} %"
     yield f"cannot tell them from real points ({mean(whitened, 'classifier_accuracy', 16):.3f})"
-    yield f"above the floor is {100 * share[32]:.1f} % of the baseline's"
+    yield f"its KL above the floor is {100 * share[32]:.1f} % of the baseline's"
     yield f"{100 * off[whitened]:.2f} % off the support is {off[whitened] / off['real']:.1f} times"
     yield f"real points' {100 * off['real']:.2f} %"
     yield f"**In 64** {above(whitened, 64):.3f} bits and"
     yield f"{100 * mean(whitened, 'off_support_share', 64):.1f} % off the support are left"
+    sizes = [mean("mixture", "parameters", d) for d in (16, 64)]
+    assert max(above("mixture", d) for d in (16, 32, 64)) < 0
+    yield f"with {sizes[0]:,.0f} to {sizes[1]:,.0f} numbers"
     yield from what_breaks()
 
 
