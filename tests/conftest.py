@@ -85,6 +85,7 @@ def seeded():
     """Seed every test, and use one thread: on a busy machine several stall each other."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
+    torch.set_flush_denormal(False)  # which a job of an earlier test may have changed
 
 
 @pytest.fixture(scope="session")

@@ -616,7 +616,8 @@ PLACES = {
 def test_every_part_can_be_given_by_its_name_or_its_settings(base, kind):
     common = {} if base is Prediction else {"prediction": "velocity"}  # fits every schedule
     shown = shipped(run={"variants": ["baseline"]}, variants={"recommended": None}, **common)
-    del shown["variants"]["recommended_dual"]
+    for copy in ("recommended_dual", "recommended_whitened"):
+        del shown["variants"][copy]
     shown["steps"]["variants"] = ["baseline"]
     by_name, by_settings = (
         check(merge([shown, PLACES[base](part)])) for part in (kind, {"kind": kind})

@@ -101,7 +101,7 @@ def test_losses_and_ema_are_those_of_a_plain_loop(variant, settings):
 
 
 def test_losses_of_hundreds_of_steps_differ_from_a_plain_loops_by_rounding_alone():
-    """The bound is the plain loop's own float32 error over the same draws."""
+    """The bounds follow from the plain loop's own float32 error over the same draws."""
     branches = {"global": GLOBAL, "local": LOCAL}
     spec = model_settings(branches, LEARNED, width=256, embedding=128)
     settings = paper(steps=200, batch_size=256, learning_rate=3e-4)
@@ -111,7 +111,8 @@ def test_losses_of_hundreds_of_steps_differ_from_a_plain_loops_by_rounding_alone
         for dtype in (torch.float64, torch.float32)
     )
     losses = run(trainer)[:, 0].numpy()
-    np.testing.assert_allclose(losses[:20], exact[:20], rtol=2e-5)
+    first = np.abs(single / exact - 1)[:20].max()  # it depends on the processor
+    np.testing.assert_allclose(losses[:20], exact[:20], rtol=2e-5 + 2 * first)
     assert np.abs(losses - exact).mean() < 2 * np.abs(single - exact).mean()
 
 
