@@ -35,7 +35,7 @@ def main(
     sigma / alpha, (L,); `points` (L, n, 2) as the trajectory has them; the corners of the panel,
     `low` and `high`, (2,), which frame the real points; and in the plane `scores`, sigma times the
     model's score on a lattice of the panel, (L, ARROWS², 2). A cascade, whose score depends on its
-    coarse points, has none.
+    coarse points, has none, nor has a model whose units mix columns.
 
     Args:
         settings: of the variant's sampling.
