@@ -116,7 +116,8 @@ def run(d: int, variants: list[str], seeds: list[int], folder: Path, cores: int)
         for variant in [*variants, "real"]
         for seed in seeds
     ]
-    table = pd.DataFrame(records).merge(metrics, on=KEYS, how="left")
+    table = pd.DataFrame(records).drop(columns="settings_digest")
+    table = table.merge(metrics, on=KEYS, how="left")
     return table.astype({"parameters": "Int64", "models_trained_together": "Int64"})
 
 

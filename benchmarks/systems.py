@@ -15,6 +15,7 @@ from pydantic import TypeAdapter
 from benchmark import ROOT, make_trainer, write
 from dualscale.config.check import check_files
 from dualscale.config.variants import AnyVariant
+from dualscale.runtime.devices import open_device
 
 STEPS, POINTS = 100, 2000
 ADAPTIVE = {"early_exit", "mdeq"}
@@ -25,7 +26,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=7, help="of which the median is kept")
     rounds = parser.parse_args().rounds
-    torch.set_num_threads(1)
+    open_device(0, 1)  # as a job does
     jobs = {name: [*work(name, settings)] for name, settings in systems().items()}
     seen = {name: ([], []) for name in jobs}
     for _ in range(rounds):

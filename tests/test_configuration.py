@@ -6,7 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dualscale.config.check import check
-from dualscale.config.jobs import batches, model_settings, sampling_settings, stream_suffix
+from dualscale.config.jobs import (
+    batches,
+    model_settings,
+    same_process,
+    sampling_settings,
+    stream_suffix,
+)
 from dualscale.config.overrides import merge, patch
 from dualscale.data.datasets import KnownDistribution
 from dualscale.diffusion.losses import LossWeighting
@@ -635,6 +641,12 @@ def mine(**settings):
     """Settings of a variant that copies another and changes some of it."""
     config = check(shipped(variants={"mine": settings}))
     return config["variants"]["mine"]
+
+
+def test_samples_of_the_optimal_denoiser_are_named_after_a_variant_that_has_one():
+    other = {"like": "recommended", "sampling": {"sampler": "ddim"}}
+    variants = {"white": other | {"normalisation": "whitened"}, "plain": other}
+    assert same_process(check(shipped(variants=variants)), "plain") == "plain"
 
 
 def test_a_copy_keeps_the_branches_that_it_does_not_name():

@@ -5,15 +5,14 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from functools import partial
 
 import pandas as pd
 import pytest
+from cluster_jobs import CLUSTER, require_gpu_for_one_job_at_a_time, started
 from conftest import ROOT, TINY, copy_project
 
-CLUSTER = ROOT / "tests/cluster"
 PROFILE = ROOT / "workflow/profiles/sge"
 MISSING = [name for name in ("sge_qmaster", "sge_execd", "qsub") if not shutil.which(name)]
 
@@ -40,31 +39,10 @@ def cluster():
     subprocess.run([command, "stop"], check=True)
 
 
-def started(folder, *arguments):
-    """Snakemake with the project's profile, on the jobs that a cluster has to deal with."""
-    command = [sys.executable, "-m", "snakemake", "--workflow-profile", PROFILE]
-    return subprocess.Popen(
-        [*command, "--snakefile", CLUSTER / "Snakefile", *arguments],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-
-
 @pytest.fixture
 def jobs(tmp_path):
-    return partial(started, tmp_path)
-
-
-def interval(file):
-    first, last = map(float, file.read_text().split())
-    return first, last
-
-
-def overlap(one, other):
-    return one[0] < other[1] and other[0] < one[1]
+    """Starts Snakemake on the test jobs, in a folder of its own."""
+    return partial(started, tmp_path, PROFILE)
 
 
 def at_work():
@@ -85,12 +63,7 @@ def test_the_whole_workflow_runs_on_grid_engine(tmp_path):
 
 
 def test_jobs_on_one_gpu_never_overlap_while_others_run_beside_them(jobs, tmp_path):
-    process = jobs("gpu_jobs")
-    output, _ = process.communicate(timeout=300)
-    assert process.returncode == 0, output
-    gpu, cpu = ([interval(tmp_path / f"{kind}.{i}") for i in range(3)] for kind in ("gpu", "cpu"))
-    assert not any(overlap(gpu[i], gpu[j]) for i, j in ((0, 1), (0, 2), (1, 2)))
-    assert any(overlap(one, other) for one in gpu for other in cpu)
+    require_gpu_for_one_job_at_a_time(jobs("gpu_jobs"), tmp_path)
 
 
 def test_failures_are_retried_and_time_limits_end_jobs(jobs, tmp_path):

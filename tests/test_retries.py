@@ -168,6 +168,7 @@ def test_what_slurm_says_of_a_job_goes_into_its_log(tmp_path):
     reason = slurm.cause_of_end(f"{status} Detailed failure reason unavailable", [of_slurm])
     assert slurm.cause_of_end(status, []) == "", "it failed by itself"
     assert slurm.cause_of_end(status.replace("FAILED", "TIMEOUT"), []) != ""
+    assert slurm.cause_of_end("For further error details see the log", []) == "", "not Slurm's"
     name_cause(log, reason)
     name_cause(log, reason)
     _, last = log.read_text().splitlines()

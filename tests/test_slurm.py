@@ -6,16 +6,15 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 from contextlib import contextmanager
 from functools import partial
 
 import pandas as pd
 import pytest
+from cluster_jobs import CLUSTER, require_gpu_for_one_job_at_a_time, started
 from conftest import ROOT, TINY, copy_project
 
-CLUSTER = ROOT / "tests/cluster"
 PROFILE = ROOT / "workflow/profiles/slurm"
 MISSING = [name for name in ("slurmctld", "slurmd", "sbatch", "munged") if not shutil.which(name)]
 
@@ -38,24 +37,10 @@ def cluster():
     subprocess.run([CLUSTER / "slurm", "stop"], check=True)
 
 
-def started(folder, *arguments):
-    """Snakemake with the project's profile."""
-    command = [sys.executable, "-m", "snakemake", "--workflow-profile", PROFILE, *HERE]
-    return subprocess.Popen(
-        [*command, *arguments],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        # A shell that runs the tests in the background has interrupts ignored.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-
-
 @pytest.fixture
 def jobs(tmp_path):
     """Starts Snakemake on the test jobs, in a folder of its own."""
-    return partial(started, tmp_path, "--snakefile", CLUSTER / "Snakefile")
+    return partial(started, tmp_path, PROFILE, *HERE)
 
 
 @contextmanager
@@ -67,15 +52,6 @@ def closed_node():
         yield
     finally:
         subprocess.run([*node, "state=resume"], check=True)
-
-
-def interval(file):
-    first, last = map(float, file.read_text().split())
-    return first, last
-
-
-def overlap(one, other):
-    return one[0] < other[1] and other[0] < one[1]
 
 
 def test_the_whole_workflow_runs_on_slurm(tmp_path):
@@ -151,12 +127,7 @@ def test_jobs_that_outlive_snakemake_are_named_at_the_next_start_and_their_resul
 
 
 def test_jobs_on_one_gpu_never_overlap_while_others_run_beside_them(jobs, tmp_path):
-    process = jobs("gpu_jobs")
-    output, _ = process.communicate(timeout=300)
-    assert process.returncode == 0, output
-    gpu, cpu = ([interval(tmp_path / f"{kind}.{i}") for i in range(3)] for kind in ("gpu", "cpu"))
-    assert not any(overlap(gpu[i], gpu[j]) for i, j in ((0, 1), (0, 2), (1, 2)))
-    assert any(overlap(one, other) for one in gpu for other in cpu)
+    require_gpu_for_one_job_at_a_time(jobs("gpu_jobs"), tmp_path)
 
 
 def test_failures_are_retried_and_reported_with_their_reason(jobs, tmp_path):
