@@ -7,13 +7,14 @@ import sys
 from conftest import ROOT
 
 CLUSTER = ROOT / "tests/cluster"
+JOBS = ["--snakefile", CLUSTER / "Snakefile"]
 
 
 def started(folder, profile, *arguments):
     """Snakemake at work in a folder with one of the project's profiles."""
     command = [sys.executable, "-m", "snakemake", "--workflow-profile", profile]
     return subprocess.Popen(
-        [*command, "--snakefile", CLUSTER / "Snakefile", *arguments],
+        [*command, *arguments],
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

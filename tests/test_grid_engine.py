@@ -10,7 +10,7 @@ from functools import partial
 
 import pandas as pd
 import pytest
-from cluster_jobs import CLUSTER, require_gpu_for_one_job_at_a_time, started
+from cluster_jobs import CLUSTER, JOBS, require_gpu_for_one_job_at_a_time, started
 from conftest import ROOT, TINY, copy_project
 
 PROFILE = ROOT / "workflow/profiles/sge"
@@ -42,7 +42,7 @@ def cluster():
 @pytest.fixture
 def jobs(tmp_path):
     """Starts Snakemake on the test jobs, in a folder of its own."""
-    return partial(started, tmp_path, PROFILE)
+    return partial(started, tmp_path, PROFILE, *JOBS)
 
 
 def at_work():

@@ -12,7 +12,7 @@ from functools import partial
 
 import pandas as pd
 import pytest
-from cluster_jobs import CLUSTER, require_gpu_for_one_job_at_a_time, started
+from cluster_jobs import CLUSTER, JOBS, require_gpu_for_one_job_at_a_time, started
 from conftest import ROOT, TINY, copy_project
 
 PROFILE = ROOT / "workflow/profiles/slurm"
@@ -40,7 +40,7 @@ def cluster():
 @pytest.fixture
 def jobs(tmp_path):
     """Starts Snakemake on the test jobs, in a folder of its own."""
-    return partial(started, tmp_path, PROFILE, *HERE)
+    return partial(started, tmp_path, PROFILE, *HERE, *JOBS)
 
 
 @contextmanager
@@ -86,7 +86,7 @@ def test_what_was_planned_runs_whatever_is_edited_while_it_waits(finished, tmp_p
     target = "results/models/adaptive/line/0.safetensors"
     project.run("--", "results/datasets/line.npy")
     with closed_node():
-        process = started(project.path, "--config", "device=cpu", "--", target)
+        process = started(project.path, PROFILE, *HERE, "--config", "device=cpu", "--", target)
         while not running():
             assert process.poll() is None
             time.sleep(0.2)
@@ -102,7 +102,7 @@ def test_jobs_that_outlive_snakemake_are_named_at_the_next_start_and_their_resul
     project = copy_project(ROOT, tmp_path / "project")
     project.configure(**TINY)
     target = "results/models/adaptive/line/0.safetensors"
-    arguments = [project.path, "--config", "device=cpu", "--", target]
+    arguments = [project.path, PROFILE, *HERE, "--config", "device=cpu", "--", target]
     project.run("--", "results/datasets/line.npy")
     with closed_node():
         process = started(*arguments)
