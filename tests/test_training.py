@@ -134,7 +134,7 @@ def test_mirrored_examples_differ_in_the_sign_of_their_noise_alone():
     points, times = torch.arange(20).reshape(2, 10), torch.arange(20).reshape(2, 10) % 7
     noise = torch.randn(2, 10, 3)
     drawn = points.clone(), times.clone(), noise.clone()
-    mirror(0.6, points, times, noise=noise)
+    mirror(3, points, times, noise=noise)
     assert torch.equal(points[:, 7:], points[:, :3])
     assert torch.equal(times[:, 7:], times[:, :3])
     assert torch.equal(noise[:, 7:], -noise[:, :3])
@@ -145,7 +145,7 @@ def test_mirrored_examples_differ_in_the_sign_of_their_noise_alone():
 def test_an_odd_batch_keeps_one_example_without_a_partner():
     points, times, noise = torch.arange(7), torch.arange(7), torch.randn(7, 2)
     drawn = points.clone(), times.clone(), noise.clone()
-    mirror(1.0, points, times, noise=noise)
+    mirror(Training(batch_size=7, antithetic_fraction=1.0).pairs, points, times, noise=noise)
     assert points.tolist() == times.tolist() == [0, 1, 2, 3, 0, 1, 2]
     assert torch.equal(noise[:4], drawn[2][:4])
     assert torch.equal(noise[4:], -drawn[2][:3])

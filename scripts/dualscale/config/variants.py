@@ -107,6 +107,17 @@ class VariantSettings(About, ModelSettings):
         return self
 
     @model_validator(mode="after")
+    def _target_is_of_all_columns(self) -> "VariantSettings":
+        target = self.training.target.kind
+        of_columns = isinstance(self.categories, Discrete), getattr(self, "conditioning", None)
+        if target != "drawn" and any(of_columns):
+            raise ValueError(
+                f"training.target is {target!r}: with discrete categories or conditioning, 'drawn' "
+                "is allowed, since its weights are of Gaussian noise on every column"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _columns_stay_apart(self) -> "VariantSettings":
         of_columns = isinstance(self.categories, Discrete), getattr(self, "conditioning", None)
         if isinstance(self.normalisation, Whitened) and any(of_columns):
@@ -123,6 +134,15 @@ class BranchesVariant(VariantSettings, BranchesModel):
 
 class OwnVariant(VariantSettings, OwnModel):
     """Variant whose network is a user-defined class."""
+
+    @model_validator(mode="after")
+    def _target_is_drawn(self) -> "OwnVariant":
+        if self.training.target.kind != "drawn":
+            raise ValueError(
+                f"training.target is {self.training.target.kind!r}: with architecture, 'drawn' is "
+                "allowed, since such a network makes its examples itself"
+            )
+        return self
 
 
 class ClassicalVariant(About):

@@ -35,6 +35,7 @@ def examples(
     one_hots: OneHots | None = None,
     conditions: Conditions | None = None,
     states: Tensor | None = None,
+    asked: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return inputs and targets of the backbone, (…, n, d), and loss weights, (…, n).
 
@@ -46,10 +47,14 @@ def examples(
         t: timesteps, (…, n).
         table: from `training_coefficients`.
         states: of the coordinates that can be given, (…, n, a).
+        asked: clean points that the targets are made from, (…, n, d); None: x_0.
     """
     row = table[t]
     seen = row[..., 0:1] * x_0 + row[..., 1:2] * noise
     target = row[..., 2:3] * x_0 + row[..., 3:4] * noise
+    if asked is not None:  # and the noise that led from there to x_t
+        change = row[..., 2:3] - row[..., 3:4] * row[..., 0:1] / row[..., 1:2]
+        target = target + change * (asked - x_0)
     if one_hots is not None:
         seen = one_hots.among(seen, x_0, noise, t)
         target = torch.where(one_hots.mask, one_hots.flags(x_0), target)
@@ -60,20 +65,20 @@ def examples(
     return conditions.inputs(seen, x_0, states), target, weights
 
 
-def mirror(share: float, *drawn: Tensor, noise: Tensor) -> None:
-    """Make a share of each batch antithetic pairs: same point and timestep, opposite noise.
+def mirror(pairs: int, *drawn: Tensor, noise: Tensor) -> None:
+    """Make the ends of each batch the other halves of antithetic pairs.
+
+    The last examples have the points and timesteps of the first, and the opposite noise.
 
     At low noise levels the noise contributes more to the gradient's variance than the data, and
-    pairs cancel it (antithetic variates, Hammersley and Morton 1956). An odd batch has one unpaired
-    example.
+    pairs cancel it (antithetic variates, Hammersley and Morton 1956).
 
     Args:
+        pairs: how many, at most half the batch.
         drawn: points and timesteps of batches, or more, each (…, batch), changed in place.
         noise: of the same batches, (…, batch, d), changed in place.
     """
-    batch = noise.shape[-2]
-    pairs = min(round(share * batch / 2), batch // 2)
-    last = batch - pairs
+    last = noise.shape[-2] - pairs
     for values in drawn:
         values[..., last:] = values[..., :pairs]
     noise[..., last:, :] = -noise[..., :pairs, :]

@@ -8,6 +8,7 @@ from dualscale.diffusion.losses import AnyLossWeighting, Uniform
 from dualscale.parts import Part
 from dualscale.training.couplings import AnyCoupling, Independent
 from dualscale.training.optimisers import Adam, AnyOptimiser
+from dualscale.training.targets import AnyTarget, Drawn
 
 
 class EMA(Part):
@@ -43,6 +44,7 @@ class Training(Part):
     coupling: AnyCoupling = Field(
         Independent(), description="Which noise each point of a batch is perturbed with."
     )
+    target: AnyTarget = Field(Drawn(), description="Clean point that the network is asked for.")
     learning_rate: float = Field(
         3e-4,
         ge=1e-10,
@@ -67,6 +69,20 @@ class Training(Part):
                 f"{self.coupling.kind!r} 0 is allowed, since opposite noise is not matched noise"
             )
         return self
+
+    @model_validator(mode="after")
+    def _target_fits(self) -> "Training":
+        if self.target.kind != "drawn" and self.coupling.kind != "independent":
+            raise ValueError(
+                f"target is {self.target.kind!r}: with coupling {self.coupling.kind!r} 'drawn' is "
+                "allowed, since matched noise tells of the point that it is added to"
+            )
+        return self
+
+    @property
+    def pairs(self) -> int:
+        """Number of antithetic pairs in a batch."""
+        return min(round(self.antithetic_fraction * self.batch_size / 2), self.batch_size // 2)
 
     def learning_rate_after(self, done: int) -> float:
         """Return the learning rate after `done` steps: cosine annealing to 0."""

@@ -198,7 +198,7 @@ class Trainer:
             if self.conditions is not None:
                 states.append(self.conditions.draw(shape, stream_seed(stream, "given", step)))
             batch_last = [points, times, *(each.mT for each in states)]
-            mirror(self.settings.antithetic_fraction, *batch_last, noise=noise)
+            mirror(self.settings.pairs, *batch_last, noise=noise)
             drawn.append((points, times, noise, *states))
         return [torch.stack(each, dim=1) for each in zip(*drawn, strict=True)]
 
@@ -212,13 +212,28 @@ class Trainer:
             made = x_0, noise  # such networks make their examples from them
             self.seeds = [[stream_seed(s, "module", done) for s in self.streams] for done in ahead]
         else:
-            made = examples(x_0, times, noise, self.table, self.one_hots, self.conditions, *states)
+            made = examples(
+                x_0,
+                times,
+                noise,
+                self.table,
+                self.one_hots,
+                self.conditions,
+                *states,
+                asked=self._asked(x_0, times, noise),
+            )
         for kept, new in zip((self.seen, self.targets, self.weights), made, strict=False):
             kept.copy_(new)
         rates = [self.settings.learning_rate_after(done) for done in ahead]
         decays = [self.settings.ema.decay_after(done) or 0.0 for done in ahead]
         self.rates.copy_(to_device(torch.tensor(rates), self.device))
         self.decays.copy_(to_device(torch.tensor(decays), self.device))
+
+    def _asked(self, x_0: Tensor, times: Tensor, noise: Tensor) -> Tensor:
+        """Return the clean points that the chunk's examples ask for, of x_0's shape."""
+        scaled = self.table[times]
+        drawn = self.settings.batch_size - self.settings.pairs
+        return self.settings.target.means(x_0, noise, scaled[..., 0] / scaled[..., 1], drawn)
 
     def _steps(self, count: int) -> None:
         clip, ema = self.settings.clip_norm, self.settings.ema
