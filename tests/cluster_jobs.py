@@ -1,13 +1,26 @@
 """Snakemake on the jobs that a cluster has to deal with, for the tests of schedulers."""
 
+import os
+import shutil
 import signal
 import subprocess
 import sys
 
+import pytest
 from conftest import ROOT
 
 CLUSTER = ROOT / "tests/cluster"
 JOBS = ["--snakefile", CLUSTER / "Snakefile"]
+MISSING = [name for name in ("slurmctld", "slurmd", "sbatch", "munged") if not shutil.which(name)]
+SLURM = [
+    pytest.mark.system,
+    pytest.mark.skipif(
+        bool(MISSING),
+        reason=f"Slurm is not installed: {', '.join(MISSING)} not found "
+        "(Debian: slurmctld slurmd slurm-client munge)",
+    ),
+    pytest.mark.skipif(os.getuid() != 0, reason="only root can start a Slurm of its own"),
+]
 
 
 def started(folder, profile, *arguments):
@@ -40,3 +53,8 @@ def interval(file):
 
 def overlap(one, other):
     return one[0] < other[1] and other[0] < one[1]
+
+
+def squeue(form, states="all"):
+    command = ["squeue", "--noheader", "--states", states, "--format", form]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout

@@ -1,8 +1,6 @@
 """The Slurm profile on a real Slurm of one node, with a GPU that is only a name."""
 
-import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -12,21 +10,11 @@ from functools import partial
 
 import pandas as pd
 import pytest
-from cluster_jobs import CLUSTER, JOBS, require_gpu_for_one_job_at_a_time, started
+from cluster_jobs import CLUSTER, JOBS, SLURM, require_gpu_for_one_job_at_a_time, squeue, started
 from conftest import ROOT, TINY, copy_project
 
 PROFILE = ROOT / "workflow/profiles/slurm"
-MISSING = [name for name in ("slurmctld", "slurmd", "sbatch", "munged") if not shutil.which(name)]
-
-pytestmark = [
-    pytest.mark.system,
-    pytest.mark.skipif(
-        bool(MISSING),
-        reason=f"Slurm is not installed: {', '.join(MISSING)} not found "
-        "(Debian: slurmctld slurmd slurm-client munge)",
-    ),
-    pytest.mark.skipif(os.getuid() != 0, reason="only root can start a Slurm of its own"),
-]
+pytestmark = SLURM
 HERE = ["--slurm-init-seconds-before-status-checks", "2"]
 
 
@@ -162,8 +150,3 @@ def test_an_interrupt_cancels_what_was_submitted(jobs):
 
 def running():
     return len(squeue("%i", states="RUNNING,PENDING,COMPLETING").splitlines())
-
-
-def squeue(form, states="all"):
-    command = ["squeue", "--noheader", "--states", states, "--format", form]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
