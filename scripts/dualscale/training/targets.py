@@ -36,16 +36,16 @@ class Drawn(Target):
 
 
 class Stable(Target):
-    """Mean of training points, weighted by how likely each led to x_t (Xu et al. 2023, equation 8).
+    """Mean of training points, weighted by how likely each led to x_t.
 
-    The stable target field. The points are those of the example's batch and of some that follow.
+    The stable target field (Xu, Tong and Jaakkola 2023). The points are those of the example's batch and of some that follow.
     Given x_t and these points, any of them may have been the perturbed one, so that the mean is
     the expectation of the drawn target: less noise in the gradient, and the same minimiser.
     """
 
     kind: Literal["stable"] = "stable"
     references: int = Field(
-        1024,
+        512,
         ge=1,
         le=100_000,
         description="Training points of a mean: at least a batch, at most those of 100 steps.",
