@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, model_validator
 
-from dualscale.config.overrides import patch
+from dualscale.config.overrides import nested, patch
 from dualscale.config.variants import NOT_INHERITED, AnyVariant
 from dualscale.parts import Name, Once, Part, Seed, matching
 from dualscale.runtime.digests import digest_settings
@@ -110,16 +110,6 @@ def combinations(sweep: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     keys, values = sweep["choices"].keys(), product(*sweep["choices"].values())
     found = (dict(zip(keys, each, strict=True)) for each in values)
     return map(nested, sorted(found, key=number))
-
-
-def nested(changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return values by keys joined by dots as a merge patch."""
-    found: dict[str, Any] = {}
-    for key, value in changes.items():
-        for part in reversed(key.split(".")):
-            value = {part: value}
-        found = patch(found, value, keep_nulls=True)
-    return found
 
 
 def candidate_name(variant: str, unchanged: Mapping[str, Any], changed: Mapping[str, Any]) -> str:
