@@ -6,14 +6,17 @@ import pandas as pd
 import pytest
 import yaml
 from conftest import ROOT, TINY, copy_project, copy_run
+from pydantic import TypeAdapter
 from test_configuration import shipped
 
 from dualscale.config.check import check
 from dualscale.config.jobs import stream_suffix
+from dualscale.config.variants import AnyVariant
 from dualscale.errors import ConfigurationError
 from judge_round import judge
 from tabulate_sweep import how_to_run, last_rounds
 
+VARIANT = TypeAdapter(AnyVariant)
 CHOICES = {"training.learning_rate": [5.0e-4, 1.0e-3, 2.0e-3], "network.width": [224, 256, 288]}
 
 
@@ -216,6 +219,32 @@ def test_the_tables_note_makes_the_best_candidate_a_variant():
     assert tuned["training"]["loss"] == config["variants"][name]["training"]["loss"]
 
 
+PROTOCOL = yaml.safe_load((ROOT / "workflow/protocols/sweep.yaml").read_text())
+
+
+def test_the_protocols_networks_are_of_the_size_that_it_says():
+    config = check(shipped(**PROTOCOL))
+    variants = (config["variants"][name] for name in config["candidates"])
+    models = [VARIANT.validate_python(settings) for settings in variants]
+    sizes = {sum(map(math.prod, model.parameter_shapes(2).values())) for model in models}
+    assert (min(sizes), max(sizes)) == (296_303, 296_879)
+
+
+def test_the_protocol_costs_nine_to_twelve_full_trainings_per_dataset_and_seed():
+    sweep = check(shipped(**PROTOCOL))["sweep"]
+
+    def cost(beside):
+        """Full trainings, with so many that go on beside the best: the unchanged variant, or 0."""
+        total, count, factor = 0.0, sweep["candidates"], sweep["halving"]["factor"]
+        for left in reversed(range(sweep["halving"]["rounds"])):
+            total += count / factor**left
+            count = math.ceil(count / factor) + beside
+        return total
+
+    assert cost(0) == 9
+    assert 11 < cost(1) < 12
+
+
 SWEEP = {
     "variant": "baseline",
     "datasets": ["circle"],
@@ -258,6 +287,13 @@ def test_a_sweep_has_its_page_and_its_figure(finished_sweep):
 
 def test_a_finished_sweep_runs_nothing(finished_sweep):
     assert finished_sweep.waiting("sweep") == set()
+
+
+def test_seeds_of_a_sweep_train_in_stacks_of_their_own(finished_sweep, tmp_path):
+    project = copy_run(finished_sweep, tmp_path / "project")
+    project.configure(run={"seeds_per_job": 2}, sweep={"seeds": [200, 201]})
+    trained = {job for job in project.waiting("sweep") if job.startswith("Train baseline_10")}
+    assert trained == {"Train baseline_10_steps on circle, seeds 200, 201"}
 
 
 def test_more_candidates_train_only_the_new_ones(finished_sweep, tmp_path):
