@@ -1,70 +1,13 @@
 # Search among settings of a variant: candidates, in rounds of successive halving. A candidate is a variant, and so
 # is its shorter training in an earlier round; all of them are in the plan that jobs are handed. Which of them train
 # in a round is known when the round before has been judged.
-import csv
+from planning.rounds import Rounds
 
-from dualscale.config.sweep import varied
-
-CANDIDATES = CONFIG["candidates"]  # by name, the variants that it trains, one per round
-TUNING, LAST_ROUND = CONFIG["sweep"]["seeds"], CONFIG["sweep"]["halving"]["rounds"]
-ROUNDS = range(1, LAST_ROUND + 1)
-JUDGED_ON = CONFIG["sweep"]["datasets"] or DATASETS
-TRIED = varied({name: CONFIG["variants"][name] for name in CANDIDATES})
-
-
-def kinds_of_round(number):
-    """Kinds of records by which the candidates of a round are judged."""
-    return COLLECTED + (["candidate_measures"] if number == LAST_ROUND else [])
-
-
-def trained_in(number):
-    """Variants that candidates would train in a round, by candidate."""
-    return {name: variants[number - 1] for name, variants in CANDIDATES.items()}
-
-
-def records_of_round(wildcards):
-    """Records of the candidates in a round: all in the first, later those that were kept."""
-    number = int(wildcards.round)
-    variants = trained_in(number)
-    if number > 1:
-        with checkpoints.judge_round.get(round=number - 1).output[0].open() as file:
-            kept = [row["candidate"] for row in csv.DictReader(file) if row["kept"] == "True"]
-        variants = {name: variants[name] for name in kept if name in variants}
-    return expand(
-        f"results/{{kind}}/{RUN}.json",
-        kind=kinds_of_round(number),
-        variant=variants.values(),
-        dataset=JUDGED_ON,
-        seed=TUNING,
-    )
-
-
-def planned_of_round(wildcards):
-    number = int(wildcards.round)
-    return planned(kinds_of_round(number), trained_in(number).values(), JUDGED_ON)
-
-
-def settings_of_round(wildcards):
-    number = int(wildcards.round)
-    variants = trained_in(number)
-    return {
-        "candidates": {variant: name for name, variant in variants.items()},
-        "factor": None if number == LAST_ROUND else CONFIG["sweep"]["halving"]["factor"],
-        "round": number,
-        "steps": {
-            name: CONFIG["variants"][variant]["training"]["steps"]
-            for name, variant in variants.items()
-        },
-        "unchanged": CONFIG["sweep"]["variant"],
-    }
-
-
-def pages_of_sweep(wildcards):
-    if not CANDIDATES:
-        sys.exit(
-            "sweep.choices is empty: list values to try, as workflow/protocols/sweep.yaml does"
-        )
-    return pages("sweep")
+SWEEP = CONFIG["sweep"]
+JUDGED_ON = SWEEP["datasets"] or DATASETS
+ROUNDS = Rounds(CONFIG, COLLECTED, checkpoints)
+OF_ROUNDS = expand("results/sweep/rounds/{round}.csv", round=ROUNDS.numbers)
+NO_CHOICES = "sweep.choices is empty: list values to try, as workflow/protocols/sweep.yaml does"
 
 
 rule evaluate_candidate:
@@ -93,19 +36,27 @@ rule evaluate_candidate:
 
 rule collect_round:
     input:
-        records=records_of_round,
+        records=lambda wildcards: expand(
+            f"results/{{kind}}/{RUN}.json",
+            kind=ROUNDS.kinds(wildcards),
+            variant=ROUNDS.trained(wildcards),
+            dataset=JUDGED_ON,
+            seed=SWEEP["seeds"],
+        ),
     output:
         tables="results/sweep/runs/{round}.csv",
     log:
         "results/logs/collect_round/{round}.log",
     wildcard_constraints:
-        round="|".join(map(str, ROUNDS)),
+        round="|".join(map(str, ROUNDS.numbers)),
     localrule: True
     conda:
         "../../envs/analysis.yaml"
     params:
         columns=[*RUN_COLUMNS, "off_support_share", "coverage"],
-        planned=planned_of_round,
+        planned=lambda wildcards: planned(
+            ROUNDS.kinds(wildcards), ROUNDS.possible(wildcards).values(), JUDGED_ON
+        ),
         code=code_digest("collect_records"),
     message:
         "Collect the runs of round {wildcards.round}"
@@ -113,7 +64,8 @@ rule collect_round:
         script_path("collect_records")
 
 
-if CANDIDATES:  # With a checkpoint, which need not be used, each remote job considers all rules.
+# Only with candidates, since each remote job considers all rules of a workflow that has a checkpoint.
+if ROUNDS.candidates:
 
     checkpoint judge_round:
         input:
@@ -124,12 +76,12 @@ if CANDIDATES:  # With a checkpoint, which need not be used, each remote job con
         log:
             "results/logs/judge_round/{round}.log",
         wildcard_constraints:
-            round="|".join(map(str, ROUNDS)),
+            round="|".join(map(str, ROUNDS.numbers)),
         localrule: True
         conda:
             "../../envs/analysis.yaml"
         params:
-            settings=settings_of_round,
+            settings=ROUNDS.settings,
             code=code_digest("judge_round"),
         message:
             "Judge round {wildcards.round}"
@@ -139,7 +91,7 @@ if CANDIDATES:  # With a checkpoint, which need not be used, each remote job con
 
 rule tabulate_sweep:
     input:
-        rounds=expand("results/sweep/rounds/{round}.csv", round=ROUNDS),
+        rounds=OF_ROUNDS,
     output:
         tables=page("sweep/sweep"),
     log:
@@ -148,7 +100,7 @@ rule tabulate_sweep:
     conda:
         "../../envs/analysis.yaml"
     params:
-        settings={"tried": TRIED, "datasets": JUDGED_ON, "variant": CONFIG["sweep"]["variant"]},
+        settings={"tried": ROUNDS.tried(), "datasets": JUDGED_ON, "variant": SWEEP["variant"]},
         code=code_digest("tabulate_sweep"),
     message:
         "Tabulate the settings that were tried"
@@ -158,7 +110,7 @@ rule tabulate_sweep:
 
 rule plot_sweep:
     input:
-        rounds=expand("results/sweep/rounds/{round}.csv", round=ROUNDS),
+        rounds=OF_ROUNDS,
     output:
         figures=page("sweep/figure10"),
     log:
@@ -167,7 +119,7 @@ rule plot_sweep:
     conda:
         "../../envs/analysis.yaml"
     params:
-        settings={"tried": TRIED, "variant": CONFIG["sweep"]["variant"]},
+        settings={"tried": ROUNDS.tried(), "variant": SWEEP["variant"]},
         code=code_digest("plot_sweep"),
     message:
         "Plot Figure 10"
@@ -177,4 +129,4 @@ rule plot_sweep:
 
 rule sweep:
     input:
-        pages_of_sweep,
+        lambda wildcards: pages("sweep") if ROUNDS.candidates else sys.exit(NO_CHOICES),
