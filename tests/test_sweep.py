@@ -57,6 +57,10 @@ def candidates(**changes):
             "sweep.choices has 501 combinations: 500 or fewer are allowed; sweep.candidates draws",
         ),
         (
+            {"choices": {"network.width": [256]}},
+            "sweep.choices has only values that recommended has: add others",
+        ),
+        (
             {"variant": "recomended"},
             "sweep.variant names 'recomended', which is not defined: baseline, ",
         ),

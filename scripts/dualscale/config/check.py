@@ -132,6 +132,8 @@ def _add_candidates(
             settings = _resolve(common, [*chain, changes | about], "sweep.choices")
             changed = _dumped(Candidate, {"sweep": {"choices": settings}})["sweep"]["choices"]
             found.setdefault(candidate_name(name, unchanged, changed), changed)
+        if len(found) == 1:
+            raise ConfigurationError(f"sweep.choices has only values that {name} has: add others")
     trained = {name: rounds(name, found[name], sweep["halving"]) for name in found}
     config["candidates"] = {name: [each for each, _ in trained[name]] for name in trained}
     variants |= {name: settings for each in trained.values() for name, settings in each}
