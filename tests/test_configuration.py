@@ -48,6 +48,7 @@ def test_the_shipped_config_says_every_default_of_the_schema():
     config = shipped()
     sparse = {key: config[key] for key in ("run", "datasets", "variants")}
     sparse["steps"] = {"variants": config["steps"]["variants"]}
+    sparse["sweep"] = {"variant": config["sweep"]["variant"]}
     sparse["study"] = {"comparisons": config["study"]["comparisons"]}
     assert check(sparse) == check(config)
 

@@ -43,6 +43,7 @@ class Page(NamedTuple):
 # Target, category and caption.
 STUDY, RECOMMENDED = ("study", "3 Study", "study"), ("recommended", "4 Recommended", "recommended")
 STEPS, SYSTEMS = ("few_steps", "5 Few steps", "steps"), ("systems", "6 Systems", "systems")
+SWEEP = ("sweep", "4 Recommended", "sweep")
 WEIGHTS = ("weights", "7 Weights", "weights")
 UPSCALES = ("upscales", "7 Weights", "weights")
 PAGES = {
@@ -68,6 +69,8 @@ PAGES = {
         Page("steps/steps", ("csv",), "KL at few steps", *STEPS),
         Page("steps/fewest", ("csv",), "Fewest evaluations", *STEPS),
         Page("steps/figure5", FIGURE, "Figure 5: KL against NFE", *STEPS),
+        Page("sweep/sweep", TABLE, "Settings that were tried", *SWEEP),
+        Page("sweep/figure10", FIGURE, "Figure 10: settings that were tried", *SWEEP),
         Page("systems/measures", ("csv",), "All metrics of the systems", *SYSTEMS),
         Page("systems/systems", TABLE, "Systems side by side", *SYSTEMS),
         Page("systems/claims", TABLE, "The sibling experiments, judged", *SYSTEMS),

@@ -66,6 +66,11 @@ def distances_settings(wildcards):
     return distribution_settings(wildcards) | {"metrics": CONFIG["study"]["metrics"]}
 
 
+def candidate_measures_settings(wildcards):
+    """Settings of the evaluation of a sweep's candidates beyond their KL."""
+    return distribution_settings(wildcards) | {"metrics": ["off_support", "coverage"]}
+
+
 def likelihood_settings(wildcards):
     """Settings of a model's evaluation beyond the KL of its sample."""
     return {
@@ -95,6 +100,10 @@ def settings_digest(folder, variant, dataset):
             settings, made_from = CONFIG["kl"], "sampling"
         case "distances":
             settings = distances_settings(cell) | {"real_points": CONFIG["kl"]["real_points"]}
+            made_from = "sampling"
+        case "candidate_measures":
+            settings = candidate_measures_settings(cell)
+            settings |= {"real_points": CONFIG["kl"]["real_points"]}
             made_from = "sampling"
         case "image_measures":
             settings, made_from = {}, "sampling"

@@ -10,7 +10,7 @@ from dualscale.runtime.lease import built_for_gpus, installed_gpus, visible_gpus
 from execution import orphans
 
 
-def trained_together(variant, dataset):
+def trained_together(variant, dataset, seeds):
     """Function from a seed to the seeds trained with it.
 
     It returns None if the seed is untrained, or has left the configuration and has no model.
@@ -20,7 +20,7 @@ def trained_together(variant, dataset):
     def trained(seed):
         model = f"results/models/{variant}/{dataset}/{seed}.safetensors"
         found = EARLIER.trained_with(f"{variant}/{dataset}/{seed}")
-        return found if seed in SEEDS or (found and EARLIER.has(model)) else None
+        return found if seed in seeds or (found and EARLIER.has(model)) else None
 
     return trained
 
@@ -28,14 +28,17 @@ def trained_together(variant, dataset):
 def stacks():
     """Stacks of several seeds, each with a pattern of the (variant, dataset) cells that have it.
 
-    Seeds that earlier runs trained together in a cell stay together.
+    Seeds that earlier runs trained together in a cell stay together. Seeds of a sweep have stacks
+    of their own.
     """
     cells = defaultdict(lambda: defaultdict(list))
     size = CONFIG["run"]["seeds_per_job"]
-    for variant, dataset in product(ALL_NETWORKS, CONFIG["datasets"]):
-        for batch in jobs.batches(SEEDS, size, trained_together(variant, dataset)):
-            if len(batch) > 1:
-                cells[batch][variant].append(dataset)
+    swept = [variant for variants in CONFIG["candidates"].values() for variant in variants]
+    for seeds, variants in [(SEEDS, ALL_NETWORKS), (CONFIG["sweep"]["seeds"], swept)]:
+        for variant, dataset in product(variants, CONFIG["datasets"]):
+            for batch in jobs.batches(seeds, size, trained_together(variant, dataset, seeds)):
+                if len(batch) > 1:
+                    cells[batch][variant].append(dataset)
     return [(batch, pattern_of_cells(datasets)) for batch, datasets in cells.items()]
 
 

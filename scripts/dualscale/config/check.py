@@ -11,8 +11,9 @@ from pydantic import ValidationError
 
 from dualscale.config.jobs import has_network, tried_samplings
 from dualscale.config.overrides import merge, patch
+from dualscale.config.sweep import Candidate, candidate_name, combinations, rounds
 from dualscale.config.tree import Configuration, Sections, Tried
-from dualscale.config.variants import GivenVariants
+from dualscale.config.variants import NOT_INHERITED, GivenVariants
 from dualscale.data.images import DIGITS
 from dualscale.errors import ConfigurationError, explain, kind_of, short, unknown
 from dualscale.parts import Part
@@ -28,8 +29,6 @@ PATCHED = (
     "training",
 )
 """Sections of the configuration that a variant can change for itself."""
-NOT_INHERITED = ("label", "like", "note", "stream")
-"""Settings of a variant's name and random streams, which `like` does not copy."""
 OF_BRANCHES = ("branches", "conditioning", "network", "weighting")
 MOST_VALUES = 100_000
 
@@ -40,6 +39,9 @@ def check(
     stored: Callable[[str], bool] | None = None,
 ) -> dict[str, Any]:
     """Return the configuration with defaults filled in and every variant resolved.
+
+    Candidates of a sweep are added to the variants; `candidates` holds the names of those that each
+    trains, one per round.
 
     Args:
         config: as read, with overrides applied.
@@ -55,11 +57,13 @@ def check(
     given = patch(_defaults(), {key: config[key] for key in config if key != "variants"})
     common = _dumped(Sections, given)
     named = {name: variant for name, variant in variants.items() if variant is not None}
-    resolved = {name: _resolve(common, named, name) for name in named}
+    places = {name: f"variants.{name}" for name in named}
+    resolved = {name: _resolve(common, _chain(named, name), at) for name, at in places.items()}
     filled = _dumped(Configuration, {**given, "variants": resolved})
     for name, variant in filled["variants"].items():
         variant["label"] = variant["label"] or name
     _check_samplings(filled)
+    _add_candidates(filled, common, named)
     _find_files(filled, folders, stored)
     return filled
 
@@ -107,7 +111,35 @@ def _check_samplings(config: Mapping[str, Any]) -> None:
         _dumped(Tried, {"steps": {"samplings": samplings}})
 
 
-def _chain(variants: Mapping[str, Any], name: str) -> list[str]:
+def _add_candidates(
+    config: dict[str, Any], common: Mapping[str, Any], named: Mapping[str, Any]
+) -> None:
+    """Add the candidates of a sweep, in place; without choices there are none.
+
+    Args:
+        common: the sections, with defaults.
+        named: variants as read.
+    """
+    sweep, variants, found = config["sweep"], config["variants"], {}
+    if sweep["choices"]:
+        name = sweep["variant"]
+        unchanged, chain = variants[name], _chain(named, name)
+        about = {key: unchanged[key] for key in NOT_INHERITED if key in unchanged}
+        found[name] = unchanged
+        for changes in combinations(sweep):
+            if len(found) == sweep["candidates"]:
+                break
+            settings = _resolve(common, [*chain, changes | about], "sweep.choices")
+            changed = _dumped(Candidate, {"sweep": {"choices": settings}})["sweep"]["choices"]
+            found.setdefault(candidate_name(name, unchanged, changed), changed)
+        if len(found) == 1:
+            raise ConfigurationError(f"sweep.choices has only values that {name} has: add others")
+    trained = {name: rounds(name, found[name], sweep["halving"]) for name in found}
+    config["candidates"] = {name: [each for each, _ in trained[name]] for name in trained}
+    variants |= {name: settings for each in trained.values() for name, settings in each}
+
+
+def _chain(variants: Mapping[str, Any], name: str) -> list[Any]:
     """Return the variants that a variant copies through `like`, from the original to itself."""
     chain = [name]
     while (copied := variants[chain[0]].get("like")) is not None:
@@ -117,22 +149,25 @@ def _chain(variants: Mapping[str, Any], name: str) -> list[str]:
         if copied not in variants:
             raise ConfigurationError(unknown(f"variants.{chain[0]}.like", copied, variants))
         chain.insert(0, copied)
-    return chain
+    return [variants[link] for link in chain]
 
 
-def _resolve(common: Mapping[str, Any], variants: Mapping[str, Any], name: str) -> dict[str, Any]:
+def _resolve(
+    common: Mapping[str, Any], chain: Sequence[Mapping[str, Any]], at: str
+) -> dict[str, Any]:
     """Return all settings of a variant: the common sections, patched by each variant of its chain.
 
     Args:
         common: the sections, with defaults.
-        variants: as read; null removes a key of the section or of the copied variant.
+        chain: variants as read, itself last; null removes a key of the section or of the copied
+            variant.
+        at: its place in the configuration.
     """
     settings: dict[str, Any] = {section: common[section] for section in PATCHED}
     own: dict[str, Any] = {}
-    for link in _chain(variants, name):
-        change = {key: value for key, value in variants[link].items() if key not in NOT_INHERITED}
+    for link in chain:
+        change = {key: value for key, value in link.items() if key not in NOT_INHERITED}
         settings, own = patch(settings, change), patch(own, change)
-    at = f"variants.{name}"
     if "points" in (own.get("sampling") or {}):
         raise ConfigurationError(f"{at}.sampling has points: all variants draw sampling.points")
     if "classical" in own:
@@ -151,8 +186,7 @@ def _resolve(common: Mapping[str, Any], variants: Mapping[str, Any], name: str) 
         for key in ("branches", "weighting"):
             if not settings.get(key):
                 raise ConfigurationError(f"{at} has no {key}: give it, or copy a variant with like")
-    about = {key: variants[name][key] for key in NOT_INHERITED if key in variants[name]}
-    about.pop("like", None)
+    about = {key: chain[-1][key] for key in NOT_INHERITED if key in chain[-1] and key != "like"}
     return settings | about
 
 
@@ -184,7 +218,7 @@ def _find_files(
     config: Mapping[str, Any], folders: Sequence[Path], stored: Callable[[str], bool] | None
 ) -> None:
     """Replace the name of every used user-defined file by its path where it was found, in place."""
-    for name in config["run"]["datasets"]:
+    for name in dict.fromkeys([*config["run"]["datasets"], *(config["sweep"]["datasets"] or [])]):
         dataset = config["datasets"][name]
         source = next((key for key in ("file", "images") if key in dataset), None)
         if source is None or dataset[source] == DIGITS:

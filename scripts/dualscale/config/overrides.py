@@ -36,6 +36,16 @@ def patch(base: Any, change: Any, keep_nulls: bool = False) -> Any:
     return merged
 
 
+def nested(changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values by keys joined by dots as a merge patch."""
+    found: dict[str, Any] = {}
+    for key, value in changes.items():
+        for part in reversed(key.split(".")):
+            value = {part: value}
+        found = patch(found, value, keep_nulls=True)
+    return found
+
+
 def merge(layers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """Merge the configuration's files in order, each a merge patch of those before.
 

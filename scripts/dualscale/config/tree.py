@@ -4,8 +4,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from dualscale.config.sweep import Sweep
 from dualscale.config.variants import NORMALISED, AnyVariant, ClassicalVariant
 from dualscale.data.files import AnyDataset
+from dualscale.data.images import Images
 from dualscale.data.normalisations import AnyNormalisation
 from dualscale.data.sources import Known
 from dualscale.diffusion.drawing import Sampling
@@ -151,6 +153,7 @@ class Sections(Part):
     sampling: Sampling = Field(Sampling(), description="How samples are drawn.")
     kl: KL = Field(KL(), description="Estimate of the KL.")
     steps: Steps = Field(Steps(), description="Sampling in few steps.")
+    sweep: Sweep = Field(Sweep(), description="Search among settings of a variant.")
     study: Study = Field(Study(), description="Statistics and decomposition of the KL.")
     quality: Quality = Field(Quality(), description="Quality of generated tables.")
 
@@ -180,9 +183,12 @@ class Configuration(Sections):
             "run.variants": (self.run.variants, self.variants),
             "run.datasets": (self.run.datasets, self.datasets),
             "steps.variants": (self.steps.variants, self.variants),
+            "sweep.datasets": (self.sweep.datasets or [], self.datasets),
         }
         for index, pair in enumerate(self.study.comparisons):
             lists[f"study.comparisons.{index}"] = pair, self.variants
+        if self.sweep.choices:
+            lists["sweep.variant"] = [str(self.sweep.variant)], self.variants
         for key, (names, known) in lists.items():
             for name in names:
                 if name not in known:
@@ -203,6 +209,24 @@ class Configuration(Sections):
         return self
 
     @model_validator(mode="after")
+    def _a_sweep_can_judge(self) -> "Configuration":
+        sweep = self.sweep
+        if not sweep.choices:
+            return self
+        if isinstance(self.variants[str(sweep.variant)], ClassicalVariant):
+            raise ValueError(f"sweep.variant is {sweep.variant!r}, classical: a network is allowed")
+        for name in sweep.datasets or []:
+            if isinstance(self.datasets[name], Images):
+                raise ValueError(f"sweep.datasets has {name!r}, images: points are allowed")
+        for seed in sweep.seeds:
+            if seed in self.run.seeds:
+                raise ValueError(
+                    f"sweep.seeds has {seed}, which run.seeds has, too: settings are tuned on "
+                    "seeds that do not report; take another"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _enough_points(self) -> "Configuration":
         k, most = self.kl.k, self.kl.real_points
         if k > self.sampling.points:
@@ -211,7 +235,10 @@ class Configuration(Sections):
             )
         if most is not None and k >= most:
             raise ValueError(f"kl.k is {k}: less than kl.real_points, {most}, is allowed")
-        for name in self.run.datasets:  # a file's points are counted by the job that reads it
+        for name in [
+            *self.run.datasets,
+            *(self.sweep.datasets or []),
+        ]:  # a file's points are counted by the job that reads it
             dataset = self.datasets[name]
             if isinstance(dataset, Known) and k >= dataset.points:
                 raise ValueError(

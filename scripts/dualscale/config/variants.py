@@ -42,6 +42,8 @@ Note = Annotated[
     str,
     _text(r"\A[^\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]*\Z", "text without control characters"),
 ]
+NOT_INHERITED = ("label", "like", "note", "stream")
+"""Settings of a variant's name and random streams, which `like` does not copy."""
 NORMALISED = (
     "Units in which the network sees the data; null, standard for a file, shared for images and "
     "none for a distribution."

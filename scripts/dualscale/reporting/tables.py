@@ -11,7 +11,7 @@ from tabulate import tabulate
 from dualscale.runtime.files import atomic_write
 from dualscale.runtime.records import RUN, read_record, require_in_place
 
-NAMES = ("variant", "against", "dataset", "sampler", "device")
+NAMES = ("variant", "candidate", "against", "dataset", "sampler", "device")
 
 
 def read_table(path: str | Path) -> pd.DataFrame:
