@@ -1,3 +1,4 @@
+# make help    this list
 # make demo    environment in .venv, then short runs and their pictures in demo/, in about a minute
 # make paper   the environment, then the default run: Table 1, Figures 1 and 2
 # make env     the environment alone
@@ -14,7 +15,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 LIVE = $$(test -t 2 && echo --logger rich)  # a bar in a terminal; elsewhere, lines
 
-.PHONY: demo paper env test test-system test-faults lint docs bench gpu lock
+.PHONY: help demo paper env test test-system test-faults lint docs bench gpu lock
+
+help:
+	@sed -n '/^#/!q; s/^# //p' Makefile
 
 demo: .venv/run
 	$(BIN)/snakemake --directory demo --configfile workflow/protocols/demo.yaml --cores all --resources gpu=1 $(LIVE)
