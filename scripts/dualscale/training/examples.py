@@ -35,6 +35,7 @@ def examples(
     one_hots: OneHots | None = None,
     conditions: Conditions | None = None,
     states: Tensor | None = None,
+    *,
     asked: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return inputs and targets of the backbone, (…, n, d), and loss weights, (…, n).

@@ -38,9 +38,10 @@ class Drawn(Target):
 class Stable(Target):
     """Mean of training points, weighted by how likely each led to x_t.
 
-    The stable target field (Xu, Tong and Jaakkola 2023). The points are those of the example's batch and of some that follow.
-    Given x_t and these points, any of them may have been the perturbed one, so that the mean is
-    the expectation of the drawn target: less noise in the gradient, and the same minimiser.
+    The stable target field (Xu, Tong and Jaakkola 2023). The points are those of the example's
+    batch and of some that follow. Given x_t and these points, any of them may have been the
+    perturbed one, so that the mean is the expectation of the drawn target: less noise in the
+    gradient, and the same minimiser.
     """
 
     kind: Literal["stable"] = "stable"

@@ -229,8 +229,8 @@ class Trainer:
         self.rates.copy_(to_device(torch.tensor(rates), self.device))
         self.decays.copy_(to_device(torch.tensor(decays), self.device))
 
-    def _asked(self, x_0: Tensor, times: Tensor, noise: Tensor) -> Tensor:
-        """Return the clean points that the chunk's examples ask for, of x_0's shape."""
+    def _asked(self, x_0: Tensor, times: Tensor, noise: Tensor) -> Tensor | None:
+        """Return the clean points that the chunk's examples ask for; None: x_0 itself."""
         scaled = self.table[times]
         drawn = self.settings.batch_size - self.settings.pairs
         return self.settings.target.means(x_0, noise, scaled[..., 0] / scaled[..., 1], drawn)
