@@ -17,12 +17,12 @@ LIVE = $$(test -t 2 && echo --logger rich)  # a bar in a terminal; elsewhere, li
 
 .PHONY: help demo paper env test test-system test-faults lint docs bench gpu lock
 
-help:
-	@sed -n '/^#/!q; s/^# //p' Makefile
-
 demo: .venv/run
 	$(BIN)/snakemake --directory demo --configfile workflow/protocols/demo.yaml --cores all --resources gpu=1 $(LIVE)
 	@echo 'Look at demo/results/paper/figure1.png. Next: make paper'
+
+help:
+	@sed -n '/^#/!q; s/^# //p' Makefile
 
 paper: .venv/run
 	$(BIN)/python scripts/estimate.py

@@ -11,16 +11,25 @@ from conftest import ROOT
 
 CLUSTER = ROOT / "tests/cluster"
 JOBS = ["--snakefile", CLUSTER / "Snakefile"]
-MISSING = [name for name in ("slurmctld", "slurmd", "sbatch", "munged") if not shutil.which(name)]
-SLURM = [
-    pytest.mark.system,
-    pytest.mark.skipif(
-        bool(MISSING),
-        reason=f"Slurm is not installed: {', '.join(MISSING)} not found "
-        "(Debian: slurmctld slurmd slurm-client munge)",
-    ),
-    pytest.mark.skipif(os.getuid() != 0, reason="only root can start a Slurm of its own"),
-]
+
+
+def needs(scheduler, programs, packages):
+    """Marks of tests that start a scheduler of their own."""
+    missing = [name for name in programs if not shutil.which(name)]
+    reason = f"{scheduler} is not installed: {', '.join(missing)} not found (Debian: {packages})"
+    only_root = f"only root can start a {scheduler} of its own"
+    return [
+        pytest.mark.system,
+        pytest.mark.skipif(bool(missing), reason=reason),
+        pytest.mark.skipif(os.getuid() != 0, reason=only_root),
+    ]
+
+
+SLURM = needs(
+    "Slurm",
+    ["slurmctld", "slurmd", "sbatch", "munged"],
+    "slurmctld slurmd slurm-client munge",
+)
 
 
 def started(folder, profile, *arguments):

@@ -321,6 +321,7 @@ def stable_target():
     before, after = (each.groupby(["sampling", "dataset"]).mean() for each in (drawn, stable))
     above = after["kl_bits"] - floor
     change = (stable["kl_bits"] - drawn["kl_bits"]).dropna()
+    assert len(change) == len(drawn)
     for dataset in ("circle", "dino"):
         for way in before.index.unique("sampling"):
             assert mean_interval(change[way, dataset].tolist())[2] < 0

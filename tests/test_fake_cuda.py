@@ -69,6 +69,7 @@ MORE["optimal_transport"] = {
     "training": {"coupling": "optimal_transport"},
     "sampling": {"sampler": "ddim"},
 }
+MORE["stable_target"] = {"like": "recommended", "training": {"target": "stable"}}
 MORE["own"]["architecture"] |= {"class": "FourierNetwork", "settings": {"width": 16}}
 MORE["low_precision"] = {"like": "recommended_dual", "precision": "bfloat16"}
 MORE["own_low_precision"] = MORE["own"] | {"precision": "bfloat16"}

@@ -1,8 +1,6 @@
 """The profile for Grid Engine on a real one of one host, with a GPU that is only a name."""
 
-import os
 import re
-import shutil
 import signal
 import subprocess
 import time
@@ -10,21 +8,16 @@ from functools import partial
 
 import pandas as pd
 import pytest
-from cluster_jobs import CLUSTER, JOBS, require_gpu_for_one_job_at_a_time, started
+from cluster_jobs import CLUSTER, JOBS, needs, require_gpu_for_one_job_at_a_time, started
 from conftest import ROOT, TINY, copy_project
 
 PROFILE = ROOT / "workflow/profiles/sge"
-MISSING = [name for name in ("sge_qmaster", "sge_execd", "qsub") if not shutil.which(name)]
 
-pytestmark = [
-    pytest.mark.system,
-    pytest.mark.skipif(
-        bool(MISSING),
-        reason=f"Grid Engine is not installed: {', '.join(MISSING)} not found "
-        "(Debian: gridengine-master gridengine-exec gridengine-client)",
-    ),
-    pytest.mark.skipif(os.getuid() != 0, reason="only root can start a Grid Engine of its own"),
-]
+pytestmark = needs(
+    "Grid Engine",
+    ["sge_qmaster", "sge_execd", "qsub"],
+    "gridengine-master gridengine-exec gridengine-client",
+)
 
 
 @pytest.fixture(scope="module", autouse=True)

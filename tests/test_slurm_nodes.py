@@ -14,7 +14,8 @@ VARIANTS = TINY["run"]["variants"]
 
 
 def namespaces_are_allowed():
-    command = ["unshare", "--net", "--uts", "--pid", "--fork", "--mount-proc", "true"]
+    bridge = ["sh", "-c", "ip link add a type bridge && ip link add b type veth peer name c"]
+    command = ["unshare", "--net", "--uts", "--pid", "--fork", "--mount-proc", *bridge]
     return shutil.which("ip") and subprocess.run(command, capture_output=True).returncode == 0
 
 
@@ -50,7 +51,9 @@ def test_jobs_of_a_node_that_dies_go_on_elsewhere_from_their_checkpoints(tmp_pat
     at_work = jobs_of_training("RUNNING")
     assert set(at_work) == {"RUNNING node1", "RUNNING node2"}
     subprocess.run([CLUSTER / "slurm", "kill", "node1"], check=True)
+    deadline = time.monotonic() + 120
     while not (lost := squeue("%i", states="PENDING").split()):
+        assert time.monotonic() < deadline, squeue("%i %T %N")
         time.sleep(0.5)
     # Slurm would wait for two minutes, in which a node may start again.
     subprocess.run(["scontrol", "update", f"job={lost[0]}", "starttime=now"], check=True)

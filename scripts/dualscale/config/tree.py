@@ -235,10 +235,8 @@ class Configuration(Sections):
             )
         if most is not None and k >= most:
             raise ValueError(f"kl.k is {k}: less than kl.real_points, {most}, is allowed")
-        for name in [
-            *self.run.datasets,
-            *(self.sweep.datasets or []),
-        ]:  # a file's points are counted by the job that reads it
+        # A file's points are counted by the job that reads it.
+        for name in [*self.run.datasets, *(self.sweep.datasets or [])]:
             dataset = self.datasets[name]
             if isinstance(dataset, Known) and k >= dataset.points:
                 raise ValueError(

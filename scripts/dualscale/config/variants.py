@@ -86,6 +86,11 @@ class VariantSettings(About, ModelSettings):
     training: Training = Field(Training(), description="Optimisation of the parameters.")
     sampling: Sampling = Field(Sampling(), description="How samples are drawn.")
 
+    @property
+    def tells_columns_apart(self) -> bool:
+        """Whether columns are treated each in its own way: discrete categories, or conditioning."""
+        return isinstance(self.categories, Discrete) or bool(getattr(self, "conditioning", None))
+
     @model_validator(mode="after")
     def _loss_has_weight(self) -> "VariantSettings":
         levels, loss = self.schedule.levels(), self.training.loss
@@ -100,8 +105,7 @@ class VariantSettings(About, ModelSettings):
     @model_validator(mode="after")
     def _noise_is_independent(self) -> "VariantSettings":
         coupling = self.training.coupling.kind
-        of_tables = isinstance(self.categories, Discrete), getattr(self, "conditioning", None)
-        if coupling != "independent" and any(of_tables):
+        if coupling != "independent" and self.tells_columns_apart:
             raise ValueError(
                 f"training.coupling is {coupling!r}: with discrete categories or conditioning, "
                 "'independent' is allowed, since matched noise tells of what it is added to"
@@ -111,8 +115,7 @@ class VariantSettings(About, ModelSettings):
     @model_validator(mode="after")
     def _target_is_of_all_columns(self) -> "VariantSettings":
         target = self.training.target.kind
-        of_columns = isinstance(self.categories, Discrete), getattr(self, "conditioning", None)
-        if target != "drawn" and any(of_columns):
+        if target != "drawn" and self.tells_columns_apart:
             raise ValueError(
                 f"training.target is {target!r}: with discrete categories or conditioning, 'drawn' "
                 "is allowed, since its weights are of Gaussian noise on every column"
@@ -121,8 +124,7 @@ class VariantSettings(About, ModelSettings):
 
     @model_validator(mode="after")
     def _columns_stay_apart(self) -> "VariantSettings":
-        of_columns = isinstance(self.categories, Discrete), getattr(self, "conditioning", None)
-        if isinstance(self.normalisation, Whitened) and any(of_columns):
+        if isinstance(self.normalisation, Whitened) and self.tells_columns_apart:
             raise ValueError(
                 "normalisation is 'whitened': with discrete categories or conditioning, 'standard' "
                 "is allowed, since it mixes columns"

@@ -231,9 +231,9 @@ class Trainer:
 
     def _asked(self, x_0: Tensor, times: Tensor, noise: Tensor) -> Tensor | None:
         """Return the clean points that the chunk's examples ask for; None: x_0 itself."""
-        scaled = self.table[times]
+        ratio = (self.table[:, 0] / self.table[:, 1])[times]
         drawn = self.settings.batch_size - self.settings.pairs
-        return self.settings.target.means(x_0, noise, scaled[..., 0] / scaled[..., 1], drawn)
+        return self.settings.target.means(x_0, noise, ratio, drawn)
 
     def _steps(self, count: int) -> None:
         clip, ema = self.settings.clip_norm, self.settings.ema
