@@ -14,7 +14,8 @@ VARIANTS = TINY["run"]["variants"]
 
 
 def namespaces_are_allowed():
-    bridge = ["sh", "-c", "ip link add a type bridge && ip link add b type veth peer name c"]
+    links = "ip link add name br0 type bridge && ip link add name eth0 type veth peer name eth1"
+    bridge = ["sh", "-c", links]
     command = ["unshare", "--net", "--uts", "--pid", "--fork", "--mount-proc", *bridge]
     return shutil.which("ip") and subprocess.run(command, capture_output=True).returncode == 0
 
