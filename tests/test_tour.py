@@ -1,6 +1,9 @@
 """The notebook examples/tour.ipynb, executed."""
 
-import matplotlib.pyplot as plt
+import os
+import subprocess
+import sys
+
 import nbformat
 import numpy as np
 import pytest
@@ -8,19 +11,29 @@ from conftest import ROOT
 
 NOTEBOOK = nbformat.read(ROOT / "examples/tour.ipynb", as_version=4)
 CODE = [cell for cell in NOTEBOOK.cells if cell.cell_type == "code"]
+LEFT = ["losses", "kl_bits", "score_error", "points", "fewer", "mine", "real"]
 
 
 @pytest.fixture(scope="module")
 def left(tmp_path_factory):
-    """Names that the notebook's cells leave when they run one after another."""
-    names = {}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(tmp_path_factory.mktemp("tour"))
-        plt.switch_backend("agg")
-        for cell in CODE:
-            exec(compile(cell.source, f"{ROOT}/examples/tour.ipynb, {cell.id}", "exec"), names)
-    yield names
-    plt.close("all")
+    """Arrays that the notebook's cells leave when they run one after another.
+
+    In a process of their own: the sampler that they define would be a choice for other tests.
+    """
+    folder = tmp_path_factory.mktemp("tour")
+    save = f"np.savez('left.npz', **{{name: globals()[name] for name in {LEFT}}})"
+    script = folder / "tour.py"
+    script.write_text("\n\n".join([*(cell.source for cell in CODE), "import numpy as np", save]))
+    done = subprocess.run(
+        [sys.executable, script],
+        cwd=folder,
+        env={**os.environ, "MPLBACKEND": "agg", "PYTHONPATH": str(ROOT / "scripts")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return np.load(folder / "left.npz")
 
 
 def test_the_notebook_is_valid_and_stores_no_output():
