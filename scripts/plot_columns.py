@@ -44,7 +44,8 @@ def main(
     count = len(table.columns)
     across = min(ACROSS, count)
     down = -(-count // across)
-    size = (2.1 * across + 0.3, 1.75 * down + 0.5)
+    named = -(-(1 + len(generated)) // across)  # lines of the legend, as wide as the panels
+    size = (2.1 * across + 0.3, 1.75 * down + 0.2 + 0.15 * named)
     figure, axes = plt.subplots(down, across, figsize=size, squeeze=False)
     for axis in axes.flat[count:]:
         axis.axis("off")
@@ -60,7 +61,6 @@ def main(
     figure.supylabel("share of rows, by its square root")
     drawn, names = axes.flat[0].get_legend_handles_labels()
     entries = sorted(zip(drawn, names, strict=True), key=lambda entry: entry[1] != REAL_ROWS)
-    across = min(ACROSS, len(entries))
     legend = figure.legend(*zip(*entries, strict=True), loc="outside lower center", ncols=across)
     for text in legend.get_texts():
         text.set_parse_math(False)

@@ -13,6 +13,8 @@ from dualscale.reporting.texts import counted_seeds, floor_of_files, number, wit
 from dualscale.runtime.records import run_of
 from execution.job import run
 
+PUBLISHED_ON = " Published: one run per cell on an NVIDIA V100."
+
 
 def main(
     metrics: Path,
@@ -80,10 +82,14 @@ def summarise(
 def printed(
     table: pd.DataFrame, labels: Mapping[str, str], marked: list[str]
 ) -> tuple[list[str], list[list[str]]]:
-    """Header and rows as text; a variant's label, marked if it has a note, is on its first row."""
-    header, floors = ["variant", "dataset"], table["kl_floor_bits"].notna().any()
+    """Header and rows as text; a variant's label, marked if it has a note, is on its first row.
+
+    The floors have a column where there are some, and so have the published figures.
+    """
+    header = ["variant", "dataset"]
+    floors, known = has(table, "kl_floor_bits"), has(table, "kl_bits_published")
     for metric in PUBLISHED:
-        header += [metric.label, "published"]
+        header += [metric.label, *["published"] * known]
     if floors:
         header.insert(3, "floor")
     rows, last = [], None
@@ -95,7 +101,7 @@ def printed(
             style = f".{metric.digits}f"
             found = [record[f"{metric.name}_{part}"] for part in ("mean", "low", "high")]
             published = record[f"{metric.name}_published"]
-            row += [with_interval(*found, style), number(published, style)]
+            row += [with_interval(*found, style), *[number(published, style)] * known]
         if floors:
             row.insert(3, number(record["kl_floor_bits"], f".{COLUMNS['kl_bits'].digits}f"))
         rows.append(row)
@@ -116,9 +122,14 @@ def describe(table: pd.DataFrame, settings: Mapping) -> str:
         f"k-nearest-neighbour KL(real ‖ generated) in bits, real points: {real}; seconds of "
         f"{steps} training steps and of drawing {settings['points']:,} points; "
         f"{counted_seeds(seeds[0])} per cell{spread}; "
-        f"measured on {devices}, models trained together: {together}. "
-        f"Published: one run per cell on an NVIDIA V100.{floor_of_files(files)}"
+        f"measured on {devices}, models trained together: {together}."
+        f"{has(table, 'kl_bits_published') * PUBLISHED_ON}{floor_of_files(files)}"
     )
+
+
+def has(table: pd.DataFrame, column: str) -> bool:
+    """Whether a column has a value."""
+    return bool(table[column].notna().any())
 
 
 run(main, globals())

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from dualscale.metrics.metric import Column
@@ -17,7 +18,7 @@ CAPTION = (
     "Means over the seeds, with {level:g} % intervals (Student's t) of several. The first row is "
     "the floor, the same for real rows in place of generated ones: as many training rows, and for "
     "the comparisons with training rows a half of the held-out ones. Column shapes and pair "
-    "trends: likeness to the held-out rows, 1 at best. {target}. Distance to training rows: the "
+    "trends: likeness to the {held_out:,} held-out rows, 1 at best. {target}. Distance to training rows: the "
     "mean of that to the closest one; below the floor, rows are nearer than they should be. Nearer "
     "to training rows: the share nearer to them than to as many held-out rows, 0.5 at best. "
     "Copies: the share of rows that are a training row in every cell."
@@ -30,13 +31,20 @@ NO_TARGET = "No target is set (`datasets.{}.target`), so no model is trained on 
 
 
 def main(
-    records: list[Path], floors: Path, tables: list[Path], *, dataset: str, settings: Mapping
+    records: list[Path],
+    floors: Path,
+    held_out: Path,
+    tables: list[Path],
+    *,
+    dataset: str,
+    settings: Mapping,
 ) -> None:
     """Write one row per variant, after that of the floor, as CSV, Markdown and HTML.
 
     Args:
         records: of every variant and seed.
         floors: one row per floor.
+        held_out: points of the rows that nothing was trained on.
         settings: labels by variant; metrics; target, or None.
     """
     floor = read_records([floors], ["dataset"]).assign(variant=REAL)
@@ -50,6 +58,7 @@ def main(
     target = settings["target"]
     caption = CAPTION.format(
         level=100 * INTERVAL,
+        held_out=len(np.load(held_out, mmap_mode="r", allow_pickle=False)),
         target=EFFICIENCY.format(target) if target else NO_TARGET.format(dataset),
     )
     texts = Table(f"Quality of {dataset}", header, printed(table, labels, columns), caption)

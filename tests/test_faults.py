@@ -171,7 +171,7 @@ def test_a_pipe_in_place_of_a_record_stops_no_planning(project):
         planned.communicate()
 
 
-def test_an_interrupt_ends_a_run_without_tracebacks(fresh):
+def test_an_interrupt_ends_a_run_without_tracebacks_and_says_how_to_go_on(fresh):
     fresh.configure(training={"steps": 1_000_000})
     process = start(fresh)
     logs = fresh.path / "results/logs/train"
@@ -182,6 +182,8 @@ def test_an_interrupt_ends_a_run_without_tracebacks(fresh):
     output, _ = process.communicate()
     assert process.returncode != 0
     assert "Traceback" not in output
+    assert "Interrupted. The same command goes on" in output
+    assert "SIGINT" not in output
     texts = [log.read_text() for log in logs.rglob("*.log")]
     assert all("interrupted\n" in text and "Traceback" not in text for text in texts)
 

@@ -1,5 +1,6 @@
 """A part is one class in one file: added there, it is configured, run and tabulated."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -21,20 +22,18 @@ CONFIG = {
     "network": {"width": 8, "hidden_layers": 1, "embedding": 8},
     "training": {"steps": 20, "batch_size": 8},
 }
+
+
+def code_in(page, start):
+    """Return the Python block of a page that starts with these words."""
+    return re.search(rf"```python\n({start}.*?)```", (ROOT / page).read_text(), re.DOTALL)[1]
+
+
 ADDED = {
     "schedule": (
         "diffusion/schedules.py",
         "AnySchedule =",
-        '''class Exponential(Schedule):
-    """Data whose variance decays at one rate."""
-
-    kind: Literal["exponential"] = "exponential"
-    rate: float = Field(5.0, gt=0, description="Decay over all timesteps.")
-
-    def levels(self) -> NoiseLevels:
-        time = np.arange(1, self.timesteps + 1) / self.timesteps
-        return variance_preserving(np.exp(-self.rate * time))
-''',
+        code_in("docs/guides/variants.md", "class Exponential"),
         {"schedule": {"kind": "exponential", "rate": 3.0}},
         "np.isclose(model.levels.alpha[-1] ** 2, np.exp(-3))",
     ),

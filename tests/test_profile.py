@@ -91,6 +91,11 @@ def test_a_run_and_its_jobs_say_in_their_first_lines_what_they_compute_on(projec
     assert "computing on the CPU" in "".join(log.splitlines()[:3])
 
 
+def test_a_run_says_which_samples_will_be_of_initial_weights(project):
+    done = project.run("--forcerun", "train", "--", "results/models/baseline/line/0.safetensors")
+    assert "baseline: after 20 steps the EMA, which is sampled, still holds 99%" in done.stderr
+
+
 def test_a_job_with_a_gpu_and_a_pytorch_for_cpus_says_so(monkeypatch):
     monkeypatch.setattr(torch.backends.cuda, "is_built", lambda: False)
     with pytest.raises(ValueError, match="was given a GPU, and the installed PyTorch is a build"):

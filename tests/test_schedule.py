@@ -12,6 +12,7 @@ from dualscale.diffusion.schedules import (
     Karras,
     Linear,
     LinearPath,
+    NoiseLevels,
     ScaledLinear,
     Schedule,
     ZeroTerminalSNR,
@@ -81,6 +82,12 @@ def test_noise_grows_against_the_data_and_only_the_named_kinds_end_without_data(
 def test_a_schedule_has_as_many_levels_as_it_is_asked_for(schedule, timesteps):
     levels = schedule(timesteps=timesteps).levels()
     assert levels.timesteps == len(levels.alpha) == len(levels.sigma) == timesteps
+
+
+@pytest.mark.parametrize("third", [0.2, 0.1])
+def test_noise_that_does_not_rise_is_refused(third):
+    with pytest.raises(ValueError, match=r"0.2 at t = 1 and .* at t = 2"):
+        NoiseLevels(np.ones(4), np.array([0.1, 0.2, third, 0.4]))
 
 
 def test_the_log_ratio_is_infinite_where_the_data_vanish():

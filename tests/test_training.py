@@ -209,6 +209,17 @@ def test_ema_warm_up_is_that_of_ema_pytorch():
             assert ema.ema_model.weight.item() == pytest.approx(value, abs=1e-4), done
 
 
+@pytest.mark.parametrize(("steps", "every"), [(500, 10), (501, 10), (7, 1)])
+def test_the_ema_knows_what_it_keeps_of_the_initial_weights(steps, every):
+    ema, average = EMA(decay=0.98, every=every), 1.0
+    for done in range(steps):
+        average *= ema.decay_after(done) or 1.0  # of parameters that are 0 after the first step
+    assert ema.initial_share(steps) == pytest.approx(average)
+    shorter = EMA(decay=ema.decay_for(steps), every=every)
+    assert shorter.initial_share(steps) <= 0.01
+    assert EMA(decay=shorter.decay + 0.01, every=every).initial_share(steps) > 0.01
+
+
 def test_learning_rate_is_torchs_cosine_annealing():
     weight = nn.Parameter(torch.zeros(1))
     optimiser = torch.optim.SGD([weight], lr=0.3)

@@ -53,6 +53,19 @@ class Retries(logging.Handler):
                 job.attempt = job.restart_times + 1
 
 
+class Interruption(logging.Handler):
+    """Log handler that knows whether Ctrl-C, or a signal, has ended the run."""
+
+    SAID = "Terminating processes on user request"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.seen = self.seen or record.getMessage().startswith(self.SAID)
+
+
 def reason_of_status(text: str) -> str:
     """Signal that ended a script; empty if it ended by itself."""
     for died, status in STATUS.findall(text):

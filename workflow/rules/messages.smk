@@ -6,10 +6,11 @@ from snakemake.logging import logger
 from snakemake.settings.enums import Quietness
 
 from dualscale.runtime import slurm
+from dualscale.training.settings import EMA
 from execution.at_work import worker_on
 from execution.provenance import kept_digest, made_otherwise
 from planning.at_start import AtStart
-from planning.failures import Retries, failures
+from planning.failures import Interruption, Retries, failures
 from planning.time_left import TimeLeft
 
 START = time.time()
@@ -80,6 +81,8 @@ def look():
 
 logger.addHandler(AtStart(look))
 logger.addHandler(Retries(lambda: workflow.scheduler.running))
+INTERRUPTION = Interruption()
+logger.addHandler(INTERRUPTION)
 if {Quietness.PROGRESS, Quietness.ALL}.isdisjoint(workflow.output_settings.quiet or ()):
     logger.addHandler(TimeLeft())
 
@@ -98,10 +101,11 @@ def headline():
         first, best = cells[VARIANTS[0]], min(
             cells.values(), key=lambda row: float(row["kl_bits_mean"])
         )
-        seeds = int(first["seeds"])
+        seeds, floor = int(first["seeds"]), first["kl_floor_bits"]
         yield (
             f"  {dataset}: KL {float(first['kl_bits_mean']):.3f} bits, {LABELS[first['variant']]}; "
             f"lowest {float(best['kl_bits_mean']):.3f}, {LABELS[best['variant']]}"
+            f"{f'; floor {float(floor):.3f}' if floor else ''}"
             f" ({seeds} seed{'s' if seeds > 1 else ''})"
         )
 
@@ -135,8 +139,25 @@ def where_images_are():
     return found and f"{found}: images, judged in results/images/, not by the KL"
 
 
+def initial_weights():
+    """Lines on planned trainings that end before their average has left the initial weights."""
+    short = {}
+    for job in workflow.dag.needrun_jobs():
+        if hasattr(job.output, "models"):
+            training = CONFIG["variants"][job.wildcards.variant]["training"]
+            steps, ema = training["steps"], EMA.model_validate(training["ema"])
+            if ema.initial_share(steps) > 0.05:
+                short.setdefault((steps, ema), set()).add(job.wildcards.variant)
+    for (steps, ema), variants in short.items():
+        yield (
+            f"{', '.join(sorted(variants))}: after {steps} steps the EMA, which is sampled, still "
+            f"holds {ema.initial_share(steps):.0%} of the initial weights; with training: "
+            f"{{ema: {{decay: {ema.decay_for(steps)}}}}} it is 1%"
+        )
+
+
 onstart:
-    say(filter(None, [where_it_computes(), where_images_are()]))
+    say(filter(None, [where_it_computes(), where_images_are(), *initial_weights()]))
 
 
 onsuccess:
@@ -154,4 +175,7 @@ onsuccess:
 
 onerror:
     for log, message in failures(sorted(Path("results/logs").rglob("*.log")), START):
-        say(["", f"  {log}: {message}"])
+        if not (INTERRUPTION.seen and "SIGINT" in message):
+            say(["", f"  {log}: {message}"])
+    if INTERRUPTION.seen:
+        say(["", "Interrupted. The same command goes on, trainings from their last checkpoints."])

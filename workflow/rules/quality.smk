@@ -60,6 +60,7 @@ rule tabulate_quality:
     input:
         records=every(f"results/qualities/{RUN}.json", variant=VARIANTS, seed=SEEDS),
         floors="results/quality_floors/{dataset}.csv",
+        held_out="results/held_out/{dataset}.npy",
     output:
         tables=page("quality/{dataset}/quality"),
     log:

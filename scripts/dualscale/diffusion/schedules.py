@@ -20,15 +20,29 @@ Sigma = Annotated[float, Field(ge=1e-6, le=1e6)]
 class NoiseLevels:
     """Coefficients of x_t = alpha_t x_0 + sigma_t eps, eps ~ N(0, I), for t = 0 … T-1.
 
-    The noise-to-signal ratio sigma / alpha rises with t.
+    The noise-to-signal ratio sigma / alpha rises with t, and may end infinite.
 
     Args:
         alpha: coefficient of the data, (T,).
         sigma: standard deviation of the noise, (T,).
+
+    Raises:
+        ValueError: the ratio does not rise.
     """
 
     alpha: Values
     sigma: Values
+
+    def __post_init__(self) -> None:
+        with np.errstate(invalid="ignore"):  # once the data have vanished, the ratio stays infinite
+            falling = np.flatnonzero(np.diff(self.log_ratio) <= 0)
+        if len(falling):
+            t = int(falling[0])
+            before, after = np.exp(self.log_ratio[t : t + 2])
+            raise ValueError(
+                f"schedule: sigma / alpha is {before:.6g} at t = {t} and {after:.6g} at "
+                f"t = {t + 1}: noise that rises with t is allowed"
+            )
 
     @property
     def timesteps(self) -> int:

@@ -222,10 +222,16 @@ def require_finite(name: str, points: Array) -> None:
         raise ValueError(f"{broken} of {len(points)} {name} points are not finite")
 
 
+CURES = {
+    "real": "remove them",
+    "generated": "where a generator draws its training points again, lower sampling.points",
+}
+
+
 def require_distinct(distances: Array, k: int, name: str) -> None:
     zero = int((distances == 0).sum())
     if zero:
         raise UndefinedError(
             f"{zero} of {len(distances)} real points coincide with {k} or more {name} points: "
-            "the k-NN estimate is undefined for repeated points; remove them or raise k"
+            f"the k-NN estimate is undefined for repeated points; {CURES[name]} or raise k"
         )

@@ -29,6 +29,14 @@ class EMA(Part):
             return self.decay
         return 0.0 if done <= 110 else min(self.decay, 1 - (done - 99) ** (-2 / 3))
 
+    def initial_share(self, steps: int) -> float:
+        """Return the share of the initial parameters in the average after `steps`."""
+        return 0.0 if self.warmup else self.decay ** math.ceil(steps / self.every)
+
+    def decay_for(self, steps: int, share: float = 0.01) -> float:
+        """Return a decay, of two decimals, that leaves at most that share after `steps`."""
+        return math.floor(100 * share ** (1 / math.ceil(steps / self.every))) / 100
+
 
 class Training(Part):
     """Optimisation of the parameters."""
