@@ -12,21 +12,22 @@
 # make lock    write requirements*.txt anew from the ranges in pyproject.toml
 
 PYTHON ?= python3
+CORES ?= all
 BIN := .venv/bin
 LIVE = $$(test -t 2 && echo --logger rich)  # a bar in a terminal; elsewhere, lines
 
 .PHONY: help demo paper env test test-system test-faults lint docs bench gpu lock
 
 demo: .venv/run
-	$(BIN)/snakemake --directory demo --configfile workflow/protocols/demo.yaml --cores all --resources gpu=1 $(LIVE)
+	$(BIN)/snakemake --directory demo --configfile workflow/protocols/demo.yaml --cores $(CORES) --resources gpu=1 $(LIVE)
 	@echo 'Look at demo/results/paper/figure1.png. Next: make paper'
 
 help:
 	@sed -n '/^#/!q; s/^# //p' Makefile
 
 paper: .venv/run
-	$(BIN)/python scripts/estimate.py
-	$(BIN)/snakemake --cores all --resources gpu=1 $(LIVE)
+	$(BIN)/python scripts/estimate.py --cores $(CORES)
+	$(BIN)/snakemake --cores $(CORES) --resources gpu=1 $(LIVE)
 
 env: .venv/run
 

@@ -1,8 +1,8 @@
-"""Print what datasets from files hold, and variants' resolved settings and parameters.
+"""Print what datasets from files hold, variants' parameters, and the resolved settings of some.
 
     python scripts/describe.py adaptive improved --configfile workflow/protocols/released.yaml
 
-Without names, those that the configuration runs.
+Without names, a line on each variant that the configuration runs.
 """
 
 import argparse
@@ -25,6 +25,7 @@ def main(names: list[str], files: list[Path], dimensions: int | None) -> None:
     """Print one YAML document per dataset of a file or of images, and one per variant.
 
     Args:
+        names: of variants whose settings are printed; none: all variants that run, without them.
         files: configurations, each an override of those before.
         dimensions: d, of the points; None: those of the first dataset from a file, or 2.
 
@@ -53,9 +54,10 @@ def main(names: list[str], files: list[Path], dimensions: int | None) -> None:
         if name not in config["variants"]:
             raise ConfigurationError(unknown("describe", name, config["variants"]))
         settings = model_settings(config, name)
-        text = yaml.safe_dump({**settings, "sampling": sampling_settings(config, name)})
-        size = parameters(settings, coordinates or numbered(2).names)
-        print(f"---\n# {name}: {size}\n{text}", end="")
+        print(f"---\n# {name}: {parameters(settings, coordinates or numbered(2).names)}")
+        if names:
+            sampling = sampling_settings(config, name)
+            print(yaml.safe_dump({**settings, "sampling": sampling}), end="")
 
 
 def encoding_of(dataset: dict) -> Encoding:

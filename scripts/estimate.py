@@ -86,10 +86,14 @@ def in_words(seconds: float) -> str:
     return f"{minutes} min" if minutes < 100 else f"{minutes / 60:.0f} h"
 
 
+def number_of(cores: str) -> int:
+    return len(os.sched_getaffinity(0)) if cores == "all" else int(cores)
+
+
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--configfile", nargs="+", type=Path, default=[], help="overrides")
-    parser.add_argument("--cores", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--cores", type=number_of, default="all", help="a number, or all")
     return parser.parse_args(arguments)
 
 

@@ -18,10 +18,10 @@ CAPTION = (
     "Means over the seeds, with {level:g} % intervals (Student's t) of several. The first row is "
     "the floor, the same for real rows in place of generated ones: as many training rows, and for "
     "the comparisons with training rows a half of the held-out ones. Column shapes and pair "
-    "trends: likeness to the {held_out:,} held-out rows, 1 at best. {target}. Distance to training rows: the "
-    "mean of that to the closest one; below the floor, rows are nearer than they should be. Nearer "
-    "to training rows: the share nearer to them than to as many held-out rows, 0.5 at best. "
-    "Copies: the share of rows that are a training row in every cell."
+    "trends: likeness to the {held_out:,} held-out rows, 1 at best. {target}. Distance to training "
+    "rows: the mean of that to the closest one; below the floor, rows are nearer than they should "
+    "be. Nearer to training rows: the share nearer to them than to as many held-out rows, 0.5 at "
+    "best. Copies: the share of rows that are a training row in every cell."
 )
 EFFICIENCY = (
     "Macro F1 and R²: boosted trees that are trained on the generated rows predict {} of the "
