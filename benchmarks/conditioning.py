@@ -49,7 +49,7 @@ COVARIANCES = np.array(
 ROWS, DRAWN, K = 20_000, 2000, 5
 SMALLER = {
     "network": {"width": 96, "embedding": 32, "highest_frequency": 50.0},
-    "training": {"ema": {"decay": 0.98}},
+    "training": {"ema": {"decay": 0.98}, "target": {"kind": "drawn"}},
 }
 EVALUATIONS = 50
 GIVEN = [{}, *({"word": word} for word in WORDS), *({"x": x} for x in (-1.0, 0.0, 1.0))]
