@@ -61,6 +61,7 @@ LABELS = {
     "improved": "Improved weight network",
     "parameter_matched": "Baseline of the same size",
     "recommended": "Recommended",
+    "first_order": "Recommended, drawn target, first-order sampler",
     "real": "Fresh real points (floor)",
 }
 # Table 1's variants, and the released runs that their rows name.
@@ -331,11 +332,9 @@ def released() -> str:
 @block(STUDY, "precision")
 def precision() -> str:
     """KL in bfloat16 and in float32, paired by seed."""
-    kept = ("study/metrics", "recommended/metrics", "recommended/fresh")
-    runs = pd.concat([read(f"docs/{name}.csv") for name in kept])
-    keys = ["variant", "dataset", "seed"]
-    exact = runs.drop_duplicates(keys).set_index(keys)["kl_bits"]
-    rounded = read("docs/study/precision.csv")
+    found, keys = read("docs/study/precision.csv"), ["variant", "dataset", "seed"]
+    exact = pd.concat([read("docs/study/metrics.csv"), found]).set_index(keys)["kl_bits"]
+    rounded = found[found["variant"].str.endswith("_bfloat16")].copy()
     rounded["variant"] = rounded["variant"].str.removesuffix("_bfloat16")
     pairs = rounded.set_index(keys)[["kl_bits"]].join(exact.rename("exact"), how="inner")
     rows = []
@@ -455,18 +454,18 @@ def ways_of_sampling() -> str:
     return pipe([*header, "coverage", "C2ST accuracy"], once(rows), texts=2)
 
 
-@block(RECOMMENDED, "stable target")
-def stable_target() -> str:
-    """The recipe trained with a stable target beside itself, by way of sampling and seed."""
-    drawn, stable = (read(f"docs/recommended/{name}.csv") for name in ("samplers", "stable"))
+@block(RECOMMENDED, "training targets")
+def training_targets() -> str:
+    """The recipe with the stable target beside the drawn one, by way of sampling, paired by seed."""
+    runs = read("docs/recommended/targets.csv").set_index("variant")
     floors = read("docs/recommended/floors.csv").groupby("dataset")["kl_bits"].apply(list)
-    before = drawn.set_index(["dataset", "sampling", "seed"]).sort_index()
+    drawn = runs.loc["recommended_drawn"].set_index(["dataset", "sampling", "seed"]).sort_index()
     rows = []
-    for (dataset, way), cell in stable.groupby(["dataset", "sampling"], sort=False):
+    for (dataset, way), cell in runs.loc["recommended"].groupby(["dataset", "sampling"], sort=False):
         values, kls = cell.set_index("seed"), floors[dataset]
         change, old = "", ""
-        if way in set(drawn["sampling"]):
-            other = before.loc[(dataset, way)]
+        if (dataset, way) in drawn.index.droplevel("seed"):
+            other = drawn.loc[(dataset, way)]
             old = f"{other['kl_bits'].mean() - pd.Series(kls).mean():.4f}"
             paired = (values["kl_bits"] - other["kl_bits"]).tolist()
             change = with_interval(*mean_interval(paired), "+.4f")
@@ -884,12 +883,12 @@ WHITENED_SHOWN = {
     "mixture": "Gaussian mixture",
 }
 WHITENING_SHOWN = {
-    "recommended": "Recommended",
+    "first_order": "Recommended, drawn target, first-order sampler",
     "second_order": "… second-order sampler",
     "whitening": "… whitened data",
     "few_features": "… 8 features per coordinate up to 4 rad, width 288",
     "recommended_whitened": "… batches of 512, higher rate and noise levels",
-    "recommended.exact": "Optimal denoiser, sampled as recommended",
+    "first_order.exact": "Optimal denoiser, first-order sampler",
     "second_order.exact": "Optimal denoiser, second-order sampler",
 }
 IN_DIMENSIONS = ["KL above the floor", "share off support", "width, of the real", "C2ST accuracy"]

@@ -686,6 +686,7 @@ def test_null_in_a_variant_takes_the_common_setting_away():
 def test_a_network_of_ones_own_can_copy_all_but_the_network():
     own = {"file": str(ROOT / "examples/fourier_network.py"), "class": "FourierNetwork"}
     no_network = {"branches": None, "weighting": None, "network": None}
+    no_network["training"] = {"target": "drawn"}
     changed = mine(like="recommended", architecture=own, **no_network)
     assert changed["schedule"]["kind"] == "geometric"
     assert "network" not in changed

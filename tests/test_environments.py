@@ -1,6 +1,7 @@
 """Every script runs with the packages of its rule's conda environment alone."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -96,3 +97,25 @@ def test_scripts_import_only_what_their_environment_lists(environment):
         check=True,
     )
     assert json.loads(done.stdout.splitlines()[-1]) == []
+
+
+def test_the_dockerfile_is_that_of_the_environments(tmp_path):
+    conda = tmp_path / "conda"  # Snakemake only asks it who it is
+    conda.write_text("""#!/bin/sh
+case "$1" in
+    info) echo '{"conda_version": "25.9.1", "conda_prefix": "/", "platform": "linux-64"}' ;;
+    *) echo '{"get": {"channel_priority": "strict"}}' ;;
+esac
+""")
+    conda.chmod(0o755)
+    written = subprocess.run(
+        [sys.executable, "-m", "snakemake", "--containerize"],
+        cwd=ROOT,
+        env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert written.returncode == 0, written.stderr
+    _, _, kept = (ROOT / "envs/Dockerfile").read_text().partition("\n")
+    assert written.stdout == kept, "snakemake --containerize > envs/Dockerfile"

@@ -52,7 +52,11 @@ MORE = {
         "training": {"clip_norm": 0.5, "optimiser": {"kind": "adamw", "weight_decay": 0.01}},
     },
     "quantiles": {"like": "baseline", "normalisation": "quantile"},
-    "conditional": {"like": "recommended_dual", "conditioning": {"columns": ["x0"]}},
+    "conditional": {
+        "like": "recommended_dual",
+        "conditioning": {"columns": ["x0"]},
+        "training": {"target": "drawn"},
+    },
     "gate_of_points": {"like": "adaptive", "weighting": {"inputs": "x_and_t", "gate": "sigmoid"}},
     "own_schedule": {
         "like": "baseline",
@@ -69,7 +73,6 @@ MORE["optimal_transport"] = {
     "training": {"coupling": "optimal_transport"},
     "sampling": {"sampler": "ddim"},
 }
-MORE["stable_target"] = {"like": "recommended", "training": {"target": "stable"}}
 MORE["own"]["architecture"] |= {"class": "FourierNetwork", "settings": {"width": 16}}
 MORE["low_precision"] = {"like": "recommended_dual", "precision": "bfloat16"}
 MORE["own_low_precision"] = MORE["own"] | {"precision": "bfloat16"}
@@ -100,6 +103,8 @@ def configured():
     config["training"]["ema"]["every"] = 2
     config["sampling"]["points"] = 40
     config["steps"]["counts"] = [1, 3]
+    config["variants"]["recommended"]["schedule"]["timesteps"] = 12
+    config["variants"]["recommended"]["sampling"]["steps"] = 5
     for name, more in MORE.items():
         config["variants"][name] = {"label": name, **more}
     return check(config)

@@ -17,7 +17,7 @@ from dualscale.runtime.digests import digest_file
 from dualscale.runtime.files import require_unchanged
 from dualscale.runtime.records import read_record
 
-TUNED = {10: (1.5, 0.01, 1.5), 20: (3.0, 0.007, 1.5), 50: (10.0, 0.006, 2.0)}
+TUNED = {10: (1.5, 0.007, 1.0), 20: (3.0, 0.005, 1.5), 50: (10.0, 0.004, 2.0)}
 """Highest and lowest sigma / alpha, and eta, by number of evaluations.
 
 Chosen for `recommended`, as in workflow/protocols/samplers.yaml; docs/recommended has the outcome.

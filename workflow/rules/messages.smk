@@ -170,7 +170,8 @@ onsuccess:
     if "results/paper/table1.md" in found:
         say(["", *headline()])
     if found:
-        say(["", *(f"  {path:<34} {title}" for path, title in found.items()), ""])
+        from_here = {os.path.relpath(path, workflow.workdir_init): found[path] for path in found}
+        say(["", *(f"  {path:<34} {title}" for path, title in from_here.items()), ""])
 
 
 onerror:
