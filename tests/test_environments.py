@@ -104,6 +104,7 @@ def test_the_dockerfile_is_that_of_the_environments(tmp_path):
     conda.write_text("""#!/bin/sh
 case "$1" in
     info) echo '{"conda_version": "25.9.1", "conda_prefix": "/", "platform": "linux-64"}' ;;
+    --version) echo 'conda 25.9.1' ;;
     *) echo '{"get": {"channel_priority": "strict"}}' ;;
 esac
 """)
