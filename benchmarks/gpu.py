@@ -55,15 +55,21 @@ COLUMNS = [
 PRECISIONS = get_args(Precision)
 BOTH = {"global": {}, "local": {"upscaled_dimensions": 4}}
 RECIPE = {
-    "schedule": {"kind": "geometric", "sigma_min": 0.002, "sigma_max": 10.0},
+    "schedule": {"kind": "geometric", "timesteps": 100, "sigma_min": 0.002, "sigma_max": 10.0},
     "prediction": "edm",
     "network": {"highest_frequency": 500.0, "lowest_frequency": 0.5, "damped": True},
     "training": {
         "learning_rate": 1e-3,
         "loss": {"kind": "log_normal", "mean": -2.5, "std": 2.0},
         "antithetic_fraction": 0.25,
+        "target": "stable",
     },
-    "sampling": {"prior": "moment_matched"},
+    "sampling": {
+        "prior": "moment_matched",
+        "sampler": {"kind": "sde_dpm_solver", "eta": 2.0},
+        "spacing": {"kind": "geometric", "sigma_min": 0.004},
+        "steps": 50,
+    },
 }
 # As in config.yaml, which takes PyYAML to read.
 VARIANTS = {

@@ -110,6 +110,11 @@ def headline():
         )
 
 
+def from_here(path):
+    """Return a path from the folder in which Snakemake was started, which --directory left."""
+    return os.path.relpath(path, workflow.workdir_init)
+
+
 def say(lines):
     print(*lines, sep="\n", file=sys.stderr)
 
@@ -170,13 +175,12 @@ onsuccess:
     if "results/paper/table1.md" in found:
         say(["", *headline()])
     if found:
-        from_here = {os.path.relpath(path, workflow.workdir_init): found[path] for path in found}
-        say(["", *(f"  {path:<34} {title}" for path, title in from_here.items()), ""])
+        say(["", *(f"  {from_here(path):<34} {title}" for path, title in found.items()), ""])
 
 
 onerror:
     for log, message in failures(sorted(Path("results/logs").rglob("*.log")), START):
         if not (INTERRUPTION.seen and "SIGINT" in message):
-            say(["", f"  {log}: {message}"])
+            say(["", f"  {from_here(log)}: {message}"])
     if INTERRUPTION.seen:
         say(["", "Interrupted. The same command goes on, trainings from their last checkpoints."])

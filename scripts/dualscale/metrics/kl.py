@@ -18,6 +18,10 @@ Array = NDArray[np.floating]
 
 PROBE = 50  # points that the search is timed on
 PAIRS = 2**20  # distances in memory at a time in the brute-force search
+CURES = {  # of repeated points
+    "real": "remove them",
+    "generated": "where a generator draws its training points again, lower sampling.points",
+}
 EVERY_PAIR_FROM = 24  # dimensions; below, the tree was always faster (benchmarks/neighbours.py)
 
 
@@ -220,12 +224,6 @@ def require_finite(name: str, points: Array) -> None:
     broken = int((~np.isfinite(points)).any(axis=1).sum())
     if broken:
         raise ValueError(f"{broken} of {len(points)} {name} points are not finite")
-
-
-CURES = {
-    "real": "remove them",
-    "generated": "where a generator draws its training points again, lower sampling.points",
-}
 
 
 def require_distinct(distances: Array, k: int, name: str) -> None:
