@@ -112,7 +112,7 @@ def headline():
 
 def from_here(path):
     """Return a path from the folder in which Snakemake was started, which --directory left."""
-    return os.path.relpath(path, workflow.workdir_init)
+    return os.path.relpath(path, workflow.rundir)
 
 
 def say(lines):
@@ -183,4 +183,9 @@ onerror:
         if not (INTERRUPTION.seen and "SIGINT" in message):
             say(["", f"  {from_here(log)}: {message}"])
     if INTERRUPTION.seen:
-        say(["", "Interrupted. The same command goes on, trainings from their last checkpoints."])
+        say(
+            [
+                "",
+                "Interrupted. The same command goes on, trainings from their last checkpoints.",
+            ]
+        )
