@@ -31,6 +31,8 @@ paper: .venv/run
 
 env: .venv/run
 
+test test-system: export OMP_NUM_THREADS = 1  # several processes with several threads stall each other
+
 test: .venv/test
 	$(BIN)/python -m pytest -m "not system" --numprocesses 2 --dist worksteal
 
