@@ -461,7 +461,9 @@ def training_targets() -> str:
     floors = read("docs/recommended/floors.csv").groupby("dataset")["kl_bits"].apply(list)
     drawn = runs.loc["recommended_drawn"].set_index(["dataset", "sampling", "seed"]).sort_index()
     rows = []
-    for (dataset, way), cell in runs.loc["recommended"].groupby(["dataset", "sampling"], sort=False):
+    for (dataset, way), cell in runs.loc["recommended"].groupby(
+        ["dataset", "sampling"], sort=False
+    ):
         values, kls = cell.set_index("seed"), floors[dataset]
         change, old = "", ""
         if (dataset, way) in drawn.index.droplevel("seed"):
@@ -486,7 +488,8 @@ def fewest() -> str:
     rows = []
     for (variant, dataset), cell in table.groupby(["variant", "dataset"], sort=False):
         found = cell.set_index("sampling")["fewest_evaluations"]
-        fewest = ["none" if pd.isna(found[name]) else f"{found[name]:.0f}" for name in ways]
+        tried = found.map(lambda least: "none" if pd.isna(least) else f"{least:.0f}")
+        fewest = [tried.get(name, "") for name in ways]
         rows.append([LABELS[str(variant)], str(dataset), *fewest])
     return pipe(["", "dataset", *ways], once(rows), texts=2)
 

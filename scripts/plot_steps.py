@@ -6,6 +6,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -47,8 +48,11 @@ def draw(table: pd.DataFrame, floors: pd.DataFrame, labels: Mapping[str, str]) -
         axis.set_title(dataset, parse_math=False)
     for axis in axes[-1]:
         axis.set_xlabel("NFE per sample")
-    handles, texts = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, texts, loc="outside lower center", ncols=len(texts))
+    drawn: dict[str, Artist] = {}  # by way of sampling; not all variants are sampled in all ways
+    for axis in axes.flat:
+        handles, texts = axis.get_legend_handles_labels()
+        drawn |= dict(zip(texts, handles, strict=True))
+    figure.legend(drawn.values(), drawn.keys(), loc="outside lower center", ncols=len(drawn))
     return figure
 
 
