@@ -456,7 +456,7 @@ def ways_of_sampling() -> str:
 
 @block(RECOMMENDED, "training targets")
 def training_targets() -> str:
-    """The recipe with the stable target beside the drawn one, by way of sampling, paired by seed."""
+    """The recipe with the stable target beside the drawn one, by way of sampling and seed."""
     runs = read("docs/recommended/targets.csv").set_index("variant")
     floors = read("docs/recommended/floors.csv").groupby("dataset")["kl_bits"].apply(list)
     drawn = runs.loc["recommended_drawn"].set_index(["dataset", "sampling", "seed"]).sort_index()
