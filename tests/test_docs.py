@@ -87,7 +87,7 @@ def readme():
     ]
     yield f"ahead by {min(circle):.3f} to {max(circle):.3f} bits"
     assert max(circle) < 0.02
-    yield f"of the paper's best, is {shares('docs/recommended/excess.csv')}"
+    yield f"as a share of that of the paper's best, is {shares('docs/recommended/excess.csv')}"
     systems = tables.side_by_side().set_index("variant")
     above = systems["excess_bits"]
     yield f"EDM has {above['edm']:.3f}, the recipe {above['recommended']:.3f}"
