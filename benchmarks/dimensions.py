@@ -2,7 +2,7 @@
 
     python benchmarks/dimensions.py [--seeds 0 1 2] [--folder FOLDER]
     python benchmarks/dimensions.py --dimensions 16 32 64 --output docs/beyond/dimensions.csv \\
-        --variants baseline recommended recommended_whitened mixture
+        --variants baseline first_order recommended_whitened mixture
     python benchmarks/dimensions.py --dimensions 32 --output docs/beyond/whitening.csv \\
         --variants first_order second_order whitening few_features recommended_whitened \\
         first_order.exact second_order.exact

@@ -881,7 +881,7 @@ WHITENED, WHITENING = "docs/beyond/dimensions.csv", "docs/beyond/whitening.csv"
 WHITENED_SHOWN = {
     "real": "Fresh real points",
     "baseline": "Baseline",
-    "recommended": "Recommended",
+    "first_order": "Recommended, drawn target, first-order sampler",
     "recommended_whitened": "Recommended, whitened",
     "mixture": "Gaussian mixture",
 }
