@@ -51,7 +51,7 @@ SMALLER = {
     "network": {"width": 96, "embedding": 32, "highest_frequency": 50.0},
     "training": {"ema": {"decay": 0.98}, "target": {"kind": "drawn"}},
 }
-EVALUATIONS = 50
+EVALUATIONS, LEVELS = 50, {"spacing": {"kind": "geometric", "sigma_max": 10.0, "sigma_min": 0.006}}
 GIVEN = [{}, *({"word": word} for word in WORDS), *({"x": x} for x in (-1.0, 0.0, 1.0))]
 
 
@@ -111,7 +111,7 @@ def drawn(model: Model, where: dict, seeds: Sequence[int]) -> list[pd.DataFrame]
     """Draw rows from every model of a stack."""
     streams = [f"{seed}/{where}" for seed in seeds]
     condition = condition_of(model, where, DRAWN, str(where)) if where else None
-    drawing = drawing_with(model, EVALUATIONS, {})
+    drawing = drawing_with(model, EVALUATIONS, LEVELS)
     sampler = model.sampler(drawing, DRAWN, streams, condition)
     assert model.encoding is not None
     return [model.encoding.decode(points) for points in sampler.draw()]
