@@ -188,6 +188,13 @@ def systems_page():
 
 
 def recommended_page():
+    fewest = tables.read("docs/recommended/fewest.csv").set_index("variant").loc["recommended"]
+    fewest = fewest.set_index(["sampling", "dataset"])["fewest_evaluations"].unstack()
+    least = fewest.loc["sde_dpm_solver"]
+    yield f"{least.min():.0f} to {least.max():.0f} evaluations suffice"
+    assert fewest["dino"].dropna().index.tolist() == ["sde_dpm_solver"]
+    least = fewest.loc["dpm_solver"].drop("dino")
+    yield f"needs {least.min():.0f} to {least.max():.0f} on circle, line and moons"
     yield from ways_of_sampling()
     yield from training_targets()
     runs = tables.read("docs/recommended/metrics.csv").set_index(["variant", "dataset", "seed"])
