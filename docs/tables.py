@@ -71,7 +71,7 @@ RELEASED = {
     "weight_analysis": "run_3",
     "improved": "run_5",
 }
-DIMENSIONS_SHOWN = ["real", "baseline", "dual", "single", "recommended"]
+DIMENSIONS_SHOWN = ["real", "baseline", "dual", "single", "first_order", "recommended"]
 BLOCKS: dict[tuple[str, str], Callable[[], str]] = {}
 
 
@@ -613,8 +613,8 @@ def dimensions() -> str:
         difference = with_interval(mean, low, high, "+.3f")
         rows.append([f"{d}", f"{sizes[d]:,.0f}", f"{floor.mean():.3f}", *above, difference])
     header = ["d", "parameters of two branches", "floor", "baseline", "two branches"]
-    header += ["one branch of the same size", "recommended", "two branches less one"]
-    return pipe(header, rows, texts=0)
+    header += ["one branch of the same size", "first-order recipe", "recommended"]
+    return pipe([*header, "two branches less one"], rows, texts=0)
 
 
 @block(RECOMMENDED, "dimensions measures")
@@ -628,7 +628,7 @@ def dimensions_measures() -> str:
             for name in DIMENSIONS_SHOWN
         ]
         rows.append([f"{d}", *cells])
-    names = ["real", "baseline", "two branches", "one branch", "recommended"]
+    names = ["real", "baseline", "two branches", "one branch", "first order", "recommended"]
     header = ["d", *(f"off support: {name}" for name in names)]
     return pipe([*header, *(f"classifier: {name}" for name in names)], rows, texts=0)
 
