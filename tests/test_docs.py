@@ -444,8 +444,9 @@ def trefoil_section():
     assert round(kl["baseline"] / kl["recommended"]) == 3
     measures = tables.read("docs/beyond/trefoil/measures.csv")
     off = measures.groupby("variant")["off_support_share"].mean()
-    yield f"Of its points {100 * off['recommended']:.1f} % stray from the knot"
-    yield f"of the baseline's {100 * off['baseline']:.1f} %, and {100 * off['real']:.1f} % of real ones"
+    off *= 100
+    yield f"Of its points {off['recommended']:.1f} % stray from the knot"
+    yield f"of the baseline's {off['baseline']:.1f} %, and {off['real']:.1f} % of real ones"
     right = measures.groupby("variant")["classifier_accuracy"].mean()
     assert abs(right["recommended"] - 0.5) < 0.005
 
