@@ -19,6 +19,7 @@ from dualscale.runtime.streams import stream_seed
 from execution.job import run
 
 CELLS, SMOOTHED = 80, 1.5  # along each side of a map of densities; cells that it is smoothed by
+NAME_WIDTH = 0.3  # inches, of a row's name beside a panel into space
 FULL = 0.5  # share of the largest difference at which the colours end
 
 
@@ -75,6 +76,9 @@ def main(
         column[0].set_title(textwrap.fill(title, 18) if names else dataset, parse_math=False)
     for panel, label in zip(axes[:rows, 0], labels.values(), strict=True):
         name_row(panel, textwrap.fill(label, 18))
+    if isinstance(axes[0, 0], Axes3D):  # whose rows' names the layout does not count
+        left = NAME_WIDTH / figure.get_figwidth()
+        figure.get_layout_engine().set(rect=(left, 0, 1 - left, 1))
     if truth:
         for axis in [*axes[:, columns], *axes[rows, :columns]]:
             axis.axis("off")
