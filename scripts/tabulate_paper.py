@@ -123,7 +123,7 @@ def describe(table: pd.DataFrame, settings: Mapping) -> str:
         f"{steps} training steps and of drawing {settings['points']:,} points; "
         f"{counted_seeds(seeds[0])} per cell{spread}; "
         f"measured on {devices}, models trained together: {together}."
-        f"{has(table, 'kl_bits_published') * PUBLISHED_ON}{floor_of_files(files)}"
+        f"{PUBLISHED_ON if has(table, 'kl_bits_published') else ''}{floor_of_files(files)}"
     )
 
 

@@ -35,7 +35,7 @@ DEFINED = {
     RECOMMENDED: f"""0.364|0.002 to 10|sigma 0.004|mean -2.5|0.0025|to 0.5|{LEVEL}|
         from 10 to 0.004|0.02 bits|2.13.0""",
     SYSTEMS: f"2.13.0|0.02 bits|{LEVEL}",
-    SPEED: """2.13|at most 1.1 was|target: 1.15""",
+    SPEED: """2.13|at most 1.1 was allowed|target: 1.15""",
     RELIABILITY: "9.27.1|22.05|2.8.0|1 %",
     "docs/guides/modules.md": "0.17.1",
     "docs/guides/grid-engine.md": "8.1.9|0.6.31",
@@ -303,7 +303,8 @@ def speed_page():
     yield f"Attention and the deep equilibrium cost {systems['training_ratio']['tmsa']:.1f} and"
     yield f"{systems['training_ratio']['mdeq']:.1f} times a step of the baseline"
     yield f"all others {slowest.min():.1f} to {slowest.max():.1f} times"
-    assert systems["training_ratio"]["recommended"] < 1.1
+    assert 1.05 < systems["training_ratio"]["recommended"] < 1.1
+    yield "At most 1.05 was the target, which it met before"
     run = tables.read("benchmarks/workflow.csv").set_index("quantity")["value"]
     yield f"{float(run['ratio']):.2f} times the plain loop"
     whole = float(run["ceiling_seconds"]) / float(run["workflow_wall_seconds"])
