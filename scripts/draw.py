@@ -30,7 +30,7 @@ from dualscale.model import Model, load_model
 from dualscale.parts import kinds
 from dualscale.runtime.devices import open_device
 from dualscale.runtime.files import atomic_write, require_unchanged
-from dualscale.sampling import changed, draw, in_evaluations, known_drawing
+from dualscale.sampling import changed, draw, in_evaluations, known_drawing, require_learnt
 
 
 def main(options: argparse.Namespace) -> None:
@@ -84,7 +84,7 @@ def drawing_of(options: argparse.Namespace, model: Model) -> Drawing:
     flags = {key: getattr(options, key) for key in ("prior", "sampler", "spacing")}
     changes = {key: kind for key, kind in flags.items() if kind is not None}
     if options.evaluations is not None:
-        changes = in_evaluations(options.evaluations) | changes
+        changes = in_evaluations(model, options.evaluations) | changes
     drawing = changed(known, changes)
     if options.steps is not None:
         drawing = drawing.model_copy(update={"steps": options.steps})
@@ -93,6 +93,7 @@ def drawing_of(options: argparse.Namespace, model: Model) -> Drawing:
         if drawing.steps not in range(1, most + 1):
             raise ValueError(f"--steps is {drawing.steps}: 1 to {most}, the model's, is allowed")
     drawing.require_fit(model.levels, "--")
+    require_learnt(model, drawing)
     return drawing
 
 

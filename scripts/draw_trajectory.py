@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dualscale.diffusion.cascade import Cascaded
 from dualscale.diffusion.drawing import Sampling
 from dualscale.diffusion.trajectory import rescaling, trajectory
 from dualscale.model import Model, load_model
@@ -34,8 +33,8 @@ def main(
     They are the first two, of a table the first two numbers. It holds `timesteps` (L,); `ratios`,
     sigma / alpha, (L,); `points` (L, n, 2) as the trajectory has them; the corners of the panel,
     `low` and `high`, (2,), which frame the real points; and in the plane `scores`, sigma times the
-    model's score on a lattice of the panel, (L, ARROWS², 2). A cascade, whose score depends on its
-    coarse points, has none, nor has a model whose units mix columns.
+    model's score on a lattice of the panel, (L, ARROWS², 2). A model whose units mix columns has
+    none, nor one whose sampler has no score.
 
     Args:
         settings: of the variant's sampling.
@@ -57,11 +56,7 @@ def main(
         "high": high,
     }
     in_the_plane = len(trained.units.shift) == len(trained.moments.mean) == 2
-    if (
-        in_the_plane
-        and not trained.units.mixes_columns
-        and not isinstance(sampling.sampler, Cascaded)
-    ):
+    if in_the_plane and not trained.units.mixes_columns and sampling.sampler.has_score:
         places = lattice(low, high, ARROWS)
         found["scores"] = np.stack([scores(trained, places, t) for t in levels.tolist()])
     with atomic_write(states) as part, part.open("wb") as file:

@@ -13,19 +13,23 @@ import torch
 from dualscale.data.encoding import read_encoding
 from dualscale.data.moments import moments_of
 from dualscale.data.normalisations import NORMALISATION
-from dualscale.model import SETTINGS, Model
+from dualscale.diffusion.drawing import Drawing
+from dualscale.model import SETTINGS, Model, load_model
 from dualscale.runtime.devices import device_name, open_device, wait_for
-from dualscale.runtime.digests import digest_settings
+from dualscale.runtime.digests import digest_file, digest_settings
 from dualscale.runtime.files import atomic_write
 from dualscale.runtime.records import run_of, write_record
 from dualscale.training.checkpoint import CheckpointFile
-from dualscale.training.loss import evaluation_loss
+from dualscale.training.distillation import Ends, teach
+from dualscale.training.loss import distillation_loss, evaluation_loss
 from dualscale.training.settings import Training
+from dualscale.training.targets import Distilled
 from dualscale.training.trainer import Progress, Trainer
 from execution.job import run
 
 REPORTS = 20  # lines of progress in the log
 SHOWN_SECONDS = 60.0  # between lines of progress for the user
+OF_TRAINING = ("normalisation", "training", "visited")  # settings that a model's file does not keep
 
 
 def main(
@@ -33,6 +37,7 @@ def main(
     models: list[Path],
     records: list[Path],
     encoding: Path | None = None,
+    teachers: list[Path] = [],  # noqa: B006
     *,
     settings: Mapping,
     sampling: Mapping,
@@ -53,6 +58,7 @@ def main(
         records: paths of the records: seconds, loss, parameters, device, and the seeds of the
             stack.
         encoding: of a dataset from a file, or None.
+        teachers: models that a distilled variant learns from, one for each.
         digest: of all settings that determine a model, stored in its file and its record.
         stream_suffix: part of the names of the random streams after the seed.
         code: digest of the training code.
@@ -67,18 +73,28 @@ def main(
     )
     data = torch.from_numpy(units.into_model(loaded)).to(device)
     training = Training.model_validate(settings["training"])
-    kept = {key: settings[key] for key in settings if key not in ("normalisation", "training")}
+    kept = {key: settings[key] for key in settings if key not in OF_TRAINING}
     chosen = SETTINGS.validate_python({**kept, "sampling": sampling})
     stack = Model(chosen, moments_of(data), len(seeds), device, units, columns)
+    start = time.perf_counter()
     stack.backbone.initialise(streams)
-    trainer = Trainer(stack, data, training, streams)
+    ends = None
+    if isinstance(training.target, Distilled):
+        ends = learn_from(teachers, stack, data, training.target, settings["visited"], streams)
+    trainer = Trainer(stack, data, training, streams, ends)
+    wait_for(device)
+    prepared = time.perf_counter() - start if teachers else 0.0
     logging.info("training seeds %s on %s", ", ".join(map(str, seeds)), device_name(device))
     checkpoint = models[0].with_name(f".{seeds[0]}.checkpoint")
     # The device's name is included: rounding and times differ between devices.
     device_and_version = device_name(device), str(torch.__version__)
-    origin = digest_settings(settings, streams, code, *device_and_version, loaded)
-    seconds = timed_training(trainer, training.steps, checkpoint, origin)
-    losses = evaluation_loss(stack, data, training, streams).tolist()
+    learnt_from = [digest_file(teacher) for teacher in teachers]
+    origin = digest_settings(settings, streams, code, *device_and_version, loaded, *learnt_from)
+    seconds = prepared + timed_training(trainer, training.steps, checkpoint, origin)
+    if ends is None:
+        losses = evaluation_loss(stack, data, training, streams).tolist()
+    else:
+        losses = distillation_loss(stack, training, ends).tolist()
     logging.info("%.1f s of training, evaluation loss %s", seconds, listed(losses))
     for index, (model, record, loss) in enumerate(zip(models, records, losses, strict=True)):
         with atomic_write(model) as part:
@@ -97,6 +113,29 @@ def main(
         )
     with suppress(OSError):  # the results exist, so a leftover checkpoint is harmless
         checkpoint.unlink(missing_ok=True)
+
+
+def learn_from(
+    teachers: Sequence[Path],
+    stack: Model,
+    data: torch.Tensor,
+    target: Distilled,
+    visited: Mapping,
+    streams: Sequence[str],
+) -> Ends:
+    """Set a stack's parameters to its teachers', and return the ends of their ODEs.
+
+    Args:
+        visited: spacing and number of the levels that the variant is sampled at.
+    """
+    device = data.device
+    models = [load_model(teacher, device) for teacher in teachers]
+    stack.backbone.flat.copy_(torch.cat([model.backbone.flat for model in models]))
+    at = Drawing.model_validate(visited).visited(stack.levels)
+    ends = teach(models, data, at.t, target, streams)
+    sigmas = ", ".join(f"{ratio:.3g}" for ratio in at.ratio[:-1])
+    logging.info("ends of %d points of each model's ODE from sigma %s", target.points, sigmas)
+    return ends
 
 
 def listed(losses: Sequence[float]) -> str:

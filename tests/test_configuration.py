@@ -33,6 +33,10 @@ def shipped(**overrides):
     return merge([yaml.safe_load((ROOT / "config.yaml").read_text()), overrides])
 
 
+DISTILLED = {"like": "recommended_distilled"}
+SELF = {"target": {"teacher": "mine"}}
+
+
 def released():
     overrides = yaml.safe_load((ROOT / "workflow/protocols/released.yaml").read_text())
     return check(shipped(**overrides))
@@ -422,6 +426,43 @@ def test_the_shipped_config_says_every_default_of_the_schema():
             "variants.mine.sampling has points: all variants draw sampling.points",
         ),
         (
+            {"variants": {"recommended_distilled": {"training": {"target": {"teacher": "mine"}}}}},
+            "variants.recommended_distilled.training.target.teacher names 'mine', which is not "
+            "defined: baseline, … recommended_whitened",
+        ),
+        (
+            {"variants": {"recommended_distilled": {"network": {"width": 99}}}},
+            "variants.recommended_distilled.training.target.teacher is 'recommended', which has "
+            "another network: only training and sampling of a distilled variant may differ from "
+            "its teacher's",
+        ),
+        (
+            {"variants": {"mine": {**DISTILLED, "training": SELF}}},
+            "variants.mine.training.target.teacher is 'mine', which is distilled itself: a variant "
+            "with another target is allowed",
+        ),
+        (
+            {"variants": {"mine": {"like": "baseline", "sampling": {"sampler": "consistency"}}}},
+            "variants.mine.sampling.sampler is 'consistency', training.target 'drawn': "
+            "'consistency' and 'distilled' belong together, since such a network leads from noise "
+            "to data at once",
+        ),
+        (
+            {"variants": {"mine": {**DISTILLED, "sampling": {"sampler": "ddim"}}}},
+            "variants.mine.sampling.sampler is 'ddim', training.target 'distilled': 'consistency' "
+            "and 'distilled' belong together, since such a network leads from noise to data at "
+            "once",
+        ),
+        (
+            {"variants": {"mine": {**DISTILLED, "training": {"antithetic_fraction": 0.5}}}},
+            "variants.mine.training.antithetic_fraction is 0.5: with target 'distilled' 0 is "
+            "allowed, since opposite noise leads elsewhere",
+        ),
+        (
+            {"sampling": {"spacing": {"kind": "listed", "sigmas": [1.0, 0.1, 0.2]}}},
+            "sampling.spacing.sigmas holds 0.2 after 0.1: less than that is allowed",
+        ),
+        (
             {"network": {"lowest_frequency": 30}},
             "network.lowest_frequency is 30.0: less than highest_frequency",
         ),
@@ -618,12 +659,13 @@ PLACES = {
 
 
 @pytest.mark.parametrize(
-    ("base", "kind"), [(base, kind) for base in PLACES for kind in kinds(base)]
+    ("base", "kind"),
+    [(base, kind) for base in PLACES for kind in kinds(base) if kind != "listed"],  # needs a list
 )
 def test_every_part_can_be_given_by_its_name_or_its_settings(base, kind):
     common = {} if base is Prediction else {"prediction": "velocity"}  # fits every schedule
     shown = shipped(run={"variants": ["baseline"]}, variants={"recommended": None}, **common)
-    for copy in ("recommended_dual", "recommended_whitened"):
+    for copy in ("recommended_dual", "recommended_distilled", "recommended_whitened"):
         del shown["variants"][copy]
     shown["steps"]["variants"] = ["baseline"]
     by_name, by_settings = (

@@ -174,9 +174,10 @@ def test_points_that_do_not_fit_are_refused(points, message):
         dualscale.log_density(make(), points)
 
 
-def test_a_model_of_two_stages_is_refused():
+@pytest.mark.parametrize("sampler", ["cascaded", "consistency"])
+def test_a_model_without_a_score_is_refused(sampler):
     model = make()
-    sampling = changed(model.settings.sampling, {"sampler": "cascaded"})
+    sampling = changed(model.settings.sampling, {"sampler": sampler})
     model.settings = model.settings.model_copy(update={"sampling": sampling})
-    with pytest.raises(ValueError, match="two stages: there is no density"):
+    with pytest.raises(ValueError, match=f"sampled with '{sampler}': there is no density"):
         dualscale.log_density(model, np.zeros((1, 2)))

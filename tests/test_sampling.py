@@ -37,14 +37,14 @@ def test_changes_are_settings_or_kinds_alone(path):
 
 
 def test_few_evaluations_are_those_that_were_chosen_for_their_number(path, tmp_path):
+    model = dualscale.load_model(path)
     protocol = yaml.safe_load((ROOT / "workflow/protocols/samplers.yaml").read_text())
     ways = protocol["steps"]["samplings"]
     for number in (10, 20, 50):
-        found = in_evaluations(number)
+        found = in_evaluations(model, number)
         assert found.pop("prior") == "moment_matched"
         assert found == approximate(ways[f"sde_{number}"])
-    model = dualscale.load_model(path)
-    drawing = changed(model.settings.sampling, in_evaluations(14))
+    drawing = changed(model.settings.sampling, in_evaluations(model, 14))
     assert drawing.evaluations(model.levels) == 14
     assert 1.5 < drawing.spacing.sigma_max < 3
     arguments = [str(path), str(tmp_path / "few.npy"), "--points", "20", "--evaluations", "14"]

@@ -15,7 +15,7 @@ from dualscale.diffusion.schedules import (
     ZeroTerminalSNR,
 )
 from dualscale.diffusion.schedules import Geometric as LogSpaced
-from dualscale.diffusion.spacings import Geometric, Karras, Spacing, Trailing
+from dualscale.diffusion.spacings import Geometric, Karras, Listed, Spacing, Trailing
 from dualscale.parts import parts_of
 
 FINE = LogSpaced(timesteps=2000, sigma_min=0.002, sigma_max=80.0).levels()
@@ -58,7 +58,10 @@ def test_any_number_of_levels_can_be_visited_up_to_all_that_are_allowed(
 ):
     trained = schedule(timesteps=timesteps).levels()
     low, high = np.exp(sorted(ends))
-    spacing = kind() if kind is Trailing else kind(sigma_min=low, sigma_max=high + 0.01)
+    spacing = {
+        Trailing: lambda: kind(),
+        Listed: lambda: kind(sigmas=np.geomspace(high + 0.01, low, 9).tolist()),
+    }.get(kind, lambda: kind(sigma_min=low, sigma_max=high + 0.01))()
     allowed = spacing.allowed(trained)
     steps = 1 + round(share * (len(allowed) - 1))
     t = spacing.visited(trained, steps).t
@@ -94,3 +97,15 @@ def test_the_ratio_of_noise_to_signal_is_what_is_spaced(schedule):
     trained = schedule(timesteps=1000).levels()
     levels = Geometric(sigma_min=0.05, sigma_max=1.0).visited(trained, 4)
     np.testing.assert_allclose(levels.ratio[:-1], np.geomspace(1, 0.05, 4), rtol=0.1)
+
+
+def test_listed_levels_are_the_nearest_of_the_models_and_fewer_are_taken_evenly():
+    listed = Listed(sigmas=[2.0, 0.5, 0.2, 0.1, 0.05])
+    nearest = [int(COARSE.nearest(sigma)) for sigma in listed.sigmas]
+    assert listed.visited(COARSE, None).t == nearest
+    assert listed.visited(COARSE, 3).t == nearest[::2]
+    assert listed.visited(COARSE, 1).t == nearest[:1]
+
+
+def test_listed_levels_that_are_one_of_the_models_count_once():
+    assert len(Listed(sigmas=[0.1, 0.09999]).visited(COARSE, None).t) == 1

@@ -8,7 +8,6 @@ from numpy.typing import ArrayLike
 
 from dualscale.data.distributions import Array
 from dualscale.diffusion import likelihood
-from dualscale.diffusion.cascade import Cascaded
 from dualscale.model import Model
 from dualscale.sampling import changed
 
@@ -39,8 +38,10 @@ def log_density(model: Model, points: ArrayLike, prior: Any = None) -> Array:
         row, column = np.argwhere(~np.isfinite(x))[0]
         raise ValueError(f"points hold {x[row, column]} in row {row + 1} of column {column}")
     known = model.settings.sampling
-    if isinstance(known.sampler, Cascaded):
-        raise ValueError("the model has two stages: there is no density of one ODE")
+    if not known.sampler.has_score:
+        raise ValueError(
+            f"the model is sampled with {known.sampler.kind!r}: there is no density of one ODE"
+        )
     if model.one_hots is not None:
         raise ValueError(
             f"the model has categories of {model.settings.categories.kind} noise: there is no ODE "

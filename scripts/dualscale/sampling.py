@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from dualscale.conditional import condition_of, require_conditioning
 from dualscale.config.overrides import patch
 from dualscale.data.distributions import Array
+from dualscale.diffusion.consistency import Consistency
 from dualscale.diffusion.drawing import Drawing, Sampling
 from dualscale.errors import ConfigurationError, explain
 from dualscale.model import Model
@@ -58,25 +59,44 @@ def sample(
 
 def drawing_with(model: Model, evaluations: int | None, changes: Mapping[str, Any]) -> Drawing:
     """Return a model's settings for sampling with changes, as of `sample`."""
-    few = {} if evaluations is None else in_evaluations(evaluations)
-    if few and model.one_hots is not None:  # whose categories start at the last timestep
+    few = {} if evaluations is None else in_evaluations(model, evaluations)
+    if "spacing" in few and model.one_hots is not None:  # which start at the last timestep
         few["spacing"]["sigma_max"] = None
     drawing = changed(model.settings.sampling, few | dict(changes))
     drawing.require_fit(model.levels, "")
+    require_learnt(model, drawing)
     return drawing
 
 
-def in_evaluations(number: int) -> dict[str, Any]:
+def require_learnt(model: Model, drawing: Drawing) -> None:
+    """Raise a ValueError if a distilled model has not learnt to be sampled in this way."""
+    known, chosen = model.settings.sampling, drawing.sampler.kind
+    distilled = isinstance(known.sampler, Consistency)
+    if distilled != isinstance(drawing.sampler, Consistency):
+        what = "distilled" if distilled else "not distilled"
+        raise ValueError(
+            f"sampler is {chosen!r}: the model is {what}, {known.sampler.kind!r} is allowed"
+        )
+    learnt = known.visited(model.levels)
+    if distilled and not set(drawing.visited(model.levels).t) <= set(learnt.t):
+        sigmas = ", ".join(f"{ratio:.3g}" for ratio in learnt.ratio[:-1])
+        raise ValueError(f"the model is distilled at sigma {sigmas}: others are not allowed")
+
+
+def in_evaluations(model: Model, number: int) -> dict[str, Any]:
     """Return changes of the settings with which a sample takes that many evaluations.
 
     SDE-DPM-Solver++ on log-spaced levels. Their ends and eta are interpolated between `TUNED`, over
-    the logarithm of the number; below and above, those of the nearest.
+    the logarithm of the number; below and above, those of the nearest. A distilled model takes as
+    many of its levels.
 
     Raises:
         ValueError: the number is not positive.
     """
     if number < 1:
         raise ValueError(f"evaluations is {number}: 1 or more is allowed")
+    if isinstance(model.settings.sampling.sampler, Consistency):
+        return {"steps": number}
     known = np.log([*TUNED])
     highest, lowest, eta = (
         float(np.exp(np.interp(np.log(number), known, np.log(values))))

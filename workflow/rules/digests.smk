@@ -90,7 +90,9 @@ def settings_digest(folder, variant, dataset):
             if "architecture" in settings:  # where the file lies differs between copies
                 settings["architecture"] = settings["architecture"] | {"file": None}
             suffix = jobs.stream_suffix(CONFIG, variant, dataset)
-            return digest_settings(dataset_settings(dataset), settings, suffix)
+            teacher = jobs.teacher_of(CONFIG, variant)
+            taught = [settings_digest("models", teacher, dataset)] if teacher else []
+            return digest_settings(dataset_settings(dataset), settings, suffix, *taught)
         case "sampling" if variant not in CONFIG["variants"]:  # a reference
             return digest_settings(dataset_settings(dataset), reference_settings(cell))
         case "sampling":
@@ -156,3 +158,8 @@ def planned_records(exact):
 
 def planned_model(wildcards):
     return planned(["models"], [wildcards.variant], [wildcards.dataset])
+
+
+def planned_teachers(wildcards):
+    teacher = jobs.teacher_of(CONFIG, wildcards.variant)
+    return planned(["models"], [teacher] if teacher else [], [wildcards.dataset])

@@ -8,6 +8,7 @@ for batch, variants in [(ANY_SEED, "|".join(ALL_NETWORKS)), *STACKS]:
             batch_rule("train", batch)
         input:
             unpack(encoding),
+            unpack(partial(teachers, batch)),
             points="results/datasets/{dataset}.npy",
         output:
             models=of_batch(f"results/models/{RUN}.safetensors", batch),
@@ -31,6 +32,7 @@ for batch, variants in [(ANY_SEED, "|".join(ALL_NETWORKS)), *STACKS]:
             # sampling settings do not retrain.
             sampling=lambda wildcards, input: jobs.drawing_settings(CONFIG, wildcards.variant),
             digest=own_digest("training"),
+            planned=planned_teachers,
             stream_suffix=lambda wildcards: jobs.stream_suffix(
                 CONFIG, wildcards.variant, wildcards.dataset
             ),

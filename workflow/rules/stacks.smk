@@ -1,6 +1,6 @@
 # Stacks of seeds that train together, the GPUs that jobs ask for, and the plan that jobs are handed.
 from collections import defaultdict
-from functools import cache
+from functools import cache, partial
 from itertools import groupby, product
 
 from snakemake.resources import Resources
@@ -53,6 +53,19 @@ def pattern_of_cells(datasets):
 def of_batch(pattern, batch):
     """Paths of a pattern for every seed of a batch; other wildcards are kept."""
     return [pattern.replace("{seed}", str(seed)) for seed in batch]
+
+
+def teachers(batch, wildcards):
+    """Input function: the models that those of a batch learn from; none unless they are distilled."""
+    teacher = jobs.teacher_of(CONFIG, wildcards.variant)
+    if teacher is None:
+        return {}
+    seeds = batch if batch != ANY_SEED else [wildcards.seed]
+    return {
+        "teachers": [
+            f"results/models/{teacher}/{wildcards.dataset}/{seed}.safetensors" for seed in seeds
+        ]
+    }
 
 
 def batch_rule(name, batch):

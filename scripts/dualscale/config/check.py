@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from dualscale.config.jobs import has_network, tried_samplings
+from dualscale.config.jobs import has_network, teacher_of, tried_samplings
 from dualscale.config.overrides import merge, patch
 from dualscale.config.sweep import Candidate, candidate_name, combinations, rounds
 from dualscale.config.tree import Configuration, Sections, Tried
@@ -29,6 +29,7 @@ PATCHED = (
     "training",
 )
 """Sections of the configuration that a variant can change for itself."""
+OF_A_STUDENT = (*NOT_INHERITED, "sampling", "training")
 OF_BRANCHES = ("branches", "conditioning", "network", "weighting")
 MOST_VALUES = 100_000
 
@@ -64,6 +65,7 @@ def check(
         variant["label"] = variant["label"] or name
     _check_samplings(filled)
     _add_candidates(filled, common, named)
+    _check_teachers(filled["variants"])
     _find_files(filled, folders, stored)
     return filled
 
@@ -109,6 +111,30 @@ def _check_samplings(config: Mapping[str, Any]) -> None:
         tried = tried_samplings(config, name)
         samplings = {way: settings for way, (settings, _) in tried.items()}
         _dumped(Tried, {"steps": {"samplings": samplings}})
+
+
+def _check_teachers(variants: Mapping[str, Any]) -> None:
+    """Check that the teacher of every distilled variant is there, and of the same network."""
+    for name, variant in variants.items():
+        teacher = teacher_of({"variants": variants}, name)
+        if teacher is None:
+            continue
+        at = f"variants.{name}.training.target.teacher"
+        if teacher not in variants:
+            raise ConfigurationError(unknown(at, teacher, variants))
+        other = variants[teacher]
+        for key in sorted(variant.keys() | other.keys()):
+            if key in OF_A_STUDENT or variant.get(key) == other.get(key):
+                continue
+            raise ConfigurationError(
+                f"{at} is {teacher!r}, which has another {key}: only training and sampling of a "
+                "distilled variant may differ from its teacher's"
+            )
+        if teacher_of({"variants": variants}, teacher) is not None:
+            raise ConfigurationError(
+                f"{at} is {teacher!r}, which is distilled itself: a variant with another target is "
+                "allowed"
+            )
 
 
 def _add_candidates(

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from dualscale.config.overrides import patch
+from dualscale.diffusion.samplers import Sampler
+from dualscale.parts import kinds
 
 IMPORTED = ("columns", "header", "delimiter", "decimal", "held_out", "seed")
 MODEL = (
@@ -37,7 +39,17 @@ def training_settings(config: Mapping[str, Any], name: str, dataset: str) -> dic
     settings = {"normalisation": normalisation, **model_settings(config, name)}
     if chosen.get("target") is not None and not has_network(config, name):
         settings["target"] = chosen["target"]
+    if teacher_of(config, name) is not None:
+        drawing = drawing_settings(config, name)
+        settings["visited"] = {key: drawing[key] for key in ("spacing", "steps")}
     return settings
+
+
+def teacher_of(config: Mapping[str, Any], name: str) -> str | None:
+    """Return the variant from whose models a variant is distilled; None: it is not."""
+    target = config["variants"][name].get("training", {}).get("target", {})
+    teacher: str | None = target.get("teacher")
+    return teacher
 
 
 def has_network(config: Mapping[str, Any], name: str) -> bool:
@@ -53,10 +65,16 @@ def has_optimum(config: Mapping[str, Any], name: str) -> bool:
     chosen = config["variants"][name]
     if not has_network(config, name):
         return False
-    if chosen["sampling"]["sampler"]["kind"] == "cascaded":
+    if has_own_sampler(config, name):
         return False
     in_own_units = chosen["normalisation"] in (None, {"kind": "none"})
     return in_own_units and chosen["training"]["coupling"]["kind"] == "independent"
+
+
+def has_own_sampler(config: Mapping[str, Any], name: str) -> bool:
+    """Whether a network can only be sampled in the way that it was made for."""
+    kind = config["variants"][name]["sampling"]["sampler"]["kind"]
+    return kind not in kinds(Sampler)
 
 
 def import_settings(config: Mapping[str, Any], dataset: str) -> dict[str, Any]:
@@ -83,6 +101,8 @@ def tried_samplings(
 ) -> dict[str, tuple[dict[str, Any], list[int]]]:
     """Return, for every way of sampling a variant in few steps, settings and numbers of steps."""
     own, usual = sampling_settings(config, name), config["steps"]["counts"]
+    if has_own_sampler(config, name):
+        return {own["sampler"]["kind"]: (own, usual)}
     return {
         way: (in_order(patch(own, change)), [change["steps"]] if change.get("steps") else usual)
         for way, change in config["steps"]["samplings"].items()

@@ -16,10 +16,12 @@ from pydantic import (
 from dualscale.classical.generators import AnyClassical
 from dualscale.data.normalisations import AnyNormalisation, Whitened
 from dualscale.diffusion.categories import Discrete
+from dualscale.diffusion.consistency import Consistency
 from dualscale.diffusion.drawing import Sampling
 from dualscale.parts import Name, Part
 from dualscale.settings import BranchesModel, ModelSettings, OwnModel, network_of
 from dualscale.training.settings import Training
+from dualscale.training.targets import Distilled
 
 
 def _text(pattern: str, words: str) -> AfterValidator:
@@ -119,6 +121,17 @@ class VariantSettings(About, ModelSettings):
             raise ValueError(
                 f"training.target is {target!r}: with discrete categories or conditioning, 'drawn' "
                 "is allowed, since its weights are of Gaussian noise on every column"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _sampler_fits(self) -> "VariantSettings":
+        sampler, target = self.sampling.sampler, self.training.target
+        if isinstance(target, Distilled) != isinstance(sampler, Consistency):
+            raise ValueError(
+                f"sampling.sampler is {sampler.kind!r}, training.target {target.kind!r}: "
+                "'consistency' and 'distilled' belong together, since such a network leads from "
+                "noise to data at once"
             )
         return self
 

@@ -30,6 +30,8 @@ class Method(Choice):
     """Reverse process, or several of them one after another."""
 
     divides_by_alpha: ClassVar[bool] = False
+    has_score: ClassVar[bool] = True
+    """Whether the network estimates E[x_0 | x_t], from which score and density follow."""
 
     def evaluations(self, levels: Visited) -> int:
         """Return the number of network function evaluations (NFE) per sample."""

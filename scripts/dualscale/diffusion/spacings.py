@@ -5,8 +5,10 @@ A level is known by its noise-to-signal ratio s = sigma / alpha, EDM's sigma.
 
 import math
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Annotated, Literal
 
 import numpy as np
@@ -48,8 +50,8 @@ class Spacing(Choice):
     """Choice of the noise levels that a sampler visits, in falling order."""
 
     @abstractmethod
-    def allowed(self, trained: NoiseLevels) -> range:
-        """Return the timesteps that may be visited."""
+    def allowed(self, trained: NoiseLevels) -> Sequence[int]:
+        """Return the timesteps that may be visited, in rising order."""
 
     @abstractmethod
     def timesteps(self, trained: NoiseLevels, steps: int) -> list[int]:
@@ -139,6 +141,29 @@ class Karras(_Between):
     def ratios(self, highest: float, lowest: float, steps: int) -> Values:
         ends = highest ** (1 / self.rho), lowest ** (1 / self.rho)
         return np.linspace(*ends, steps) ** self.rho
+
+
+class Listed(Spacing):
+    """Levels of one's own, each the nearest of the model's; of fewer steps, evenly chosen ones."""
+
+    kind: Literal["listed"] = "listed"
+    sigmas: list[Sigma] = Field(min_length=1, description="sigma / alpha of the levels, falling.")
+
+    @model_validator(mode="after")
+    def _falling(self) -> "Listed":
+        for before, after in pairwise(self.sigmas):
+            if after >= before:
+                raise ValueError(
+                    f"sigmas holds {after:g} after {before:g}: less than that is allowed"
+                )
+        return self
+
+    def allowed(self, trained: NoiseLevels) -> Sequence[int]:
+        return sorted(set(trained.nearest(np.array(self.sigmas)).tolist()))
+
+    def timesteps(self, trained: NoiseLevels, steps: int) -> list[int]:
+        allowed = self.allowed(trained)[::-1]
+        return [allowed[round(i)] for i in np.linspace(0, len(allowed) - 1, steps)]
 
 
 AnySpacing = Annotated[Spacing, OneOf()]

@@ -12,6 +12,7 @@ from dualscale.networks.backbone import Backbone
 from dualscale.networks.own import ModuleBackbone
 from dualscale.runtime.devices import to_device
 from dualscale.runtime.streams import stream_seed
+from dualscale.training.distillation import Ends
 from dualscale.training.examples import examples, training_coefficients
 from dualscale.training.settings import Training
 
@@ -202,3 +203,18 @@ def evaluation_loss(
             losses = weighted_loss(backbone, seen, times, target, weight, one_hots)
         total += losses * x_0.shape[1]
     return total / len(data)
+
+
+@torch.no_grad()
+def distillation_loss(model: Model, settings: Training, ends: Ends) -> Tensor:
+    """Training objective averaged over all ends of teachers' ODEs, (S,)."""
+    backbone, (models, levels, points) = model.backbone, ends.points.shape[:3]
+    table = training_coefficients(model, settings.loss, ends.points.device)
+    total = torch.zeros(models, device=ends.points.device)
+    for level in range(levels):
+        for rows in torch.arange(points, device=ends.points.device).split(1000):
+            rows = rows.expand(models, -1)
+            t, x_0, noise = ends.at(torch.full_like(rows, level), rows)
+            seen, target, weight = examples(x_0, t, noise, table)
+            total += weighted_loss(backbone, seen, t, target, weight) * rows.shape[1]
+    return total / (levels * points)

@@ -8,7 +8,7 @@ from dualscale.diffusion.losses import AnyLossWeighting, Uniform
 from dualscale.parts import Part
 from dualscale.training.couplings import AnyCoupling, Independent
 from dualscale.training.optimisers import Adam, AnyOptimiser
-from dualscale.training.targets import AnyTarget, Drawn
+from dualscale.training.targets import AnyTarget, Distilled, Drawn
 
 
 class EMA(Part):
@@ -84,6 +84,15 @@ class Training(Part):
             raise ValueError(
                 f"target is {self.target.kind!r}: with coupling {self.coupling.kind!r} 'drawn' is "
                 "allowed, since matched noise tells of the point that it is added to"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _ends_fit(self) -> "Training":
+        if isinstance(self.target, Distilled) and self.antithetic_fraction:
+            raise ValueError(
+                f"antithetic_fraction is {self.antithetic_fraction:g}: with target 'distilled' 0 "
+                "is allowed, since opposite noise leads elsewhere"
             )
         return self
 

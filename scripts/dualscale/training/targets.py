@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from dualscale.parts import Choice, OneOf
+from dualscale.parts import Choice, Name, OneOf
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -71,6 +71,32 @@ class Stable(Target):
             weights = (rows @ right[..., some]).float().softmax(dim=-1)
             means[step] = weights @ ends[:, some]
         return means
+
+
+class Distilled(Target):
+    """End of the probability-flow ODE of another variant's model, from x_t.
+
+    The network becomes a consistency model (Song et al. 2023), which leads from noise to data in
+    one to a few evaluations. It starts from the teacher's parameters, and learns at the levels that
+    it is sampled at. The ends are computed before training, from perturbed training points
+    (`teach`); of fewer errors than those of whole trajectories, which start from noise.
+    """
+
+    kind: Literal["distilled"] = "distilled"
+    teacher: Name = Field(description="Variant whose model of the same dataset and seed is asked.")
+    points: int = Field(
+        40_000, ge=1, le=10_000_000, description="Perturbed training points at each level."
+    )
+    steps: int = Field(
+        30,
+        ge=2,
+        le=10_000,
+        description="Steps of DPM-Solver++(2M) from the teacher's highest level to its lowest; "
+        "from a lower level, the share of them that lies below.",
+    )
+
+    def means(self, x_0: "Tensor", noise: "Tensor", ratio: "Tensor", drawn: int) -> None:
+        return None  # the points of such a training are ends
 
 
 AnyTarget = Annotated[Target, OneOf()]

@@ -14,6 +14,7 @@ from dualscale.networks.backbone import Backbone
 from dualscale.networks.own import ModuleBackbone
 from dualscale.runtime.devices import captured, to_device
 from dualscale.runtime.streams import stream_seed
+from dualscale.training.distillation import Ends
 from dualscale.training.examples import examples, mirror, training_coefficients
 from dualscale.training.loss import AutogradGradient, LossGradient
 from dualscale.training.settings import Training
@@ -55,6 +56,8 @@ class Trainer:
         settings: of the training.
         streams: one stream name per model, which determines batches, timesteps, noise and the
             random numbers of a user-defined network.
+        ends: of teachers' ODEs, which take the place of the data and of independent noise; None:
+            there are no teachers.
 
     Attributes:
         ema: exponential moving average of the parameters, in the order of `backbone.flat`.
@@ -64,11 +67,16 @@ class Trainer:
     """
 
     def __init__(
-        self, model: Model, data: Tensor, settings: Training, streams: Sequence[int | str]
+        self,
+        model: Model,
+        data: Tensor,
+        settings: Training,
+        streams: Sequence[int | str],
+        ends: Ends | None = None,
     ):
         self.backbone = backbone = model.backbone
         self.one_hots = model.one_hots
-        self.data, self.settings, self.streams = data, settings, streams
+        self.data, self.settings, self.streams, self.ends = data, settings, streams, ends
         self.device = data.device
         self.table = training_coefficients(model, settings.loss, self.device)
         self.pair, self.conditions = settings.coupling.over(data), model.conditions
@@ -185,13 +193,17 @@ class Trainer:
         """Random numbers of the chunk from `step`, drawn on the CPU for every device.
 
         Indices of points and timesteps are (chunk, S, batch), noise is (chunk, S, batch, d), and
-        states of coordinates, if columns can be given, (chunk, S, batch, a).
+        states of coordinates, if columns can be given, (chunk, S, batch, a). With teachers, indices
+        are of their points and levels.
         """
         shape, drawn = (self.chunk, self.settings.batch_size), []
+        rows, timesteps = len(self.data), self.backbone.timesteps
+        if self.ends is not None:
+            timesteps, rows = self.ends.points.shape[1:3]
         for stream in self.streams:
             generator = torch.Generator().manual_seed(stream_seed(stream, "batches", step))
-            points = torch.randint(len(self.data), shape, generator=generator)
-            times = torch.randint(self.backbone.timesteps, shape, generator=generator)
+            points = torch.randint(rows, shape, generator=generator)
+            times = torch.randint(timesteps, shape, generator=generator)
             noise = torch.randn(*shape, self.backbone.dimensions, generator=generator)
             noise = self.pair(points, noise)
             states = []
@@ -205,8 +217,12 @@ class Trainer:
     def _load(self, step: int, drawn: Sequence[Tensor]) -> None:
         """Fill the buffers of the chunk from `step`: examples, learning rates and EMA decays."""
         points, times, noise, *states = (to_device(each, self.device) for each in drawn)
+        if self.ends is None:
+            x_0 = self.data[points]
+        else:
+            times, x_0, noise = self.ends.at(times, points)
         self.times.copy_(times)
-        x_0, ahead = self.data[points], range(step, step + self.chunk)
+        ahead = range(step, step + self.chunk)
         made: tuple[Tensor, ...]
         if isinstance(self.backbone, ModuleBackbone):
             made = x_0, noise  # such networks make their examples from them
