@@ -105,6 +105,7 @@ def configured():
     config["steps"]["counts"] = [1, 3]
     config["variants"]["recommended"]["schedule"]["timesteps"] = 12
     config["variants"]["recommended"]["sampling"]["steps"] = 5
+    config["variants"]["recommended_distilled"]["training"]["steps"] = 5
     for name, more in MORE.items():
         config["variants"][name] = {"label": name, **more}
     return check(config)
@@ -294,13 +295,15 @@ def architecture(name):
     return CONFIG["variants"][name].get("architecture", {}).get("file")
 
 
-def run_training(name, points, folder, seeds=(0, 1)):
+def run_training(name, points, saved, folder, seeds=(0, 1)):
+    teacher = jobs.teacher_of(CONFIG, name)
     runs = [folder / f"{name}/circle/{seed}" for seed in seeds]
     runs[0].parent.mkdir(parents=True)
     train.main(
         points,
         [run.with_suffix(".safetensors") for run in runs],
         [run.with_suffix(".json") for run in runs],
+        teachers=[saved / teacher / "circle/0.safetensors" for _ in seeds] if teacher else [],
         settings=jobs.training_settings(CONFIG, name, "circle"),
         sampling=jobs.drawing_settings(CONFIG, name),
         digest="",
@@ -327,8 +330,8 @@ def run_sampling(name, saved, folder):
 
 
 @pytest.mark.parametrize("name", VARIANTS)
-def test_training_runs_on_a_gpu_and_is_captured(name, points, cuda, tmp_path):
-    run_training(name, points, tmp_path)
+def test_training_runs_on_a_gpu_and_is_captured(name, points, saved, cuda, tmp_path):
+    run_training(name, points, saved, tmp_path)
     assert cuda.replays == (0 if name in DRAWN else 2)
 
 
@@ -448,7 +451,7 @@ def test_defects_are_found(job, defect, said, points, saved, cuda, tmp_path, mon
     caplog.set_level("INFO")
     with suppress(GPUError):
         if job == "training":
-            run_training("baseline", points, tmp_path)
+            run_training("baseline", points, saved, tmp_path)
         else:
             run_sampling("baseline", saved, tmp_path)
     assert cuda.replays == 0

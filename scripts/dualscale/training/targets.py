@@ -76,10 +76,10 @@ class Stable(Target):
 class Distilled(Target):
     """End of the probability-flow ODE of another variant's model, from x_t.
 
-    The network becomes a consistency model (Song et al. 2023), which leads from noise to data in
-    one to a few evaluations. It starts from the teacher's parameters, and learns at the levels that
+    The network becomes a consistency model (Song et al. 2023): it leads from noise to data in one
+    to a few evaluations. It starts from the teacher's parameters and is trained at the levels that
     it is sampled at. The ends are computed before training, from perturbed training points
-    (`teach`); of fewer errors than those of whole trajectories, which start from noise.
+    (`teach`): at a low level they have none of the errors that the ODE makes above it.
     """
 
     kind: Literal["distilled"] = "distilled"
