@@ -77,9 +77,16 @@ def test_few_steps_keep_the_settings_of_the_variants_own_sampler():
 
 def test_a_way_that_gives_its_steps_is_tried_in_that_number_alone():
     steps = {"counts": [1, 3], "samplings": {"mine": {"steps": 7}}}
-    own = {"points": 10, "steps": 50}
+    own = {"points": 10, "sampler": {"kind": "ddim"}, "steps": 50}
     config = {"variants": {"mine": {"sampling": own}}, "sampling": own, "steps": steps}
-    assert tried_samplings(config, "mine") == {"mine": ({"points": 10, "steps": 7}, [7])}
+    assert tried_samplings(config, "mine") == {"mine": (own | {"steps": 7}, [7])}
+
+
+def test_a_sampler_of_the_variants_own_is_the_only_one_that_is_tried():
+    steps = {"counts": [1, 3], "samplings": {"ddim": {"sampler": "ddim"}}}
+    own = {"points": 10, "sampler": {"kind": "consistency"}}
+    config = {"variants": {"mine": {"sampling": own}}, "sampling": own, "steps": steps}
+    assert tried_samplings(config, "mine") == {"consistency": (own, [1, 3])}
 
 
 def test_few_steps_are_tried_with_every_sampler(project):
