@@ -433,25 +433,60 @@ def recommended_measures() -> str:
     return pipe(["dataset", "", *(COLUMNS[name].label for name in columns)], once(rows), texts=2)
 
 
+BESIDE_THE_KL = {
+    "off_support_share": "share off support",
+    "blob_width_ratio": "width, of the real",
+    "coverage": "coverage",
+    "classifier_accuracy": "C2ST accuracy",
+}
+
+
+def number_of(cell: pd.DataFrame, column: str) -> str:
+    """Return the text of a column's mean over the runs."""
+    return number(cell[column].mean(), ".3f")
+
+
 @block(RECOMMENDED, "ways of sampling")
 def ways_of_sampling() -> str:
     """KL above the floor and the metrics beside it, by way of sampling, on fresh seeds."""
     runs, floors = read("docs/recommended/samplers.csv"), read("docs/recommended/floors.csv")
     fresh = floors.groupby("dataset")["kl_bits"].apply(list)
     rows = []
-    others = ["off_support_share", "blob_width_ratio", "coverage", "classifier_accuracy"]
     for (dataset, way), cell in runs.groupby(["dataset", "sampling"], sort=False):
         above, low, high = welch_interval(cell["kl_bits"].tolist(), fresh[dataset])
-        cells = [number(value, ".3f") for value in cell[others].mean()]
+        cells = [number_of(cell, name) for name in BESIDE_THE_KL]
         rows.append([str(dataset), str(way), with_interval(above, low, high, ".4f"), *cells])
-    header = [
-        "dataset",
-        "sampling",
-        "KL above the floor",
-        "share off support",
-        "width, of the real",
-    ]
-    return pipe([*header, "coverage", "C2ST accuracy"], once(rows), texts=2)
+    header = ["dataset", "sampling", "KL above the floor", *BESIDE_THE_KL.values()]
+    return pipe(header, once(rows), texts=2)
+
+
+DISTILLED = {
+    ("recommended", "sde_50"): "the recipe",
+    ("recommended", "sde_4"): "the recipe",
+    ("recommended_distilled", "consistency"): "distilled to four",
+    ("recommended_distilled_one", "consistency"): "distilled to one",
+}
+
+
+@block(RECOMMENDED, "distilled")
+def distilled() -> str:
+    """KL above the floor and the metrics beside it, of the recipe and of it distilled."""
+    runs, floors = read("docs/recommended/distilled.csv"), read("docs/recommended/floors.csv")
+    fresh = floors.groupby("dataset")["kl_bits"].apply(list)
+    keys = ["dataset", "variant", "sampling", "evaluations"]
+    cells = dict(iter(runs.groupby(keys, sort=False)))
+    rows = []
+    for dataset in DATASETS:
+        for (variant, way), label in DISTILLED.items():
+            for count in (50, 4, 2, 1):
+                if (cell := cells.get((dataset, variant, way, count))) is None:
+                    continue
+                above, low, high = welch_interval(cell["kl_bits"].tolist(), fresh[dataset])
+                others = [number_of(cell, name) for name in BESIDE_THE_KL]
+                shown = with_interval(above, low, high, ".3f")
+                rows.append([dataset, label, str(count), shown, *others])
+    header = ["dataset", "", "evaluations", "KL above the floor", *BESIDE_THE_KL.values()]
+    return pipe(header, once(rows), texts=2)
 
 
 @block(RECOMMENDED, "training targets")

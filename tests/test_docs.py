@@ -196,6 +196,7 @@ def recommended_page():
     least = fewest.loc["dpm_solver"].drop("dino")
     yield f"needs {least.min():.0f} to {least.max():.0f} on circle, line and moons"
     yield from ways_of_sampling()
+    yield from distilled()
     yield from training_targets()
     runs = tables.read("docs/recommended/metrics.csv").set_index(["variant", "dataset", "seed"])
     times = runs["train_seconds"]
@@ -353,6 +354,36 @@ def ways_of_sampling():
     assert closer[closer].index.tolist() == ["moons"]
     yield f"circle's blobs {100 * (1 - width['ancestral', 'circle']):.0f} % too narrow"
     yield f"dino's {100 * (width['ancestral', 'dino'] - 1):.0f} % too wide"
+
+
+def distilled():
+    """The sentences on the distilled recipe."""
+    runs = tables.read("docs/recommended/distilled.csv")
+    runs = runs.groupby(["variant", "sampling", "evaluations", "dataset"]).mean()
+    floor = tables.read("docs/recommended/floors.csv").groupby("dataset")["kl_bits"].mean()
+    above, off = runs["kl_bits"] - floor, runs["off_support_share"]
+    four, one, recipe = (
+        ("recommended_distilled", "consistency", 4),
+        ("recommended_distilled_one", "consistency", 1),
+        ("recommended", "sde_4", 4),
+    )
+    for way, bound in ((four, 0.05), (one, 0.15)):
+        near = above[way] <= bound
+        assert near[near].index.tolist() == ["line", "moons"]
+    yield "within 0.05 bits of the floor on line and moons"
+    yield "within 0.15 bits on line and moons"
+    yield f"{above[four]['circle']:.3f} and {above[four]['dino']:.3f}, though"
+    yield f"in four: {above[recipe]['circle']:.3f} and {above[recipe]['dino']:.3f}"
+    yield f"circle ({above[one]['circle']:.3f}) and dino ({above[one]['dino']:.3f})"
+    blobs = ["circle", "dino"]
+    shares = [100 * off[way][dataset] for way in (four, one) for dataset in blobs]
+    yield f"{shares[0]:.1f} % of circle's points and {shares[1]:.1f} % of dino's"
+    yield f"in one {shares[2]:.1f} % and {shares[3]:.1f} %"
+    ways = tables.read("docs/recommended/samplers.csv").groupby(["sampling", "dataset"])
+    ten = ways["kl_bits"].mean()["sde_10"] - floor
+    assert (ten[blobs] < above[four][blobs]).all()
+    cost = tables.read("benchmarks/distillation.csv")["ratio"].item()
+    yield f"costs {cost:.2f} of the recipe's own training"
 
 
 def training_targets():
