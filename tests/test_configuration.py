@@ -459,6 +459,20 @@ def test_the_shipped_config_says_every_default_of_the_schema():
             "allowed, since opposite noise leads elsewhere",
         ),
         (
+            {
+                "variants": {
+                    "baseline": {"schedule": "zero_terminal_snr", "prediction": "velocity"},
+                    "mine": {
+                        "like": "baseline",
+                        "training": {"target": {"kind": "distilled", "teacher": "baseline"}},
+                        "sampling": {"sampler": "consistency"},
+                    },
+                }
+            },
+            "variants.mine.training.target is 'distilled', and alpha is 0 where sampling starts, "
+            "from where no ODE leads: a sampling.spacing of lower levels is allowed",
+        ),
+        (
             {"sampling": {"spacing": {"kind": "listed", "sigmas": [1.0, 0.1, 0.2]}}},
             "sampling.spacing.sigmas holds 0.2 after 0.1: less than that is allowed",
         ),

@@ -133,6 +133,12 @@ class VariantSettings(About, ModelSettings):
                 "'consistency' and 'distilled' belong together, since such a network leads from "
                 "noise to data at once"
             )
+        levels = self.schedule.levels()
+        if isinstance(target, Distilled) and self.sampling.visited(levels).alpha[0] == 0:
+            raise ValueError(
+                "training.target is 'distilled', and alpha is 0 where sampling starts, from where "
+                "no ODE leads: a sampling.spacing of lower levels is allowed"
+            )
         return self
 
     @model_validator(mode="after")
