@@ -130,7 +130,10 @@ def learn_from(
     """
     device = data.device
     models = [load_model(teacher, device) for teacher in teachers]
-    stack.backbone.flat.copy_(torch.cat([model.backbone.flat for model in models]))
+    own = stack.backbone.named_views(stack.backbone.flat)
+    for index, model in enumerate(models):
+        for name, view in model.backbone.named_views(model.backbone.flat).items():
+            own[name][index].copy_(view[0])
     at = Drawing.model_validate(visited).visited(stack.levels)
     ends = teach(models, data, at.t, target, streams)
     sigmas = ", ".join(f"{ratio:.3g}" for ratio in at.ratio[:-1])

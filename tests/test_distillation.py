@@ -11,10 +11,12 @@ from test_reverse_process import exact_denoiser
 from test_training import make_model, paper, run
 
 import dualscale
+import train
 from dualscale.config.variants import AnyVariant
-from dualscale.diffusion.consistency import Consistency
+from dualscale.diffusion.samplers import Consistency
 from dualscale.diffusion.schedules import Geometric
 from dualscale.diffusion.spacings import Listed
+from dualscale.model import SETTINGS
 from dualscale.training.distillation import Ends, end_of_ode, steps_below, teach
 from dualscale.training.examples import examples, training_coefficients
 from dualscale.training.loss import distillation_loss, weighted_loss
@@ -193,3 +195,18 @@ def test_a_distilled_variant_is_trained_after_its_teacher_and_again_when_that_ch
     assert "Train quick on line, seeds 0, 1" in waiting
     project.configure(variants={"quick": {"sampling": {"steps": 1}}})
     assert "Train quick on line, seeds 0, 1" in project.waiting("results/metrics.csv")
+
+
+def test_every_model_of_a_stack_starts_from_its_own_teacher(tmp_path):
+    settings = SETTINGS.validate_python({k: STUDENT[k] for k in STUDENT if k != "training"})
+    teachers = [make_model(settings, DATA, (name,)) for name in "ab"]
+    stack = student(("c", "d"))
+    paths = [tmp_path / "a.safetensors", tmp_path / "b.safetensors"]
+    for path, teacher in zip(paths, teachers, strict=True):
+        teacher.save(path, teacher.backbone.flat, 0)
+    visited = {"spacing": LISTED.model_dump(), "steps": None}
+    train.learn_from(paths, stack, DATA, TARGET, visited, ["a", "b"])
+    x = torch.randn(1, 20, 2)
+    together = stack.denoiser(x.expand(2, -1, -1), 40)
+    for own, teacher in zip(together, teachers, strict=True):
+        torch.testing.assert_close(own, teacher.denoiser(x, 40)[0])

@@ -10,8 +10,8 @@ from pydantic import ValidationError
 from dualscale.conditional import condition_of, require_conditioning
 from dualscale.config.overrides import patch
 from dualscale.data.distributions import Array
-from dualscale.diffusion.consistency import Consistency
 from dualscale.diffusion.drawing import Drawing, Sampling
+from dualscale.diffusion.samplers import Consistency
 from dualscale.errors import ConfigurationError, explain
 from dualscale.model import Model
 from dualscale.runtime.digests import digest_file

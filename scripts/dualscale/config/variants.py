@@ -16,8 +16,8 @@ from pydantic import (
 from dualscale.classical.generators import AnyClassical
 from dualscale.data.normalisations import AnyNormalisation, Whitened
 from dualscale.diffusion.categories import Discrete
-from dualscale.diffusion.consistency import Consistency
 from dualscale.diffusion.drawing import Sampling
+from dualscale.diffusion.samplers import Consistency
 from dualscale.parts import Name, Part
 from dualscale.settings import BranchesModel, ModelSettings, OwnModel, network_of
 from dualscale.training.settings import Training

@@ -3,12 +3,13 @@
 import math
 from collections.abc import Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
 from dualscale.diffusion.samplers import Ancestral, Denoise, Method
 from dualscale.diffusion.spacings import Visited
+from dualscale.parts import OneOf
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,8 +35,6 @@ class Cascaded(Method):
 
     has_score = False
 
-    has_score = False
-
     def evaluations(self, levels: Visited) -> int:
         return 2 * STAGE.evaluations(levels)
 
@@ -52,3 +51,6 @@ class Cascaded(Method):
         given = alpha * coarse + sigma * next(noise), t
         start = math.hypot(levels.alpha[0], levels.sigma[0]) * next(noise)
         return STAGE.run(partial(denoise, given=given), levels, start, noise)
+
+
+AnyMethod = Annotated[Method, OneOf()]

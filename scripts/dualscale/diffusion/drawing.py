@@ -1,18 +1,13 @@
 """Settings for drawing points from a model: prior, spacing of the levels, sampler and steps."""
 
-from typing import Annotated
-
 from pydantic import Field
 
-from dualscale.diffusion.cascade import Cascaded
-from dualscale.diffusion.consistency import Consistency  # noqa: F401  one of the methods
+from dualscale.diffusion.cascade import AnyMethod, Cascaded
 from dualscale.diffusion.priors import AnyPrior, Standard
-from dualscale.diffusion.samplers import Ancestral, Method
+from dualscale.diffusion.samplers import Ancestral
 from dualscale.diffusion.schedules import NoiseLevels
 from dualscale.diffusion.spacings import AnySpacing, Trailing, Visited
-from dualscale.parts import OneOf, Part
-
-AnyMethod = Annotated[Method, OneOf()]
+from dualscale.parts import Part
 
 
 class Drawing(Part):
